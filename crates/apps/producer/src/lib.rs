@@ -1,0 +1,1 @@
+//! Publish job events to Ringback from a Rust application

@@ -1,0 +1,1 @@
+//! The long-running roles: dispatch and deliver, assembled from core and edges

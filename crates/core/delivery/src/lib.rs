@@ -1,0 +1,1 @@
+//! The use cases (dispatch, deliver, replay) and the ports they need

@@ -1,0 +1,1 @@
+//! Events, webhooks, deliveries, attempts, dead letters, and the rules among them

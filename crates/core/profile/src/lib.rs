@@ -1,0 +1,1 @@
+//! Profiles: a platform's contract with its receivers, as data

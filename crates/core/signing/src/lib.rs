@@ -1,0 +1,1 @@
+//! Signing schemes, secrets, and the sealing of secrets at rest

@@ -1,0 +1,1 @@
+//! Queue and stores in one process and one directory, for no servers at all

@@ -1,0 +1,1 @@
+//! The queue port on RabbitMQ: topology, delay ladder, confirms, consumers

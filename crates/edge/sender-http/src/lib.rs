@@ -1,0 +1,1 @@
+//! The outgoing POST: address policy, time limits, capped answers

@@ -1,0 +1,1 @@
+//! The store ports on Redis: claims, webhooks, deliveries, dead letters

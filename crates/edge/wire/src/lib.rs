@@ -1,0 +1,1 @@
+//! What outlives a release: queue messages and stored records, versioned

@@ -1,0 +1,1 @@
+//! Every metric and field name; set-up of logs, traces and metrics

@@ -1,0 +1,1 @@
+//! Private test servers, contract suites, fakes for the ports, receivers
