@@ -1,1 +1,30 @@
-//! Events, webhooks, deliveries, attempts, dead letters, and the rules among them
+//! Events, webhooks, deliveries, attempts, dead letters, and the rules among them.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: moments and draws come in as arguments, so that each rule
+//! reads like the manual and tests as a table. Nothing here is serialised either: `ringback-wire` has its own structs.
+#![warn(missing_docs)]
+
+mod attempt;
+mod dead_letter;
+mod delivery;
+mod destination;
+mod event;
+mod id;
+pub mod limits;
+mod retry;
+mod status;
+mod webhook;
+
+pub use attempt::{Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger, UnreachableCause};
+pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
+pub use delivery::{AttemptNumber, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation, TraceContext};
+pub use destination::{Callback, CallbackSecret, Destination, SealedSecret};
+pub use event::{Event, Job};
+pub use id::{
+    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId, ProfileName, ProjectName, WebhookId, WorkerId,
+};
+pub use retry::{DeliveryRules, NextStep, OnUnknownOutcome, RetryPolicy, RetryPolicyError, Wait, next_step, parse_retry_after};
+pub use status::{StatusSet, StatusSetError};
+pub use webhook::{EventFilter, Webhook, WebhookSecret, WebhookState};
+
+pub use jiff::Timestamp;

@@ -1,0 +1,286 @@
+//! Deliveries given up, kept with their reason and all their attempts.
+
+use crate::{Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Excerpt, Fault, Generation, NotSentReason, ProjectName};
+use bytes::Bytes;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A delivery given up, or a message that could not become one.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Derived: giving up twice is giving up once.
+    pub id: DeadLetterId,
+    /// Whose it is, when that could be told.
+    pub project: Option<ProjectName>,
+    /// What was given up.
+    pub content: DeadLetterContent,
+    /// Why.
+    pub reason: DeadLetterReason,
+    /// What it is grouped by.
+    pub cause: Cause,
+    /// When.
+    pub died_at: Timestamp,
+    /// What was done about it, if anything.
+    pub disposal: Disposal,
+}
+
+/// What a dead letter keeps.
+#[derive(Debug, Clone)]
+pub enum DeadLetterContent {
+    /// A delivery with its body, destination and every attempt in its history.
+    Delivery(Box<Delivery>),
+    /// Bytes that could not be read as an event or a delivery, or an event that nothing could be made of.
+    Raw {
+        /// The bytes as they came, with what looked like a secret taken out.
+        bytes: Bytes,
+        /// What is wrong with them, for people.
+        why: String,
+    },
+}
+
+/// Why a delivery was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeadLetterReason {
+    /// The schedule has no further retry.
+    AttemptsExhausted,
+    /// The destination answered with a status that the profile takes as final.
+    RefusedForGood,
+    /// The address or URL policy forbids the destination.
+    NotAllowed,
+    /// The outcome of an attempt is unknown, and the profile wants a person to decide.
+    OutcomeUnknown,
+    /// The webhook was deleted or disabled.
+    DestinationGone,
+    /// We could not sign or did not know the profile.
+    CouldNotPrepare,
+    /// The event could not be read, or no body could be made of it.
+    Malformed,
+    /// The broker gave the message up after its delivery limit.
+    Poison,
+}
+
+/// What was done about a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposal {
+    /// Nothing yet.
+    Open,
+    /// It was sent again.
+    Replayed(Replayed),
+    /// A person decided to leave it.
+    Discarded {
+        /// When.
+        at: Timestamp,
+        /// Who and why, for people.
+        note: String,
+    },
+}
+
+/// When and by whom a dead letter was replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// When the replay was published.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: String,
+    /// The generation it went out as.
+    pub generation: Generation,
+}
+
+impl DeadLetterReason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::AttemptsExhausted,
+        Self::RefusedForGood,
+        Self::NotAllowed,
+        Self::OutcomeUnknown,
+        Self::DestinationGone,
+        Self::CouldNotPrepare,
+        Self::Malformed,
+        Self::Poison,
+    ];
+
+    /// A stable word for metrics, lists and filters.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::RefusedForGood => "refused_for_good",
+            Self::NotAllowed => "not_allowed",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::DestinationGone => "destination_gone",
+            Self::CouldNotPrepare => "could_not_prepare",
+            Self::Malformed => "malformed",
+            Self::Poison => "poison",
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::AttemptsExhausted | Self::RefusedForGood | Self::NotAllowed | Self::DestinationGone => Fault::Destination,
+            Self::OutcomeUnknown | Self::CouldNotPrepare | Self::Malformed | Self::Poison => Fault::Ours,
+        }
+    }
+
+    /// The reason that follows from not having sent.
+    pub fn of_not_sent(reason: NotSentReason) -> Self {
+        match reason {
+            NotSentReason::AddressForbidden | NotSentReason::UrlForbidden => Self::NotAllowed,
+            NotSentReason::SecretUnreadable | NotSentReason::ProfileUnknown => Self::CouldNotPrepare,
+            NotSentReason::DestinationGone => Self::DestinationGone,
+        }
+    }
+}
+
+impl fmt::Display for DeadLetterReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.class().replace('_', " "))
+    }
+}
+
+/// What dead letters are grouped by: the destination, what went wrong, and what the answer said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// 16 hex digits; equal for dead letters of one cause.
+    pub fingerprint: String,
+    /// A line for people, such as `refused 503`.
+    pub summary: String,
+}
+
+/// Characters of a normalised excerpt that count for the fingerprint.
+const FINGERPRINT_CHARS_MAX: usize = 120;
+
+impl Cause {
+    /// The cause told by the last attempt at a destination.
+    pub fn of_attempt(destination: &DestinationId, outcome: &AttemptOutcome, excerpt: &Excerpt) -> Self {
+        let summary = match outcome.status() {
+            Some(status) => format!("{} {status}", outcome.class()),
+            None => outcome.class().replace('_', " "),
+        };
+        Self::new(destination.as_str(), summary, &normalise(excerpt))
+    }
+
+    /// The cause of a dead letter without an attempt.
+    pub fn of_message(reason: DeadLetterReason, why: &str) -> Self {
+        let why = normalise(&Excerpt::new(why.as_bytes(), false));
+        Self::new("", format!("{reason}: {why}"), &why)
+    }
+
+    fn new(destination: &str, summary: String, text: &str) -> Self {
+        let mut sha = Sha256::new();
+        for part in [destination, &summary, text] {
+            sha.update((part.len() as u64).to_be_bytes());
+            sha.update(part);
+        }
+        Self { fingerprint: crate::id::hex(&sha.finalize()[..8]), summary }
+    }
+}
+
+/// The excerpt with what differs between two occurrences of one cause taken out: digits, hex runs, white space.
+fn normalise(excerpt: &Excerpt) -> String {
+    let mut text = String::new();
+    let shown = excerpt.display().to_lowercase();
+    for word in shown.split_whitespace() {
+        if text.chars().count() > FINGERPRINT_CHARS_MAX {
+            break;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let id_like = word.len() >= 8 && word.bytes().any(|b| b.is_ascii_digit());
+        if id_like {
+            text.push('#');
+        } else {
+            let mut in_digits = false;
+            for c in word.chars() {
+                if c.is_ascii_digit() {
+                    if !in_digits {
+                        text.push('#');
+                    }
+                } else {
+                    text.push(c);
+                }
+                in_digits = c.is_ascii_digit();
+            }
+        }
+    }
+    text.chars().take(FINGERPRINT_CHARS_MAX).collect()
+}
+
+impl DeadLetter {
+    /// The dead letter of a delivery whose last attempt is the last of its history.
+    pub fn of_delivery(delivery: Delivery, reason: DeadLetterReason, died_at: Timestamp) -> Self {
+        let cause = match delivery.history.last() {
+            Some(attempt) => Cause::of_attempt(&delivery.destination.id(), &attempt.outcome, &attempt.excerpt),
+            None => Cause::of_message(reason, delivery.destination.id().as_str()),
+        };
+        Self {
+            id: DeadLetterId::derive(&delivery.id, delivery.generation),
+            project: Some(delivery.event.project.clone()),
+            content: DeadLetterContent::Delivery(Box::new(delivery)),
+            reason,
+            cause,
+            died_at,
+            disposal: Disposal::Open,
+        }
+    }
+
+    /// The dead letter of bytes that could not be read. `bytes` must be free of secrets.
+    pub fn of_raw(bytes: Bytes, project: Option<ProjectName>, reason: DeadLetterReason, why: String, died_at: Timestamp) -> Self {
+        Self {
+            id: DeadLetterId::of_raw(&bytes),
+            project,
+            cause: Cause::of_message(reason, &why),
+            content: DeadLetterContent::Raw { bytes, why },
+            reason,
+            died_at,
+            disposal: Disposal::Open,
+        }
+    }
+
+    /// Its delivery, when it is one.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        match &self.content {
+            DeadLetterContent::Delivery(delivery) => Some(delivery),
+            DeadLetterContent::Raw { .. } => None,
+        }
+    }
+
+    /// The last attempt that was made.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.delivery().and_then(|delivery| delivery.history.last())
+    }
+}
+
+impl Answer {
+    /// An answer with only a status; for tests and probes.
+    pub fn bare(status: u16) -> Self {
+        Self { status, retry_after: None, excerpt: Excerpt::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(destination: &str, status: u16, body: &str) -> Cause {
+        let outcome = AttemptOutcome::Refused { status, retry_after: None };
+        Cause::of_attempt(&destination.parse().unwrap(), &outcome, &Excerpt::new(body.as_bytes(), false))
+    }
+
+    #[test]
+    fn one_cause_has_one_fingerprint_whatever_ids_the_answer_names() {
+        let first = cause("whk_1", 503, "upstream timed out after 3012 ms, request 5f0c2c1e-6d7b");
+        let second = cause("whk_1", 503, "Upstream timed out after 9 ms,  request a90c2c1e-117b");
+        assert_eq!(first, second);
+        assert_eq!(first.summary, "refused 503");
+    }
+
+    #[test]
+    fn another_destination_status_or_text_is_another_cause() {
+        let one = cause("whk_1", 503, "maintenance");
+        assert_ne!(one.fingerprint, cause("whk_2", 503, "maintenance").fingerprint);
+        assert_ne!(one.fingerprint, cause("whk_1", 500, "maintenance").fingerprint);
+        assert_ne!(one.fingerprint, cause("whk_1", 503, "no such tenant").fingerprint);
+    }
+}

@@ -1,0 +1,46 @@
+//! The limits that hold everywhere, each with a name and its reason.
+
+use std::time::Duration;
+
+/// Bytes of an event document, and of a rendered body, that are accepted.
+///
+/// RabbitMQ takes 16 MiB, receivers far less; beyond this a webhook should carry a link instead.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a rendered body above which receivers begin to refuse, so that we warn.
+///
+/// Express answers 413 above 102,400 bytes (`body-parser`, `limit: "100kb"`).
+pub const BODY_BYTES_WARN: usize = 100 * 1024;
+
+/// Levels of nesting accepted in an event document.
+///
+/// Half of where `serde_json` refuses (128), far below where Python's `json` does (about 995).
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Bytes of a destination's URL, after parsing.
+pub const URL_BYTES_MAX: usize = 2048;
+
+/// Attempts of one generation of a delivery, the first included.
+pub const ATTEMPTS_MAX: u16 = 32;
+
+/// Bytes of an answer's body kept with an attempt.
+pub const EXCERPT_BYTES_MAX: usize = 1024;
+
+/// The longest wait before a retry. The delay ladder reaches 6 days; a schedule may not ask for more than 5.
+pub const DELAY_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+
+/// The longest time limit a profile may ask for one attempt.
+pub const TIME_LIMIT_MAX: Duration = Duration::from_secs(120);
+
+/// Webhooks of one project.
+pub const WEBHOOKS_PER_PROJECT_MAX: usize = 10_000;
+
+/// Headers a webhook may add to our own, the bytes of one value, and the bytes of all together.
+pub const CUSTOM_HEADERS_MAX: usize = 32;
+/// Bytes of one added header's value.
+pub const CUSTOM_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of all added headers. Node refuses requests with more than 16 KiB of headers.
+pub const CUSTOM_HEADERS_BYTES_MAX: usize = 8 * 1024;
+
+/// Entries of one page of any list.
+pub const PAGE_ENTRIES_MAX: usize = 500;

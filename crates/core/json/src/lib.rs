@@ -1,0 +1,1 @@
+//! JSON as text: strict reading that loses nothing, and the ECMAScript fixed point.
