@@ -1,1 +1,4 @@
-//! The use cases (dispatch, deliver, replay) and the ports they need
+//! The use cases (dispatch, deliver, replay) and the ports they need.
+#![warn(missing_docs)]
+
+pub mod port;

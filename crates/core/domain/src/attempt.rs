@@ -146,7 +146,10 @@ impl Excerpt {
     /// Keeps what the limit allows.
     pub fn new(body: &[u8], more_followed: bool) -> Self {
         let kept = body.len().min(crate::limits::EXCERPT_BYTES_MAX);
-        Self { bytes: body[..kept].to_vec(), cut: more_followed || kept < body.len() }
+        Self {
+            bytes: body[..kept].to_vec(),
+            cut: more_followed || kept < body.len(),
+        }
     }
 
     /// The bytes as they came.
@@ -209,9 +212,11 @@ impl AttemptOutcome {
             Self::Accepted { .. } => None,
             Self::Refused { .. } => Some(Fault::Destination),
             Self::Unreachable(cause) => Some(cause.fault()),
-            Self::NotSent(NotSentReason::UrlForbidden | NotSentReason::AddressForbidden | NotSentReason::DestinationGone) => {
-                Some(Fault::Destination)
-            }
+            Self::NotSent(
+                NotSentReason::UrlForbidden
+                | NotSentReason::AddressForbidden
+                | NotSentReason::DestinationGone,
+            ) => Some(Fault::Destination),
             Self::NotSent(_) | Self::Unknown => Some(Fault::Ours),
         }
     }
@@ -273,15 +278,22 @@ impl UnreachableCause {
     fn fault(self) -> Fault {
         match self {
             Self::NameLookup | Self::ConnectTimeout | Self::ConnectionLost => Fault::Network,
-            Self::ConnectionRefused | Self::Tls | Self::TimeLimit | Self::NotHttp => Fault::Destination,
+            Self::ConnectionRefused | Self::Tls | Self::TimeLimit | Self::NotHttp => {
+                Fault::Destination
+            }
         }
     }
 }
 
 impl NotSentReason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AddressForbidden, Self::UrlForbidden, Self::SecretUnreadable, Self::ProfileUnknown, Self::DestinationGone];
+    pub const ALL: [Self; 5] = [
+        Self::AddressForbidden,
+        Self::UrlForbidden,
+        Self::SecretUnreadable,
+        Self::ProfileUnknown,
+        Self::DestinationGone,
+    ];
 
     /// A stable word for metrics, lists and fingerprints.
     pub fn class(self) -> &'static str {

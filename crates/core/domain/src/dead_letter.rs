@@ -1,6 +1,9 @@
 //! Deliveries given up, kept with their reason and all their attempts.
 
-use crate::{Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Excerpt, Fault, Generation, NotSentReason, ProjectName};
+use crate::{
+    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Excerpt, Fault,
+    Generation, NotSentReason, ProjectName,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -117,8 +120,13 @@ impl DeadLetterReason {
     /// Whose fault it is.
     pub fn fault(self) -> Fault {
         match self {
-            Self::AttemptsExhausted | Self::RefusedForGood | Self::NotAllowed | Self::DestinationGone => Fault::Destination,
-            Self::OutcomeUnknown | Self::CouldNotPrepare | Self::Malformed | Self::Poison => Fault::Ours,
+            Self::AttemptsExhausted
+            | Self::RefusedForGood
+            | Self::NotAllowed
+            | Self::DestinationGone => Fault::Destination,
+            Self::OutcomeUnknown | Self::CouldNotPrepare | Self::Malformed | Self::Poison => {
+                Fault::Ours
+            }
         }
     }
 
@@ -126,7 +134,9 @@ impl DeadLetterReason {
     pub fn of_not_sent(reason: NotSentReason) -> Self {
         match reason {
             NotSentReason::AddressForbidden | NotSentReason::UrlForbidden => Self::NotAllowed,
-            NotSentReason::SecretUnreadable | NotSentReason::ProfileUnknown => Self::CouldNotPrepare,
+            NotSentReason::SecretUnreadable | NotSentReason::ProfileUnknown => {
+                Self::CouldNotPrepare
+            }
             NotSentReason::DestinationGone => Self::DestinationGone,
         }
     }
@@ -152,7 +162,11 @@ const FINGERPRINT_CHARS_MAX: usize = 120;
 
 impl Cause {
     /// The cause told by the last attempt at a destination.
-    pub fn of_attempt(destination: &DestinationId, outcome: &AttemptOutcome, excerpt: &Excerpt) -> Self {
+    pub fn of_attempt(
+        destination: &DestinationId,
+        outcome: &AttemptOutcome,
+        excerpt: &Excerpt,
+    ) -> Self {
         let summary = match outcome.status() {
             Some(status) => format!("{} {status}", outcome.class()),
             None => outcome.class().replace('_', " "),
@@ -172,7 +186,10 @@ impl Cause {
             sha.update((part.len() as u64).to_be_bytes());
             sha.update(part);
         }
-        Self { fingerprint: crate::id::hex(&sha.finalize()[..8]), summary }
+        Self {
+            fingerprint: crate::id::hex(&sha.finalize()[..8]),
+            summary,
+        }
     }
 }
 
@@ -211,7 +228,11 @@ impl DeadLetter {
     /// The dead letter of a delivery whose last attempt is the last of its history.
     pub fn of_delivery(delivery: Delivery, reason: DeadLetterReason, died_at: Timestamp) -> Self {
         let cause = match delivery.history.last() {
-            Some(attempt) => Cause::of_attempt(&delivery.destination.id(), &attempt.outcome, &attempt.excerpt),
+            Some(attempt) => Cause::of_attempt(
+                &delivery.destination.id(),
+                &attempt.outcome,
+                &attempt.excerpt,
+            ),
             None => Cause::of_message(reason, delivery.destination.id().as_str()),
         };
         Self {
@@ -226,7 +247,13 @@ impl DeadLetter {
     }
 
     /// The dead letter of bytes that could not be read. `bytes` must be free of secrets.
-    pub fn of_raw(bytes: Bytes, project: Option<ProjectName>, reason: DeadLetterReason, why: String, died_at: Timestamp) -> Self {
+    pub fn of_raw(
+        bytes: Bytes,
+        project: Option<ProjectName>,
+        reason: DeadLetterReason,
+        why: String,
+        died_at: Timestamp,
+    ) -> Self {
         Self {
             id: DeadLetterId::of_raw(&bytes),
             project,
@@ -255,7 +282,11 @@ impl DeadLetter {
 impl Answer {
     /// An answer with only a status; for tests and probes.
     pub fn bare(status: u16) -> Self {
-        Self { status, retry_after: None, excerpt: Excerpt::default() }
+        Self {
+            status,
+            retry_after: None,
+            excerpt: Excerpt::default(),
+        }
     }
 }
 
@@ -264,14 +295,29 @@ mod tests {
     use super::*;
 
     fn cause(destination: &str, status: u16, body: &str) -> Cause {
-        let outcome = AttemptOutcome::Refused { status, retry_after: None };
-        Cause::of_attempt(&destination.parse().unwrap(), &outcome, &Excerpt::new(body.as_bytes(), false))
+        let outcome = AttemptOutcome::Refused {
+            status,
+            retry_after: None,
+        };
+        Cause::of_attempt(
+            &destination.parse().unwrap(),
+            &outcome,
+            &Excerpt::new(body.as_bytes(), false),
+        )
     }
 
     #[test]
     fn one_cause_has_one_fingerprint_whatever_ids_the_answer_names() {
-        let first = cause("whk_1", 503, "upstream timed out after 3012 ms, request 5f0c2c1e-6d7b");
-        let second = cause("whk_1", 503, "Upstream timed out after 9 ms,  request a90c2c1e-117b");
+        let first = cause(
+            "whk_1",
+            503,
+            "upstream timed out after 3012 ms, request 5f0c2c1e-6d7b",
+        );
+        let second = cause(
+            "whk_1",
+            503,
+            "Upstream timed out after 9 ms,  request a90c2c1e-117b",
+        );
         assert_eq!(first, second);
         assert_eq!(first.summary, "refused 503");
     }
@@ -279,8 +325,17 @@ mod tests {
     #[test]
     fn another_destination_status_or_text_is_another_cause() {
         let one = cause("whk_1", 503, "maintenance");
-        assert_ne!(one.fingerprint, cause("whk_2", 503, "maintenance").fingerprint);
-        assert_ne!(one.fingerprint, cause("whk_1", 500, "maintenance").fingerprint);
-        assert_ne!(one.fingerprint, cause("whk_1", 503, "no such tenant").fingerprint);
+        assert_ne!(
+            one.fingerprint,
+            cause("whk_2", 503, "maintenance").fingerprint
+        );
+        assert_ne!(
+            one.fingerprint,
+            cause("whk_1", 500, "maintenance").fingerprint
+        );
+        assert_ne!(
+            one.fingerprint,
+            cause("whk_1", 503, "no such tenant").fingerprint
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! One event on its way to one destination.
 
-use crate::{Attempt, DeadLetterId, DeliveryId, Destination, Event, EventId, EventType, Job, ProfileName, ProjectName};
+use crate::{
+    Attempt, DeadLetterId, DeliveryId, Destination, Event, EventId, EventType, Job, ProfileName,
+    ProjectName,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::{fmt, num::NonZeroU16};

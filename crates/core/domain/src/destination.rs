@@ -101,5 +101,9 @@ pub(crate) fn redact_url(url: &Url) -> String {
     shown.set_fragment(None);
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
-    if had_query { format!("{shown}?…") } else { shown.into() }
+    if had_query {
+        format!("{shown}?…")
+    } else {
+        shown.into()
+    }
 }

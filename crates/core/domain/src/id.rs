@@ -126,16 +126,22 @@ fn digest(parts: &[&[u8]]) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 impl DeliveryId {
     /// The delivery of this event to this destination.
     pub fn derive(project: &ProjectName, event: &EventId, destination: &DestinationId) -> Self {
-        let parts = [project.as_str().as_bytes(), event.as_str().as_bytes(), destination.as_str().as_bytes()];
+        let parts = [
+            project.as_str().as_bytes(),
+            event.as_str().as_bytes(),
+            destination.as_str().as_bytes(),
+        ];
         Self(format!("dlv_{}", digest(&parts)).into())
     }
 }
@@ -143,7 +149,16 @@ impl DeliveryId {
 impl DeadLetterId {
     /// The dead letter of this delivery's generation.
     pub fn derive(delivery: &DeliveryId, generation: crate::Generation) -> Self {
-        Self(format!("dlt_{}", digest(&[delivery.as_str().as_bytes(), &generation.get().to_be_bytes()])).into())
+        Self(
+            format!(
+                "dlt_{}",
+                digest(&[
+                    delivery.as_str().as_bytes(),
+                    &generation.get().to_be_bytes()
+                ])
+            )
+            .into(),
+        )
     }
 
     /// The dead letter of bytes that could not be read as what they should be.
@@ -186,7 +201,10 @@ mod tests {
     fn ids_are_checked_on_the_way_in() {
         assert!("evt_01".parse::<EventId>().is_ok());
         let refused = "a.b".parse::<EventId>().unwrap_err().to_string();
-        assert_eq!(refused, "event id `a.b` is not accepted: 1 to 128 letters, digits, `_`, `-` or `:`");
+        assert_eq!(
+            refused,
+            "event id `a.b` is not accepted: 1 to 128 letters, digits, `_`, `-` or `:`"
+        );
         assert!("".parse::<ProjectName>().is_err());
         assert!("Acme".parse::<ProjectName>().is_err());
         assert!("x".repeat(129).parse::<EventId>().is_err());
@@ -195,11 +213,21 @@ mod tests {
 
     #[test]
     fn a_delivery_id_depends_on_all_its_parts_and_on_nothing_else() {
-        let id = |p: &str, e: &str, d: &str| DeliveryId::derive(&p.parse().unwrap(), &e.parse().unwrap(), &d.parse().unwrap());
+        let id = |p: &str, e: &str, d: &str| {
+            DeliveryId::derive(
+                &p.parse().unwrap(),
+                &e.parse().unwrap(),
+                &d.parse().unwrap(),
+            )
+        };
         assert_eq!(id("a", "e1", "whk_1"), id("a", "e1", "whk_1"));
         assert_ne!(id("a", "e1", "whk_1"), id("b", "e1", "whk_1"));
         assert_ne!(id("a", "e1", "whk_1"), id("a", "e2", "whk_1"));
         assert_ne!(id("a", "e1", "whk_1"), id("a", "e1", "whk_2"));
-        assert_ne!(id("ab", "c", "d"), id("a", "bc", "d"), "parts do not run into each other");
+        assert_ne!(
+            id("ab", "c", "d"),
+            id("a", "bc", "d"),
+            "parts do not run into each other"
+        );
     }
 }

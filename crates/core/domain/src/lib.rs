@@ -15,15 +15,24 @@ mod retry;
 mod status;
 mod webhook;
 
-pub use attempt::{Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger, UnreachableCause};
+pub use attempt::{
+    Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger,
+    UnreachableCause,
+};
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
-pub use delivery::{AttemptNumber, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation, TraceContext};
+pub use delivery::{
+    AttemptNumber, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation, TraceContext,
+};
 pub use destination::{Callback, CallbackSecret, Destination, SealedSecret};
 pub use event::{Event, Job};
 pub use id::{
-    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId, ProfileName, ProjectName, WebhookId, WorkerId,
+    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId, ProfileName,
+    ProjectName, WebhookId, WorkerId,
 };
-pub use retry::{DeliveryRules, NextStep, OnUnknownOutcome, RetryPolicy, RetryPolicyError, Wait, next_step, parse_retry_after};
+pub use retry::{
+    DeliveryRules, NextStep, OnUnknownOutcome, RetryPolicy, RetryPolicyError, Wait, next_step,
+    parse_retry_after,
+};
 pub use status::{StatusSet, StatusSetError};
 pub use webhook::{EventFilter, Webhook, WebhookSecret, WebhookState};
 

@@ -59,23 +59,38 @@ impl RetryPolicy {
     /// # Errors
     ///
     /// When a delay is zero or longer than [`limits::DELAY_MAX`], there are too many, or `jitter` is not within 0 to 1.
-    pub fn try_new(delays: Vec<Duration>, jitter: f64, honours_retry_after: bool) -> Result<Self, RetryPolicyError> {
+    pub fn try_new(
+        delays: Vec<Duration>,
+        jitter: f64,
+        honours_retry_after: bool,
+    ) -> Result<Self, RetryPolicyError> {
         if delays.len() >= usize::from(limits::ATTEMPTS_MAX) {
             return Err(RetryPolicyError::TooMany(delays.len()));
         }
-        if let Some(delay) = delays.iter().find(|delay| **delay < Duration::from_millis(1) || **delay > limits::DELAY_MAX) {
+        if let Some(delay) = delays
+            .iter()
+            .find(|delay| **delay < Duration::from_millis(1) || **delay > limits::DELAY_MAX)
+        {
             return Err(RetryPolicyError::Delay(*delay));
         }
         if !(0.0..=1.0).contains(&jitter) {
             return Err(RetryPolicyError::Jitter(jitter));
         }
-        Ok(Self { delays, jitter, honours_retry_after })
+        Ok(Self {
+            delays,
+            jitter,
+            honours_retry_after,
+        })
     }
 
     /// The exponential schedule `first`, `first × factor`, … of this many retries, each at most `max`.
     pub fn exponential(first: Duration, factor: f64, max: Duration, retries: u16) -> Vec<Duration> {
         (0..i32::from(retries))
-            .map(|exponent| Duration::try_from_secs_f64(first.as_secs_f64() * factor.powi(exponent)).unwrap_or(max).min(max))
+            .map(|exponent| {
+                Duration::try_from_secs_f64(first.as_secs_f64() * factor.powi(exponent))
+                    .unwrap_or(max)
+                    .min(max)
+            })
             .collect()
     }
 
@@ -98,7 +113,14 @@ impl RetryPolicy {
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
         let least = Duration::from_millis(1);
-        Self { delays: self.delays.iter().map(|delay| delay.mul_f64(factor).max(least)).collect(), ..self.clone() }
+        Self {
+            delays: self
+                .delays
+                .iter()
+                .map(|delay| delay.mul_f64(factor).max(least))
+                .collect(),
+            ..self.clone()
+        }
     }
 
     /// The wait after this attempt; `None` when it was the last.
@@ -121,7 +143,10 @@ pub struct Wait {
 impl Wait {
     /// Exactly this long.
     pub fn exactly(wait: Duration) -> Self {
-        Self { at_least: wait, at_most: wait }
+        Self {
+            at_least: wait,
+            at_most: wait,
+        }
     }
 }
 
@@ -142,32 +167,57 @@ pub enum NextStep {
 }
 
 /// Chooses what happens after an attempt. `draw` is a random number within 0 to 1.
-pub fn next_step(outcome: &AttemptOutcome, attempt: AttemptNumber, rules: &DeliveryRules, draw: f64) -> NextStep {
+pub fn next_step(
+    outcome: &AttemptOutcome,
+    attempt: AttemptNumber,
+    rules: &DeliveryRules,
+    draw: f64,
+) -> NextStep {
     let asked = match outcome {
         AttemptOutcome::Accepted { .. } => return NextStep::Complete,
         AttemptOutcome::NotSent(reason) => {
-            return NextStep::GiveUp { reason: DeadLetterReason::of_not_sent(*reason), disable_webhook: false };
+            return NextStep::GiveUp {
+                reason: DeadLetterReason::of_not_sent(*reason),
+                disable_webhook: false,
+            };
         }
         AttemptOutcome::Refused { status: 410, .. } if rules.gone_disables => {
-            return NextStep::GiveUp { reason: DeadLetterReason::RefusedForGood, disable_webhook: true };
+            return NextStep::GiveUp {
+                reason: DeadLetterReason::RefusedForGood,
+                disable_webhook: true,
+            };
         }
         AttemptOutcome::Refused { status, .. } if rules.refused_for_good.contains(*status) => {
-            return NextStep::GiveUp { reason: DeadLetterReason::RefusedForGood, disable_webhook: false };
+            return NextStep::GiveUp {
+                reason: DeadLetterReason::RefusedForGood,
+                disable_webhook: false,
+            };
         }
         AttemptOutcome::Refused { retry_after, .. } => *retry_after,
         AttemptOutcome::Unknown if rules.on_unknown == OnUnknownOutcome::DeadLetter => {
-            return NextStep::GiveUp { reason: DeadLetterReason::OutcomeUnknown, disable_webhook: false };
+            return NextStep::GiveUp {
+                reason: DeadLetterReason::OutcomeUnknown,
+                disable_webhook: false,
+            };
         }
         AttemptOutcome::Unreachable(_) | AttemptOutcome::Unknown => None,
     };
     let Some(planned) = rules.retry.delay_after(attempt) else {
-        return NextStep::GiveUp { reason: DeadLetterReason::AttemptsExhausted, disable_webhook: false };
+        return NextStep::GiveUp {
+            reason: DeadLetterReason::AttemptsExhausted,
+            disable_webhook: false,
+        };
     };
     let longest = planned.mul_f64(1.0 + rules.retry.jitter);
-    let drawn = planned.mul_f64(1.0 + rules.retry.jitter * draw.clamp(0.0, 1.0)).min(longest);
+    let drawn = planned
+        .mul_f64(1.0 + rules.retry.jitter * draw.clamp(0.0, 1.0))
+        .min(longest);
     match asked.filter(|asked| rules.retry.honours_retry_after && *asked > drawn) {
         Some(asked) => NextStep::RetryAfter(Wait::exactly(asked.min(limits::DELAY_MAX))),
-        None => NextStep::RetryAfter(Wait { at_least: drawn, at_most: longest }),
+        None => NextStep::RetryAfter(Wait {
+            at_least: drawn,
+            at_most: longest,
+        }),
     }
 }
 
@@ -195,38 +245,81 @@ mod tests {
             refused_for_good: StatusSet::try_from_texts(["404"]).unwrap(),
             gone_disables: true,
             time_limit: Duration::from_secs(30),
-            retry: RetryPolicy::try_new(delays.iter().map(|s| Duration::from_secs(*s)).collect(), jitter, true).unwrap(),
+            retry: RetryPolicy::try_new(
+                delays.iter().map(|s| Duration::from_secs(*s)).collect(),
+                jitter,
+                true,
+            )
+            .unwrap(),
             on_unknown: OnUnknownOutcome::Resend,
         }
     }
 
     fn refused(status: u16, retry_after: Option<u64>) -> AttemptOutcome {
-        AttemptOutcome::Refused { status, retry_after: retry_after.map(Duration::from_secs) }
+        AttemptOutcome::Refused {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+        }
     }
 
     fn give_up(reason: DeadLetterReason, disable_webhook: bool) -> NextStep {
-        NextStep::GiveUp { reason, disable_webhook }
+        NextStep::GiveUp {
+            reason,
+            disable_webhook,
+        }
     }
 
     #[test]
     fn the_decision_as_a_table() {
         let wait = |secs| NextStep::RetryAfter(Wait::exactly(Duration::from_secs(secs)));
         for (outcome, attempt, expected) in [
-            (AttemptOutcome::Accepted { status: 200 }, 1, NextStep::Complete),
+            (
+                AttemptOutcome::Accepted { status: 200 },
+                1,
+                NextStep::Complete,
+            ),
             (refused(500, None), 1, wait(60)),
             (refused(500, None), 2, wait(300)),
-            (refused(500, None), 3, give_up(DeadLetterReason::AttemptsExhausted, false)),
+            (
+                refused(500, None),
+                3,
+                give_up(DeadLetterReason::AttemptsExhausted, false),
+            ),
             (refused(503, Some(120)), 1, wait(120)),
             (refused(503, Some(10)), 1, wait(60)),
-            (refused(503, Some(u64::MAX)), 1, NextStep::RetryAfter(Wait::exactly(limits::DELAY_MAX))),
-            (refused(404, None), 1, give_up(DeadLetterReason::RefusedForGood, false)),
-            (refused(410, None), 1, give_up(DeadLetterReason::RefusedForGood, true)),
-            (AttemptOutcome::Unreachable(crate::UnreachableCause::TimeLimit), 1, wait(60)),
-            (AttemptOutcome::NotSent(NotSentReason::AddressForbidden), 1, give_up(DeadLetterReason::NotAllowed, false)),
+            (
+                refused(503, Some(u64::MAX)),
+                1,
+                NextStep::RetryAfter(Wait::exactly(limits::DELAY_MAX)),
+            ),
+            (
+                refused(404, None),
+                1,
+                give_up(DeadLetterReason::RefusedForGood, false),
+            ),
+            (
+                refused(410, None),
+                1,
+                give_up(DeadLetterReason::RefusedForGood, true),
+            ),
+            (
+                AttemptOutcome::Unreachable(crate::UnreachableCause::TimeLimit),
+                1,
+                wait(60),
+            ),
+            (
+                AttemptOutcome::NotSent(NotSentReason::AddressForbidden),
+                1,
+                give_up(DeadLetterReason::NotAllowed, false),
+            ),
             (AttemptOutcome::Unknown, 1, wait(60)),
         ] {
             let attempt = AttemptNumber::try_new(attempt).unwrap();
-            assert_eq!(next_step(&outcome, attempt, &rules(&[60, 300], 0.0), 0.5), expected, "{outcome:?} at {attempt}");
+            assert_eq!(
+                next_step(&outcome, attempt, &rules(&[60, 300], 0.0), 0.5),
+                expected,
+                "{outcome:?} at {attempt}"
+            );
         }
     }
 
@@ -246,7 +339,11 @@ mod tests {
             ("Mon, 01 Jun 2026 09:00:00 GMT", None),
             ("86400000", Some(limits::DELAY_MAX.as_secs())),
         ] {
-            assert_eq!(parse_retry_after(header, now), expected.map(Duration::from_secs), "{header}");
+            assert_eq!(
+                parse_retry_after(header, now),
+                expected.map(Duration::from_secs),
+                "{header}"
+            );
         }
     }
 
@@ -258,7 +355,10 @@ mod tests {
         assert!(RetryPolicy::try_new(vec![secs(1); 32], 0.0, true).is_err());
         assert!(RetryPolicy::try_new(vec![secs(1)], 1.5, true).is_err());
         assert!(RetryPolicy::try_new(vec![secs(1)], f64::NAN, true).is_err());
-        assert_eq!(RetryPolicy::exponential(secs(60), 5.0, secs(1800), 3), [secs(60), secs(300), secs(1500)]);
+        assert_eq!(
+            RetryPolicy::exponential(secs(60), 5.0, secs(1800), 3),
+            [secs(60), secs(300), secs(1500)]
+        );
     }
 
     proptest! {

@@ -8,18 +8,28 @@ pub struct StatusSet(Vec<(u16, u16)>);
 
 /// A text that is no status code, class or range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("status `{0}` is not one; write a code (`200`), a class (`2xx`) or a range (`200-204`) within 100 to 599")]
+#[error(
+    "status `{0}` is not one; write a code (`200`), a class (`2xx`) or a range (`200-204`) within 100 to 599"
+)]
 pub struct StatusSetError(String);
 
 impl StatusSet {
     /// Whether the status is in the set.
     pub fn contains(&self, status: u16) -> bool {
-        self.0.iter().any(|(low, high)| (*low..=*high).contains(&status))
+        self.0
+            .iter()
+            .any(|(low, high)| (*low..=*high).contains(&status))
     }
 
     /// The set of everything the texts name.
-    pub fn try_from_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, StatusSetError> {
-        texts.into_iter().map(parse_range).collect::<Result<_, _>>().map(Self)
+    pub fn try_from_texts<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, StatusSetError> {
+        texts
+            .into_iter()
+            .map(parse_range)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether nothing is in it.
@@ -30,7 +40,12 @@ impl StatusSet {
 
 fn parse_range(text: &str) -> Result<(u16, u16), StatusSetError> {
     let refused = || StatusSetError(text.to_owned());
-    let code = |text: &str| u16::from_str(text).ok().filter(|code| (100..=599).contains(code)).ok_or_else(refused);
+    let code = |text: &str| {
+        u16::from_str(text)
+            .ok()
+            .filter(|code| (100..=599).contains(code))
+            .ok_or_else(refused)
+    };
     if let Some(class) = text.strip_suffix("xx") {
         let low = code(&format!("{class}00"))?;
         return Ok((low, low + 99));
@@ -38,7 +53,11 @@ fn parse_range(text: &str) -> Result<(u16, u16), StatusSetError> {
     match text.split_once('-') {
         Some((low, high)) => {
             let range = (code(low)?, code(high)?);
-            if range.0 <= range.1 { Ok(range) } else { Err(refused()) }
+            if range.0 <= range.1 {
+                Ok(range)
+            } else {
+                Err(refused())
+            }
         }
         None => code(text).map(|code| (code, code)),
     }
@@ -73,7 +92,15 @@ mod tests {
     #[test]
     fn codes_classes_and_ranges() {
         let set = StatusSet::try_from_texts(["200", "3xx", "410-412"]).unwrap();
-        for (status, expected) in [(200, true), (201, false), (300, true), (399, true), (400, false), (411, true), (413, false)] {
+        for (status, expected) in [
+            (200, true),
+            (201, false),
+            (300, true),
+            (399, true),
+            (400, false),
+            (411, true),
+            (413, false),
+        ] {
             assert_eq!(set.contains(status), expected, "{status}");
         }
         assert_eq!(set.to_string(), "200, 3xx, 410-412");
@@ -81,7 +108,9 @@ mod tests {
 
     #[test]
     fn what_is_no_status_is_refused() {
-        for text in ["", "20", "xx", "0xx", "6xx", "204-200", "2xx-3xx", "+200x", "99999"] {
+        for text in [
+            "", "20", "xx", "0xx", "6xx", "204-200", "2xx-3xx", "+200x", "99999",
+        ] {
             assert!(StatusSet::try_from_texts([text]).is_err(), "{text}");
         }
     }

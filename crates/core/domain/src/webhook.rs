@@ -97,12 +97,21 @@ impl Webhook {
 
     /// The secrets to sign with now: the current one first, then, only when `several` are allowed, those replaced but overlapping.
     pub fn signing_secrets(&self, now: Timestamp, several: bool) -> Vec<&SealedSecret> {
-        let begun = || self.secrets.iter().filter(|secret| secret.signs_from <= now);
-        let Some(current) = begun().max_by_key(|secret| secret.signs_from) else { return Vec::new() };
+        let begun = || {
+            self.secrets
+                .iter()
+                .filter(|secret| secret.signs_from <= now)
+        };
+        let Some(current) = begun().max_by_key(|secret| secret.signs_from) else {
+            return Vec::new();
+        };
         let overlapping = begun()
             .filter(|secret| several && !std::ptr::eq(*secret, current))
             .filter(|secret| secret.overlaps_until.is_some_and(|until| now < until));
-        std::iter::once(current).chain(overlapping).map(|secret| &secret.sealed).collect()
+        std::iter::once(current)
+            .chain(overlapping)
+            .map(|secret| &secret.sealed)
+            .collect()
     }
 
     /// The URL without what may be secret in it.

@@ -1,0 +1,18 @@
+//! What the use cases need of the world, as traits. Edges fill them; `ringback-testkit` holds the contract each must keep.
+
+mod environment;
+mod queue;
+mod sender;
+mod store;
+
+pub use environment::{Clock, Entropy, Observer, Occurrence};
+pub use queue::{
+    Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, QueueName, Receipt, Taken, Unreadable,
+};
+pub use sender::{Exchange, Request, SendFailure, Sender};
+pub use store::{
+    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
+    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, ExpiredClaim,
+    FencingToken, Page, SettleAnswer, SettledAs, Settlement, Store, StoreError, StoreHealth,
+    WebhookStore, WriteAnswer,
+};

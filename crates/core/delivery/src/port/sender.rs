@@ -1,0 +1,56 @@
+//! The outgoing POST.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ringback_domain::{Answer, NotSentReason, Phases, UnreachableCause};
+use std::{net::SocketAddr, time::Duration};
+use url::Url;
+
+/// Makes one HTTP request and reports what happened. Does not judge, record or retry.
+#[async_trait]
+pub trait Sender: Send + Sync {
+    /// One POST: no redirect followed, no hidden repeat, no more than `time_limit` in all.
+    ///
+    /// Cancel safe in the sense that nothing is left behind; whether the request arrived is then unknown.
+    async fn send(&self, request: Request) -> Exchange;
+
+    /// Whether the URL may be a destination at all, by the policy known without a look-up.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the one who typed it.
+    fn check_url(&self, url: &Url) -> Result<(), String>;
+}
+
+/// What to send. `Content-Type`, `Content-Length`, `Host` and `User-Agent` are the sender's business.
+#[derive(Debug)]
+pub struct Request {
+    /// Where; already parsed, never a raw text.
+    pub url: Url,
+    /// Names in the spelling of the profile, each once.
+    pub headers: Vec<(String, String)>,
+    /// The bytes that were signed.
+    pub body: Bytes,
+    /// From connecting to the end of the answer's body.
+    pub time_limit: Duration,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// How long each part took.
+    pub phases: Phases,
+    /// The address connected to.
+    pub address: Option<SocketAddr>,
+    /// The answer, or why there is none.
+    pub result: Result<Answer, SendFailure>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFailure {
+    /// Sent or tried to, without a whole answer.
+    Unreachable(UnreachableCause),
+    /// Not sent, by our own policy.
+    NotSent(NotSentReason),
+}

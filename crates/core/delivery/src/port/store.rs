@@ -1,0 +1,338 @@
+//! The store: claims, webhooks, the log of deliveries, dead letters, marks of events.
+//!
+//! Every change that belongs together is one call, and one call is atomic: an edge makes it one script or one transaction.
+
+use async_trait::async_trait;
+use ringback_domain::{
+    Attempt, AttemptNumber, DeadLetter, DeadLetterId, DeadLetterReason, Delivery, DeliveryId,
+    DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation, JobId, ProjectName,
+    Timestamp, Webhook, WebhookId, WorkerId,
+};
+use std::time::Duration;
+
+/// All of it; one edge fills all.
+pub trait Store: ClaimStore + WebhookStore + DeliveryStore + DeadLetterStore + EventStore {}
+impl<T: ClaimStore + WebhookStore + DeliveryStore + DeadLetterStore + EventStore> Store for T {}
+
+/// A number that grows with every claim of a delivery: a settlement with an older one changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FencingToken(pub u64);
+
+/// The right to make one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose.
+    pub delivery: DeliveryId,
+    /// Of which round.
+    pub generation: Generation,
+    /// Which attempt.
+    pub attempt: AttemptNumber,
+    /// What the settlement must show.
+    pub token: FencingToken,
+}
+
+/// Asks for the right to make the attempt named by the delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimRequest<'a> {
+    /// The delivery; its summary becomes the record of it.
+    pub delivery: &'a Delivery,
+    /// Who asks.
+    pub worker: &'a WorkerId,
+    /// How long the right lasts, by the store's clock.
+    pub lease: Duration,
+}
+
+/// The answer to a claim; see the table in docs/protocol.md.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimAnswer {
+    /// Nobody holds it: there is no claim, an older attempt or generation is settled, or the lease is over.
+    Granted {
+        /// The right.
+        claim: Claim,
+        /// Set when the *same* attempt had been claimed and never settled: its outcome is unknown.
+        expired: Option<ExpiredClaim>,
+    },
+    /// Somebody holds a claim to this delivery: this attempt, or an earlier one not yet settled.
+    Held {
+        /// How long the lease lasts from now.
+        remaining: Duration,
+    },
+    /// This attempt or a later one of this generation is settled or under way, the delivery is delivered, or the generation is past.
+    Settled,
+}
+
+/// A claim that ran out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredClaim {
+    /// Who held it.
+    pub worker: WorkerId,
+    /// Since when, by the store's clock.
+    pub claimed_at: Timestamp,
+}
+
+/// Ends a claim.
+#[derive(Debug, Clone, Copy)]
+pub struct Settlement<'a> {
+    /// The right that was used.
+    pub claim: &'a Claim,
+    /// The delivery as it was claimed, for its record.
+    pub delivery: &'a Delivery,
+    /// What is appended to the record: the attempt made, preceded by an unknown one when there was an expired claim.
+    pub attempts: &'a [Attempt],
+    /// What became of it.
+    pub settled_as: &'a SettledAs,
+    /// When, by the worker's clock.
+    pub at: Timestamp,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone)]
+pub enum SettledAs {
+    /// Accepted: final.
+    Delivered,
+    /// The next attempt is in the queue, confirmed.
+    Retrying {
+        /// When it is due.
+        due_at: Timestamp,
+    },
+    /// Given up: the dead letter is stored by the same call.
+    DeadLettered(Box<DeadLetter>),
+    /// Not attempted after all: the claim is taken back as if it had never been, no attempt is counted.
+    Released,
+}
+
+/// The answer to a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettleAnswer {
+    /// Done. Settling again with the same token is done, too.
+    Settled,
+    /// The token is not the newest: nothing was changed.
+    Stale,
+}
+
+/// Rights to make attempts.
+#[async_trait]
+pub trait ClaimStore: Send + Sync {
+    /// Asks for a claim. Also writes the delivery's record as `Attempting`.
+    async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError>;
+
+    /// Ends a claim; writes the delivery's record, and the dead letter when there is one.
+    async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError>;
+}
+
+/// The answer to a write of something with a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteAnswer {
+    /// Written.
+    Written,
+    /// Somebody changed it since it was read, or it is gone, or (for a new one) it is there already.
+    Conflict,
+}
+
+/// Registered webhooks.
+#[async_trait]
+pub trait WebhookStore: Send + Sync {
+    /// Writes a webhook. With revision 1 it must be new; with revision n the stored one must have n - 1.
+    async fn put_webhook(&self, webhook: &Webhook) -> Result<WriteAnswer, StoreError>;
+
+    /// One webhook.
+    async fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>, StoreError>;
+
+    /// All webhooks of a project, oldest first.
+    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError>;
+
+    /// Removes one; whether it was there.
+    async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError>;
+}
+
+/// Where a list goes on; opaque to users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// A piece of a list, newest first.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Which deliveries. Absent means any.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the members are the things named")]
+pub struct DeliveryFilter {
+    pub project: Option<ProjectName>,
+    pub event: Option<EventId>,
+    pub job: Option<JobId>,
+    pub destination: Option<DestinationId>,
+    /// A word of [`ringback_domain::DeliveryState::class`].
+    pub state: Option<String>,
+    /// First taken at or after.
+    pub since: Option<Timestamp>,
+    /// First taken before.
+    pub until: Option<Timestamp>,
+}
+
+/// The log of deliveries; bounded, oldest final ones forgotten first.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// One record.
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError>;
+
+    /// Records, newest first. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeliveryRecord>, StoreError>;
+}
+
+/// Which dead letters. Absent means any.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the members are the things named")]
+pub struct DeadLetterFilter {
+    pub project: Option<ProjectName>,
+    pub destination: Option<DestinationId>,
+    pub event_type: Option<EventType>,
+    pub job: Option<JobId>,
+    /// A fingerprint.
+    pub cause: Option<String>,
+    pub reason: Option<DeadLetterReason>,
+    /// Given up at or after.
+    pub since: Option<Timestamp>,
+    /// Given up before.
+    pub until: Option<Timestamp>,
+    /// Also those replayed or discarded.
+    pub include_disposed: bool,
+}
+
+/// The answer to a disposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisposeAnswer {
+    /// Done.
+    Disposed,
+    /// It was disposed of before, like this.
+    Already(Disposal),
+    /// There is no such dead letter.
+    NotFound,
+}
+
+/// Dead letters.
+#[async_trait]
+pub trait DeadLetterStore: Send + Sync {
+    /// Stores one that belongs to no claim: unreadable bytes, a parked message. Storing it again changes nothing.
+    async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError>;
+
+    /// One, whole.
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// Dead letters, newest first. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// How many are open.
+    async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError>;
+
+    /// Marks one as replayed or discarded. `again` also replaces an earlier disposal.
+    async fn dispose(
+        &self,
+        id: &DeadLetterId,
+        disposal: &Disposal,
+        again: bool,
+    ) -> Result<DisposeAnswer, StoreError>;
+}
+
+/// What is known of an event that was dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventMark {
+    /// When.
+    pub dispatched_at: Timestamp,
+    /// To how many destinations.
+    pub deliveries: u32,
+}
+
+/// Marks of events, kept for the idempotency window.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// The mark of an event, if it was dispatched within the window.
+    async fn event_mark(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+    ) -> Result<Option<EventMark>, StoreError>;
+
+    /// Marks an event as dispatched. Marking again changes nothing.
+    async fn mark_event(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        mark: EventMark,
+    ) -> Result<(), StoreError>;
+
+    /// Whether the store answers, and what it promises.
+    async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// What a store promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// The product and version, for people.
+    pub product: String,
+    /// The store's clock minus ours, where it has one of its own, in milliseconds.
+    pub clock_skew_ms: Option<i64>,
+    /// What falls short of the promises, each with what to do; empty when all is well.
+    pub findings: Vec<String>,
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Not reachable now; worth another try.
+    #[error("could not reach the {store} at `{address}`")]
+    Unreachable {
+        /// `Redis` or `embedded store`.
+        store: &'static str,
+        /// Host and port, or the directory; never credentials.
+        address: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It answered, but not what was asked: out of memory, read-only, a script that failed.
+    #[error("the {store} refused to {step}: {why}")]
+    Refused {
+        /// `Redis` or `embedded store`.
+        store: &'static str,
+        /// `claim`, `settle`, …
+        step: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// A stored record cannot be read.
+    #[error("stored {what} `{id}` cannot be read: {why}")]
+    Corrupt {
+        /// `webhook`, `dead letter`, …
+        what: &'static str,
+        /// Which.
+        id: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A cursor that is not from this list.
+    #[error("the cursor is not from this list (hint: begin again without it)")]
+    BadCursor,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. })
+    }
+}
