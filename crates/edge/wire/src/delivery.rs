@@ -1,0 +1,76 @@
+//! A delivery as a queue message: a line of JSON, a line feed, the body's bytes.
+
+use crate::{
+    VERSION, WireError,
+    attempt::AttemptLine,
+    check_version, join, json_error,
+    parts::{DestinationLine, SummaryLine, TraceLine, read},
+    split,
+};
+use bytes::Bytes;
+use ringback_domain::{AttemptNumber, Delivery, Generation, Timestamp};
+use serde::{Deserialize, Serialize};
+
+const WHAT: &str = "delivery message";
+
+#[derive(Serialize, Deserialize)]
+struct DeliveryLine {
+    v: u32,
+    id: String,
+    event: SummaryLine,
+    destination: DestinationLine,
+    profile: String,
+    generation: u32,
+    attempt: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    history: Vec<AttemptLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceLine>,
+}
+
+/// The message of a delivery.
+pub fn encode(delivery: &Delivery) -> Bytes {
+    let line = DeliveryLine {
+        v: VERSION,
+        id: delivery.id.to_string(),
+        event: SummaryLine::of(&delivery.event),
+        destination: DestinationLine::of(&delivery.destination),
+        profile: delivery.profile.to_string(),
+        generation: delivery.generation.get(),
+        attempt: delivery.attempt.get(),
+        due_at: delivery.due_at,
+        history: delivery.history.iter().map(AttemptLine::of).collect(),
+        trace: delivery.trace.as_ref().map(TraceLine::of),
+    };
+    join(&line, &delivery.body)
+}
+
+/// Reads a delivery. Its body is a slice of the message, not a copy.
+pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
+    let (line, body) = split(WHAT, message)?;
+    let line: DeliveryLine =
+        serde_json::from_slice(&line).map_err(|error| json_error(WHAT, &error))?;
+    check_version(WHAT, line.v)?;
+    Ok(Delivery {
+        id: read(WHAT, "id", &line.id)?,
+        event: line.event.read(WHAT)?,
+        destination: line.destination.read(WHAT)?,
+        profile: read(WHAT, "profile", &line.profile)?,
+        generation: Generation::new(line.generation),
+        attempt: AttemptNumber::try_new(line.attempt).ok_or_else(|| WireError::Member {
+            what: WHAT,
+            member: "attempt",
+            problem: "is 0".into(),
+        })?,
+        due_at: line.due_at,
+        history: line
+            .history
+            .into_iter()
+            .map(AttemptLine::read)
+            .collect::<Result<_, _>>()?,
+        trace: line.trace.map(TraceLine::read),
+        body,
+    })
+}
