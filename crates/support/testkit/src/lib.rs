@@ -1,1 +1,3 @@
 //! Private test servers, contract suites, fakes for the ports, receivers
+
+pub mod servers;

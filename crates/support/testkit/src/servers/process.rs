@@ -1,0 +1,133 @@
+//! A server's processes: one group, ended together, whatever becomes of us.
+
+use super::ServerError;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const POLL: Duration = Duration::from_millis(10);
+const LOG_BYTES_SHOWN: u64 = 2_000;
+
+/// A running process group, led by the server itself.
+pub(crate) struct Group {
+    server: &'static str,
+    leader: Child,
+    guard: Child,
+    log: PathBuf,
+}
+
+impl Group {
+    /// Starts the command as the leader of a group; its output goes to a file in `folder`.
+    pub(crate) fn start(
+        server: &'static str,
+        mut command: Command,
+        folder: &Path,
+    ) -> Result<Self, ServerError> {
+        let log = folder.join("output.log");
+        let mut start = || -> std::io::Result<(Child, Child)> {
+            let output = File::options().create(true).append(true).open(&log)?;
+            let leader = command
+                .stdin(Stdio::null())
+                .stdout(output.try_clone()?)
+                .stderr(output)
+                .process_group(0)
+                .spawn()?;
+            let guard = guard(leader.id(), folder)?;
+            Ok((leader, guard))
+        };
+        let (leader, guard) = start().map_err(ServerError::io(format!("start {server}")))?;
+        Ok(Self {
+            server,
+            leader,
+            guard,
+            log,
+        })
+    }
+
+    /// Waits until `is_ready` says so. No server tells when it is ready; asking it again and again is the only way.
+    pub(crate) fn wait_until_ready(
+        &mut self,
+        limit: Duration,
+        mut is_ready: impl FnMut() -> std::io::Result<bool>,
+    ) -> Result<(), ServerError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if matches!(is_ready(), Ok(true)) {
+                return Ok(());
+            }
+            if let Ok(Some(status)) = self.leader.try_wait() {
+                return Err(self.not_ready(format!("it ended with {status}")));
+            }
+            if Instant::now() > deadline {
+                return Err(self.not_ready(format!("no answer within {limit:?}")));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Asks the server to end in order, and waits; kills it when it does not within `limit`.
+    pub(crate) fn stop(mut self, limit: Duration) {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + limit;
+        while matches!(self.leader.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Sends a signal to all of the group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(group) = i32::try_from(self.leader.id()).ok().and_then(Pid::from_raw) {
+            // An error means that the group is gone, which is what most callers want.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    fn not_ready(&self, why: String) -> ServerError {
+        ServerError::NotReady {
+            server: self.server,
+            why,
+            log: end_of(&self.log).unwrap_or_else(|error| error.to_string()),
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.leader.wait();
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+    }
+}
+
+/// A shell that waits for its standard input to close, which happens when this process ends in any way, kill -9 included;
+/// then it kills the group and clears its folder away. In a group of its own, so that Ctrl-C does not end it first.
+fn guard(group: u32, folder: &Path) -> std::io::Result<Child> {
+    Command::new("sh")
+        .args([
+            "-c",
+            r#"read -r _; kill -KILL -- "-$0"; rm -rf -- "$1""#,
+            &group.to_string(),
+        ])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+}
+
+fn end_of(log: &Path) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES_SHOWN)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
