@@ -1,7 +1,7 @@
 //! Deliveries given up, kept with their reason and all their attempts.
 
 use crate::{
-    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Excerpt, Fault,
+    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Event, Excerpt, Fault,
     Generation, NotSentReason, ProjectName,
 };
 use bytes::Bytes;
@@ -33,7 +33,14 @@ pub struct DeadLetter {
 pub enum DeadLetterContent {
     /// A delivery with its body, destination and every attempt in its history.
     Delivery(Box<Delivery>),
-    /// Bytes that could not be read as an event or a delivery, or an event that nothing could be made of.
+    /// An event that not every body could be made of. A callback's secret in it is sealed.
+    Event {
+        /// The event.
+        event: Box<Event>,
+        /// What is wrong with it, for people.
+        why: String,
+    },
+    /// Bytes that could not be read as an event or a delivery.
     Raw {
         /// The bytes as they came, with what looked like a secret taken out.
         bytes: Bytes,
@@ -246,17 +253,28 @@ impl DeadLetter {
         }
     }
 
+    /// The dead letter of an event that not every body could be made of.
+    pub fn of_event(event: Event, why: String, died_at: Timestamp) -> Self {
+        let reason = DeadLetterReason::Malformed;
+        Self {
+            id: DeadLetterId::of_event(&event.project, &event.id),
+            project: Some(event.project.clone()),
+            cause: Cause::of_message(reason, &why),
+            content: DeadLetterContent::Event {
+                event: Box::new(event),
+                why,
+            },
+            reason,
+            died_at,
+            disposal: Disposal::Open,
+        }
+    }
+
     /// The dead letter of bytes that could not be read. `bytes` must be free of secrets.
-    pub fn of_raw(
-        bytes: Bytes,
-        project: Option<ProjectName>,
-        reason: DeadLetterReason,
-        why: String,
-        died_at: Timestamp,
-    ) -> Self {
+    pub fn of_raw(bytes: Bytes, reason: DeadLetterReason, why: String, died_at: Timestamp) -> Self {
         Self {
             id: DeadLetterId::of_raw(&bytes),
-            project,
+            project: None,
             cause: Cause::of_message(reason, &why),
             content: DeadLetterContent::Raw { bytes, why },
             reason,
@@ -269,7 +287,7 @@ impl DeadLetter {
     pub fn delivery(&self) -> Option<&Delivery> {
         match &self.content {
             DeadLetterContent::Delivery(delivery) => Some(delivery),
-            DeadLetterContent::Raw { .. } => None,
+            DeadLetterContent::Event { .. } | DeadLetterContent::Raw { .. } => None,
         }
     }
 

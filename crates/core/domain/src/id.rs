@@ -161,6 +161,21 @@ impl DeadLetterId {
         )
     }
 
+    /// The dead letter of an event that not every body could be made of.
+    pub fn of_event(project: &ProjectName, event: &EventId) -> Self {
+        Self(
+            format!(
+                "dlt_{}",
+                digest(&[
+                    b"event",
+                    project.as_str().as_bytes(),
+                    event.as_str().as_bytes()
+                ])
+            )
+            .into(),
+        )
+    }
+
     /// The dead letter of bytes that could not be read as what they should be.
     pub fn of_raw(raw: &[u8]) -> Self {
         Self(format!("dlt_{}", digest(&[b"raw", raw])).into())

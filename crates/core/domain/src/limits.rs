@@ -44,3 +44,6 @@ pub const CUSTOM_HEADERS_BYTES_MAX: usize = 8 * 1024;
 
 /// Entries of one page of any list.
 pub const PAGE_ENTRIES_MAX: usize = 500;
+
+/// Attempts kept in a delivery message and in a record, over all generations; the oldest are forgotten first.
+pub const HISTORY_MAX: usize = 64;

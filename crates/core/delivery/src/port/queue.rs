@@ -80,7 +80,7 @@ pub struct Taken<T> {
 /// A message that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// As it came.
+    /// As it came, save for what looked like a secret.
     pub bytes: Bytes,
     /// What is wrong, naming the member and the limit; free of the message's content.
     pub why: String,
