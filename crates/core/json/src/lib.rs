@@ -34,12 +34,15 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), Fault> {
     read(bytes, limits, |_, _| Ok(()))
 }
 
-/// The members of the top-level object: each name, and the bytes its value takes up. Checks the whole text like [`check`].
+/// A member's name, and the bytes its value takes up.
+pub type Member<'t> = (Cow<'t, str>, Range<usize>);
+
+/// The members of the top-level object. Checks the whole text like [`check`].
 ///
 /// # Errors
 ///
 /// What [`check`] refuses, [`FaultKind::NotAnObject`], and a name with a lone surrogate.
-pub fn members(bytes: &[u8], limits: Limits) -> Result<Vec<(Cow<'_, str>, Range<usize>)>, Fault> {
+pub fn members(bytes: &[u8], limits: Limits) -> Result<Vec<Member<'_>>, Fault> {
     // The object that ends last is the top-level one.
     let mut last_object = Vec::new();
     let top = read(bytes, limits, |node, span| {

@@ -363,9 +363,10 @@ impl<'t, V> Reader<'t, V> {
         for open in &self.open {
             match &open.content {
                 Content::Array(items) => push_index(&mut path, items.len()),
-                Content::Object { name, .. } => {
-                    name.iter().for_each(|name| push_name(&mut path, *name));
-                }
+                Content::Object {
+                    name: Some(name), ..
+                } => push_name(&mut path, *name),
+                Content::Object { name: None, .. } => {}
             }
         }
         Fault {
