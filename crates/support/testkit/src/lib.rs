@@ -1,3 +1,5 @@
 //! Private test servers, contract suites, fakes for the ports, receivers
 
+pub mod contract;
+pub mod samples;
 pub mod servers;

@@ -1,0 +1,191 @@
+//! The contract of the store: claims, the log of deliveries, webhooks, dead letters, marks of events.
+//!
+//! ```ignore
+//! ringback_testkit::store_contract!(open);
+//!
+//! /// A store with nothing in it, and what must outlive it.
+//! async fn open() -> (MyStore, TempDir) { … }
+//! ```
+
+mod claims;
+mod dead_letters;
+mod deliveries;
+mod events;
+mod webhooks;
+
+pub use claims::*;
+pub use dead_letters::*;
+pub use deliveries::*;
+pub use events::*;
+pub use webhooks::*;
+
+use ringback_delivery::port::{
+    Claim, ClaimAnswer, ClaimRequest, SettleAnswer, SettledAs, Settlement, Store,
+};
+use ringback_domain::{Attempt, Delivery, Timestamp, WorkerId};
+use std::time::Duration;
+
+/// Makes a test of every case. `$open` is an async function that returns an empty store and whatever must outlive it.
+#[macro_export]
+macro_rules! store_contract {
+    ($open:path) => {
+        $crate::store_contract!(@tests $open:
+            a_delivery_nobody_holds_is_granted
+            a_held_attempt_is_granted_to_nobody_else_and_says_how_long
+            a_retry_waits_while_the_earlier_attempt_is_held
+            a_replay_waits_while_an_earlier_generation_is_held
+            a_lease_that_ran_out_is_granted_and_tells_whose_outcome_is_unknown
+            a_retry_after_a_lease_that_ran_out_knows_of_no_unknown_outcome
+            a_settled_attempt_is_not_granted_again
+            an_earlier_attempt_is_settled_once_a_later_one_is_under_way
+            the_attempt_after_a_settled_one_is_granted
+            a_later_generation_is_granted_and_ends_the_earlier_one
+            a_delivered_delivery_is_never_granted_again
+            a_dead_lettered_delivery_is_granted_only_to_a_replay
+            tokens_grow_with_every_claim
+            settling_twice_with_one_token_is_settling_once
+            a_stale_token_changes_nothing
+            a_lease_that_ran_out_may_still_be_settled_while_nobody_else_claimed
+            a_released_attempt_is_claimed_again_as_if_it_had_never_been
+            a_release_keeps_the_unknown_outcome_of_the_claim_before
+            a_release_returns_to_what_was_settled_before
+            of_many_claims_at_once_exactly_one_is_granted
+            a_settlement_of_a_claim_the_store_never_saw_is_kept
+
+            a_claim_writes_the_record_as_attempting
+            a_settlement_writes_state_and_attempts_to_the_record
+            the_attempts_of_a_record_are_bounded_and_the_newest_are_kept
+            a_record_holds_no_secret_of_a_callback
+            deliveries_are_listed_newest_first_page_by_page
+            a_list_of_deliveries_goes_on_where_it_was_while_new_ones_arrive
+            deliveries_are_filtered_by_every_member
+            deliveries_are_filtered_by_the_moment_they_were_first_taken
+            what_was_never_stored_is_not_found
+
+            a_dead_letter_is_stored_by_the_settlement_itself
+            a_dead_letter_comes_back_byte_for_byte
+            storing_a_dead_letter_again_changes_nothing
+            dead_letters_are_listed_newest_first_page_by_page
+            dead_letters_of_one_moment_are_all_listed
+            a_list_of_dead_letters_goes_on_where_it_was_while_new_ones_arrive
+            dead_letters_are_filtered_by_every_member
+            dead_letters_are_filtered_by_several_members_at_once
+            a_disposed_dead_letter_leaves_the_list_and_the_count_but_stays_readable
+            a_second_disposal_tells_of_the_first_unless_again_is_asked_for
+            a_dead_letter_can_be_opened_again
+            what_is_not_there_cannot_be_disposed_of
+            a_cursor_of_another_list_is_refused
+
+            a_webhook_is_written_once_and_read_back_whole
+            a_webhook_is_changed_only_from_the_revision_that_was_read
+            a_removed_webhook_is_gone_and_may_not_be_changed
+            webhooks_are_listed_by_project_oldest_first
+
+            an_event_is_marked_once_per_project
+            a_healthy_store_says_what_it_is
+        );
+    };
+    (@tests $open:path: $($case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (store, _kept) = $open().await;
+                $crate::contract::store::$case(&store).await;
+            }
+        )*
+    };
+}
+
+/// Long enough that no test outlives it.
+const LONG: Duration = Duration::from_secs(600);
+/// Short enough to wait for its end.
+const SHORT: Duration = Duration::from_millis(40);
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn claim(
+    store: &dyn Store,
+    delivery: &Delivery,
+    worker: &WorkerId,
+    lease: Duration,
+) -> ClaimAnswer {
+    let request = ClaimRequest {
+        delivery,
+        worker,
+        lease,
+    };
+    store.claim(request).await.expect("the store answers")
+}
+
+/// Claims what nobody else should hold.
+async fn granted(store: &dyn Store, delivery: &Delivery) -> Claim {
+    match claim(store, delivery, &crate::samples::worker(), LONG).await {
+        ClaimAnswer::Granted {
+            claim,
+            expired: None,
+        } => claim,
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+/// Claims again and again until whoever holds the claim has lost it.
+async fn claim_once_free(
+    store: &dyn Store,
+    delivery: &Delivery,
+    worker: &WorkerId,
+    lease: Duration,
+) -> ClaimAnswer {
+    let poll = async {
+        loop {
+            match claim(store, delivery, worker, lease).await {
+                ClaimAnswer::Held { remaining } => {
+                    tokio::time::sleep(remaining.max(Duration::from_millis(1))).await;
+                }
+                answer => return answer,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, poll)
+        .await
+        .expect("the lease ends")
+}
+
+async fn settle(
+    store: &dyn Store,
+    claim: &Claim,
+    delivery: &Delivery,
+    attempts: &[Attempt],
+    settled_as: &SettledAs,
+) -> SettleAnswer {
+    let settlement = Settlement {
+        claim,
+        delivery,
+        attempts,
+        settled_as,
+        at: settled_at(),
+    };
+    store.settle(settlement).await.expect("the store answers")
+}
+
+fn settled_at() -> Timestamp {
+    crate::samples::moment(50)
+}
+
+/// Claims and settles in one go.
+async fn pass(store: &dyn Store, delivery: &Delivery, settled_as: &SettledAs) {
+    let claim = granted(store, delivery).await;
+    let attempts = [crate::samples::attempt_of(delivery)];
+    let answer = settle(store, &claim, delivery, &attempts, settled_as).await;
+    assert_eq!(answer, SettleAnswer::Settled);
+}
+
+fn retrying() -> SettledAs {
+    SettledAs::Retrying {
+        due_at: crate::samples::moment(60),
+    }
+}
+
+fn dead_lettered(delivery: &Delivery) -> SettledAs {
+    let dead_letter = crate::samples::dead_letter_of(delivery.clone(), settled_at());
+    SettledAs::DeadLettered(Box::new(dead_letter))
+}

@@ -1,0 +1,270 @@
+//! The log of deliveries.
+
+use super::{claim_once_free, dead_lettered, granted, pass, retrying, settle, settled_at};
+use crate::samples;
+use ringback_delivery::port::{ClaimAnswer, Cursor, DeliveryFilter, SettledAs, Store};
+use ringback_domain::{
+    Delivery, DeliveryId, DeliveryRecord, DeliveryState, Destination, Generation, Timestamp, limits,
+};
+use std::time::Duration;
+
+async fn record(store: &dyn Store, delivery: &Delivery) -> DeliveryRecord {
+    let found = store.delivery(&delivery.id).await.unwrap();
+    found.expect("it was recorded")
+}
+
+fn ids<'a>(records: impl IntoIterator<Item = &'a DeliveryRecord>) -> Vec<DeliveryId> {
+    records
+        .into_iter()
+        .map(|record| record.id.clone())
+        .collect()
+}
+
+fn of_project(delivery: &Delivery) -> DeliveryFilter {
+    DeliveryFilter {
+        project: Some(delivery.event.project.clone()),
+        ..DeliveryFilter::default()
+    }
+}
+
+async fn listed(store: &dyn Store, filter: &DeliveryFilter) -> Vec<DeliveryId> {
+    let page = store
+        .deliveries(filter, None, limits::PAGE_ENTRIES_MAX)
+        .await
+        .unwrap();
+    assert!(page.next.is_none());
+    ids(&page.entries)
+}
+
+/// Takes deliveries of one project, one after the other, each at a moment of its own by the store's clock; oldest first.
+async fn take_some(store: &dyn Store, count: usize) -> Vec<Delivery> {
+    let project = samples::project();
+    let mut taken = Vec::new();
+    for _ in 0..count {
+        taken.push(take(store, &project).await);
+    }
+    taken
+}
+
+async fn take(store: &dyn Store, project: &ringback_domain::ProjectName) -> Delivery {
+    let delivery =
+        samples::delivery_of(&samples::event_of(project), samples::webhook_destination());
+    granted(store, &delivery).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    delivery
+}
+
+pub async fn a_claim_writes_the_record_as_attempting(store: &dyn Store) {
+    let delivery = samples::delivery();
+    granted(store, &delivery).await;
+    let record = record(store, &delivery).await;
+    assert_eq!(record.id, delivery.id);
+    assert_eq!(record.event, delivery.event);
+    assert_eq!(record.destination, delivery.destination);
+    assert_eq!(record.profile, delivery.profile);
+    assert_eq!(record.generation, delivery.generation);
+    assert_eq!(record.state, DeliveryState::Attempting);
+    assert!(record.attempts.is_empty());
+    assert!(record.created_at <= record.updated_at);
+}
+
+pub async fn a_settlement_writes_state_and_attempts_to_the_record(store: &dyn Store) {
+    let first = samples::delivery();
+    pass(store, &first, &retrying()).await;
+    let after_first = record(store, &first).await;
+    let until = samples::moment(60);
+    assert_eq!(after_first.state, DeliveryState::Waiting { until });
+    assert_eq!(after_first.updated_at, settled_at());
+    assert_eq!(after_first.attempts.len(), 1);
+
+    let second = samples::retry_of(&first);
+    pass(store, &second, &SettledAs::Delivered).await;
+    let after_second = record(store, &first).await;
+    assert_eq!(
+        after_second.state,
+        DeliveryState::Delivered { at: settled_at() }
+    );
+    assert_eq!(after_second.created_at, after_first.created_at);
+    let numbers: Vec<_> = after_second
+        .attempts
+        .iter()
+        .map(|made| made.number.get())
+        .collect();
+    assert_eq!(numbers, [1, 2], "oldest first");
+    assert_eq!(after_second.attempts[0], after_first.attempts[0]);
+}
+
+pub async fn the_attempts_of_a_record_are_bounded_and_the_newest_are_kept(store: &dyn Store) {
+    const EACH: u32 = 10;
+    let mut delivery = samples::delivery();
+    let mut made = Vec::new();
+    for generation in 0..EACH {
+        delivery.generation = Generation::new(generation);
+        let claim = granted(store, &delivery).await;
+        let attempts: Vec<_> = (0..EACH).map(|_| samples::attempt_of(&delivery)).collect();
+        settle(store, &claim, &delivery, &attempts, &retrying()).await;
+        made.extend(attempts);
+    }
+    let newest = &made[made.len() - limits::HISTORY_MAX..];
+    assert_eq!(record(store, &delivery).await.attempts, newest);
+}
+
+pub async fn a_record_holds_no_secret_of_a_callback(store: &dyn Store) {
+    let delivery = samples::delivery_of(&samples::event(), samples::callback_destination());
+    granted(store, &delivery).await;
+    let Destination::Callback { url, secret } = record(store, &delivery).await.destination else {
+        panic!("another destination");
+    };
+    assert_eq!(&url, delivery.destination.url());
+    assert_eq!(secret, None, "the record outlives the need for it");
+}
+
+pub async fn deliveries_are_listed_newest_first_page_by_page(store: &dyn Store) {
+    let taken = take_some(store, 11).await;
+    let filter = of_project(&taken[0]);
+    let mut seen = Vec::new();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = store.deliveries(&filter, after.as_ref(), 4).await.unwrap();
+        assert!(page.entries.len() <= 4);
+        seen.extend(ids(&page.entries));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<_> = taken
+        .iter()
+        .rev()
+        .map(|delivery| delivery.id.clone())
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+pub async fn a_list_of_deliveries_goes_on_where_it_was_while_new_ones_arrive(store: &dyn Store) {
+    let taken = take_some(store, 6).await;
+    let filter = of_project(&taken[0]);
+    let first = store.deliveries(&filter, None, 3).await.unwrap();
+    take(store, &taken[0].event.project).await;
+    let rest = store
+        .deliveries(&filter, first.next.as_ref(), 10)
+        .await
+        .unwrap();
+    let expected: Vec<_> = taken
+        .iter()
+        .rev()
+        .map(|delivery| delivery.id.clone())
+        .collect();
+    let seen: Vec<_> = ids(first.entries.iter().chain(&rest.entries));
+    assert_eq!(seen, expected, "each once, the new one not at all");
+    assert!(rest.next.is_none());
+}
+
+pub async fn deliveries_are_filtered_by_every_member(store: &dyn Store) {
+    let wanted = samples::delivery();
+    granted(store, &wanted).await;
+    let neighbour = samples::delivery_of(
+        &samples::event_of(&wanted.event.project),
+        samples::callback_destination(),
+    );
+    pass(store, &neighbour, &retrying()).await;
+    let given_up = samples::delivery_of(
+        &samples::event_of(&wanted.event.project),
+        samples::webhook_destination(),
+    );
+    pass(store, &given_up, &dead_lettered(&given_up)).await;
+
+    let all = of_project(&wanted);
+    assert_eq!(listed(store, &all).await.len(), 3);
+    let by_event = DeliveryFilter {
+        event: Some(wanted.event.id.clone()),
+        ..DeliveryFilter::default()
+    };
+    let by_job = DeliveryFilter {
+        job: Some(wanted.event.job.id.clone()),
+        ..DeliveryFilter::default()
+    };
+    let by_destination = DeliveryFilter {
+        destination: Some(wanted.destination.id()),
+        ..DeliveryFilter::default()
+    };
+    let of_state = |state: &str| DeliveryFilter {
+        state: Some(state.into()),
+        ..all.clone()
+    };
+    for (filter, expected) in [
+        (by_event, &wanted),
+        (by_job, &wanted),
+        (by_destination, &wanted),
+        (of_state("attempting"), &wanted),
+        (of_state("waiting"), &neighbour),
+        (of_state("dead_lettered"), &given_up),
+    ] {
+        assert_eq!(
+            listed(store, &filter).await,
+            [expected.id.clone()],
+            "{filter:?}"
+        );
+    }
+    assert!(listed(store, &of_state("delivered")).await.is_empty());
+    let nobody = DeliveryFilter {
+        event: Some(neighbour.event.id.clone()),
+        job: Some(wanted.event.job.id.clone()),
+        ..DeliveryFilter::default()
+    };
+    assert!(
+        listed(store, &nobody).await.is_empty(),
+        "all members must match"
+    );
+
+    let answer = claim_once_free(
+        store,
+        &samples::retry_of(&neighbour),
+        &samples::worker(),
+        super::LONG,
+    )
+    .await;
+    let ClaimAnswer::Granted { claim, .. } = answer else {
+        panic!("not granted");
+    };
+    settle(store, &claim, &neighbour, &[], &SettledAs::Delivered).await;
+    assert_eq!(listed(store, &of_state("delivered")).await, [neighbour.id]);
+    assert!(listed(store, &of_state("waiting")).await.is_empty());
+}
+
+pub async fn deliveries_are_filtered_by_the_moment_they_were_first_taken(store: &dyn Store) {
+    let taken = take_some(store, 3).await;
+    let middle: Timestamp = record(store, &taken[1]).await.created_at;
+    let since = DeliveryFilter {
+        since: Some(middle),
+        ..of_project(&taken[0])
+    };
+    assert_eq!(
+        listed(store, &since).await,
+        [taken[2].id.clone(), taken[1].id.clone()]
+    );
+    let until = DeliveryFilter {
+        until: Some(middle),
+        ..of_project(&taken[0])
+    };
+    assert_eq!(listed(store, &until).await, [taken[0].id.clone()]);
+}
+
+pub async fn what_was_never_stored_is_not_found(store: &dyn Store) {
+    let (delivery, webhook, dead_letter) = (
+        samples::delivery(),
+        samples::webhook(),
+        samples::dead_letter(),
+    );
+    assert_eq!(store.delivery(&delivery.id).await.unwrap(), None);
+    assert!(listed(store, &of_project(&delivery)).await.is_empty());
+    assert_eq!(store.webhook(&webhook.id).await.unwrap(), None);
+    assert!(store.dead_letter(&dead_letter.id).await.unwrap().is_none());
+    assert_eq!(
+        store
+            .dead_letter_count(dead_letter.project.as_ref())
+            .await
+            .unwrap(),
+        0
+    );
+}

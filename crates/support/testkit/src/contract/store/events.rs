@@ -1,0 +1,49 @@
+//! Marks of events, and the store's health.
+
+use crate::samples;
+use ringback_delivery::port::{EventMark, Store};
+
+pub async fn an_event_is_marked_once_per_project(store: &dyn Store) {
+    let event = samples::event();
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        None
+    );
+    let first = EventMark {
+        dispatched_at: samples::moment(1),
+        deliveries: 3,
+    };
+    let second = EventMark {
+        dispatched_at: samples::moment(2),
+        deliveries: 0,
+    };
+    for mark in [first, second] {
+        store
+            .mark_event(&event.project, &event.id, mark)
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        Some(first)
+    );
+    let elsewhere = samples::project();
+    assert_eq!(store.event_mark(&elsewhere, &event.id).await.unwrap(), None);
+    store
+        .mark_event(&elsewhere, &event.id, second)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.event_mark(&elsewhere, &event.id).await.unwrap(),
+        Some(second)
+    );
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        Some(first)
+    );
+}
+
+pub async fn a_healthy_store_says_what_it_is(store: &dyn Store) {
+    let health = store.health().await.unwrap();
+    assert!(!health.product.is_empty());
+}
