@@ -6,4 +6,5 @@
     reason = "a contract is made of tests"
 )]
 
+pub mod queue;
 pub mod store;
