@@ -8,6 +8,7 @@ use crate::{
     split,
 };
 use bytes::Bytes;
+use ringback_delivery::port::Unreadable;
 use ringback_domain::{AttemptNumber, Delivery, Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -72,5 +73,13 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
             .collect::<Result<_, _>>()?,
         trace: line.trace.map(TraceLine::read),
         body,
+    })
+}
+
+/// Reads a delivery as a queue does: what cannot be read is handed on, free of what looks like a secret.
+pub fn read_message(message: Bytes) -> Result<Delivery, Unreadable> {
+    decode(&message).map_err(|fault| Unreadable {
+        why: fault.to_string(),
+        bytes: crate::event::redact(&message),
     })
 }

@@ -1,1 +1,333 @@
-//! Events.
+//! An event as JSON: the body of an AMQP message, and of a call to the API.
+//!
+//! Read strictly and without loss: what a body is made of later is the producer's own text.
+
+use crate::WireError;
+use bytes::Bytes;
+use ringback_delivery::port::Unreadable;
+use ringback_domain::{Callback, CallbackSecret, Event, Job, SealedSecret, Timestamp, limits};
+use ringback_json::{FaultKind, Limits};
+use secrecy::SecretString;
+use std::{fmt, ops::Range, str::FromStr};
+use url::Url;
+
+/// Why a text is not an event: the member, and what is wrong with it. Free of the event's content, save for refused ids.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct EventFault {
+    /// The path of the member, such as `job.id`; empty for the whole.
+    pub member: String,
+    /// What is wrong, and what is accepted.
+    pub problem: String,
+}
+
+impl fmt::Display for EventFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.member.as_str() {
+            "" => write!(f, "the event {}", self.problem),
+            member => write!(f, "member `{member}` {}", self.problem),
+        }
+    }
+}
+
+fn fault(member: &str, problem: impl Into<String>) -> EventFault {
+    EventFault {
+        member: member.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+fn not_json(path: &str, found: &ringback_json::Fault) -> EventFault {
+    let separator = if path.is_empty() || found.path.is_empty() {
+        ""
+    } else {
+        "."
+    };
+    let member = format!("{path}{separator}{}", found.path);
+    match found.kind {
+        FaultKind::Syntax { .. } | FaultKind::NotUtf8 => fault(
+            &member,
+            format!("is not JSON: byte {}: {}", found.offset, found.kind),
+        ),
+        _ => fault(&member, format!("is not accepted: {}", found.kind)),
+    }
+}
+
+/// The members of an event; others are refused, since a misspelt `callback` would silently send nothing.
+const MEMBERS: [&str; 7] = [
+    "id",
+    "project",
+    "type",
+    "occurred_at",
+    "job",
+    "data",
+    "callback",
+];
+const CALLBACK_MEMBERS: [&str; 2] = ["url", "secret"];
+
+const LIMITS: Limits = Limits {
+    bytes_max: limits::BODY_BYTES_MAX,
+    depth_max: limits::JSON_DEPTH_MAX,
+};
+
+/// Reads an event. Everything is checked before anything is queued: size, depth, UTF-8, duplicate and unknown members.
+pub fn parse(text: &Bytes) -> Result<Event, EventFault> {
+    let members = Object::read(text, 0..text.len(), "", &MEMBERS)?;
+    let job = members
+        .object("job", &[])?
+        .ok_or_else(|| fault("job", "is missing"))?;
+    let callback = members
+        .object("callback", &CALLBACK_MEMBERS)?
+        .map(|callback| read_callback(&callback))
+        .transpose()?;
+    Ok(Event {
+        id: members.required("id")?,
+        project: members.required("project")?,
+        event_type: members.required("type")?,
+        occurred_at: read_moment(&members, "occurred_at")?,
+        job: Job {
+            id: job.required("id")?,
+            kind: job.text("kind")?,
+            status: job.text("status")?,
+        },
+        callback,
+        document: members.without("callback"),
+    })
+}
+
+/// The event as it was read, with its callback.
+///
+/// # Errors
+///
+/// When the callback's secret is not sealed: plain text never reaches a broker or a store.
+pub fn encode(event: &Event) -> Result<Bytes, WireError> {
+    let Some(callback) = &event.callback else {
+        return Ok(event.document.clone());
+    };
+    let end = event
+        .document
+        .iter()
+        .rposition(|byte| *byte == b'}')
+        .expect("an event is a JSON object");
+    let mut text = event.document[..end].to_vec();
+    text.extend_from_slice(b",\"callback\":{\"url\":");
+    serde_json::to_writer(&mut text, callback.url.as_str()).expect("writing to memory");
+    match &callback.secret {
+        None => {}
+        Some(CallbackSecret::Sealed(sealed)) => {
+            text.extend_from_slice(b",\"secret\":");
+            serde_json::to_writer(&mut text, sealed.as_str()).expect("writing to memory");
+        }
+        Some(CallbackSecret::Plain(_)) => {
+            let problem = "is in plain text (hint: seal it first)".to_owned();
+            return Err(WireError::Member {
+                what: "event",
+                member: "callback.secret",
+                problem,
+            });
+        }
+    }
+    text.extend_from_slice(b"}}");
+    Ok(text.into())
+}
+
+/// Reads an event as a queue does: what cannot be read is handed on, free of what looks like a secret.
+pub fn read(bytes: Bytes) -> Result<Event, Unreadable> {
+    parse(&bytes).map_err(|fault| Unreadable {
+        why: fault.to_string(),
+        bytes: redact(&bytes),
+    })
+}
+
+/// Takes out what looks like a secret of bytes that could not be read: the text after every `"secret":`.
+pub fn redact(bytes: &Bytes) -> Bytes {
+    const KEY: &[u8] = b"\"secret\"";
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest: &[u8] = bytes;
+    while let Some(at) = rest
+        .windows(KEY.len())
+        .position(|window| window.eq_ignore_ascii_case(KEY))
+    {
+        let (before, after) = rest.split_at(at + KEY.len());
+        kept.extend_from_slice(before);
+        let value_at = after
+            .iter()
+            .position(|byte| !byte.is_ascii_whitespace() && *byte != b':')
+            .unwrap_or(after.len());
+        kept.extend_from_slice(&after[..value_at]);
+        rest = skip_value(&after[value_at..]);
+        kept.extend_from_slice(b"\"[redacted]\"");
+    }
+    kept.extend_from_slice(rest);
+    kept.into()
+}
+
+/// What follows a value: the string's closing quote, or the next `,` or `}` of anything else. A string that never ends hides the rest.
+fn skip_value(bytes: &[u8]) -> &[u8] {
+    if bytes.first() != Some(&b'"') {
+        let end = bytes
+            .iter()
+            .position(|byte| matches!(byte, b',' | b'}' | b'\n'))
+            .unwrap_or(bytes.len());
+        return &bytes[end..];
+    }
+    let mut escaped = false;
+    for (at, byte) in bytes.iter().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return &bytes[at + 1..],
+            _ => {}
+        }
+    }
+    &[]
+}
+
+/// The members of one JSON object, as ranges of the event's text.
+struct Object<'a> {
+    text: &'a Bytes,
+    path: &'a str,
+    members: Vec<(String, Range<usize>)>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object; `known` names the members it may have, empty for any.
+    fn read(
+        text: &'a Bytes,
+        range: Range<usize>,
+        path: &'a str,
+        known: &[&str],
+    ) -> Result<Self, EventFault> {
+        let start = range.start;
+        let found =
+            ringback_json::members(&text[range], LIMITS).map_err(|found| not_json(path, &found))?;
+        let object = Self {
+            text,
+            path,
+            members: found
+                .into_iter()
+                .map(|(key, value)| (key.into_owned(), value.start + start..value.end + start))
+                .collect(),
+        };
+        let unknown = object
+            .members
+            .iter()
+            .find(|(key, _)| !known.contains(&key.as_str()));
+        if let Some((key, _)) = unknown.filter(|_| !known.is_empty()) {
+            let shown: String = key.chars().take(40).flat_map(char::escape_debug).collect();
+            return Err(fault(
+                &object.path_of(&shown),
+                format!("is not known; known are {}", known.join(", ")),
+            ));
+        }
+        Ok(object)
+    }
+
+    fn path_of(&self, member: &str) -> String {
+        if self.path.is_empty() {
+            member.to_owned()
+        } else {
+            format!("{}.{member}", self.path)
+        }
+    }
+
+    /// The value's text; `None` when the member is missing or null.
+    fn value(&self, member: &str) -> Option<&'a [u8]> {
+        let (_, range) = self.members.iter().find(|(key, _)| key == member)?;
+        Some(&self.text[range.clone()]).filter(|value| *value != b"null")
+    }
+
+    fn object(&self, member: &'a str, known: &[&str]) -> Result<Option<Self>, EventFault> {
+        let Some((_, range)) = self.members.iter().find(|(key, _)| key == member) else {
+            return Ok(None);
+        };
+        if &self.text[range.clone()] == b"null" {
+            return Ok(None);
+        }
+        Self::read(self.text, range.clone(), member, known).map(Some)
+    }
+
+    fn text(&self, member: &str) -> Result<Option<String>, EventFault> {
+        let Some(value) = self.value(member) else {
+            return Ok(None);
+        };
+        if value.first() != Some(&b'"') {
+            return Err(fault(&self.path_of(member), "is not a string"));
+        }
+        let text = ringback_json::decode_string(value)
+            .map_err(|found| not_json(&self.path_of(member), &found))?;
+        Ok(Some(text.into_owned()))
+    }
+
+    fn required<T: FromStr<Err: fmt::Display>>(&self, member: &str) -> Result<T, EventFault> {
+        let text = self
+            .text(member)?
+            .ok_or_else(|| fault(&self.path_of(member), "is missing"))?;
+        text.parse().map_err(|problem: T::Err| {
+            fault(&self.path_of(member), format!("is not accepted: {problem}"))
+        })
+    }
+
+    /// The object's text without one member.
+    fn without(&self, member: &str) -> Bytes {
+        if self.members.iter().all(|(key, _)| key != member) {
+            return self.text.clone();
+        }
+        let mut text = vec![b'{'];
+        for (key, range) in self.members.iter().filter(|(key, _)| key != member) {
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut text, key).expect("writing to memory");
+            text.push(b':');
+            text.extend_from_slice(&self.text[range.clone()]);
+        }
+        text.push(b'}');
+        text.into()
+    }
+}
+
+fn read_moment(members: &Object<'_>, member: &str) -> Result<Timestamp, EventFault> {
+    let text = members
+        .text(member)?
+        .ok_or_else(|| fault(member, "is missing"))?;
+    text.parse()
+        .map_err(|_| fault(member, "is not a moment such as `2026-06-01T10:01:30.250Z`"))
+}
+
+fn read_callback(callback: &Object<'_>) -> Result<Callback, EventFault> {
+    let url = callback
+        .text("url")?
+        .ok_or_else(|| fault("callback.url", "is missing"))?;
+    if let Some(c) = url
+        .chars()
+        .find(|c| *c <= ' ' || *c == '\u{7f}' || *c == '\\')
+    {
+        return Err(fault(
+            "callback.url",
+            format!("holds {c:?}, which no URL may"),
+        ));
+    }
+    if url.len() > limits::URL_BYTES_MAX {
+        return Err(fault(
+            "callback.url",
+            format!("is longer than {} bytes", limits::URL_BYTES_MAX),
+        ));
+    }
+    let url = Url::parse(&url)
+        .map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))?;
+    let secret = callback
+        .text("secret")?
+        .map(|text| match SealedSecret::try_new(&text) {
+            Some(sealed) => Ok(CallbackSecret::Sealed(sealed)),
+            // An empty secret would sign with an empty key, and the receiver would not know.
+            None if text.is_empty() => Err(fault(
+                "callback.secret",
+                "is empty; leave it out to send unsigned",
+            )),
+            None => Ok(CallbackSecret::Plain(SecretString::from(text))),
+        });
+    Ok(Callback {
+        url,
+        secret: secret.transpose()?,
+    })
+}

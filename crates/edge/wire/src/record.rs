@@ -3,7 +3,7 @@
 use crate::{
     VERSION, WireError,
     attempt::AttemptLine,
-    check_version, delivery, join, json_error,
+    check_version, delivery, event, join, json_error,
     parts::{DestinationLine, SummaryLine, read, sealed},
     split,
 };
@@ -253,9 +253,17 @@ struct DeadLetterLine {
     died_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disposal: Option<DisposalLine>,
-    /// Set when the content is raw bytes; else it is a delivery message.
+    /// Absent for a delivery message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    raw: Option<String>,
+    not_delivery: Option<NotDeliveryLine>,
+}
+
+/// What follows the line when it is no delivery message, and what is wrong with it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NotDeliveryLine {
+    Event { why: String },
+    Raw { why: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -308,7 +316,11 @@ fn disposal_of(line: Option<DisposalLine>) -> Disposal {
 }
 
 /// A dead letter as a record: a line of JSON, a line feed, and the delivery message or the raw bytes.
-pub fn encode_dead_letter(dead_letter: &DeadLetter) -> Bytes {
+///
+/// # Errors
+///
+/// When it holds an event whose callback's secret is not sealed.
+pub fn encode_dead_letter(dead_letter: &DeadLetter) -> Result<Bytes, WireError> {
     let line = DeadLetterLine {
         v: VERSION,
         id: dead_letter.id.to_string(),
@@ -320,15 +332,19 @@ pub fn encode_dead_letter(dead_letter: &DeadLetter) -> Bytes {
         },
         died_at: dead_letter.died_at,
         disposal: disposal_line(&dead_letter.disposal),
-        raw: match &dead_letter.content {
+        not_delivery: match &dead_letter.content {
             DeadLetterContent::Delivery(_) => None,
-            DeadLetterContent::Raw { why, .. } => Some(why.clone()),
+            DeadLetterContent::Event { why, .. } => {
+                Some(NotDeliveryLine::Event { why: why.clone() })
+            }
+            DeadLetterContent::Raw { why, .. } => Some(NotDeliveryLine::Raw { why: why.clone() }),
         },
     };
-    match &dead_letter.content {
+    Ok(match &dead_letter.content {
         DeadLetterContent::Delivery(delivery) => join(&line, &delivery::encode(delivery)),
+        DeadLetterContent::Event { event, .. } => join(&line, &event::encode(event)?),
         DeadLetterContent::Raw { bytes, .. } => join(&line, bytes),
-    }
+    })
 }
 
 /// Reads a dead letter.
@@ -357,9 +373,17 @@ pub fn decode_dead_letter(record: &Bytes) -> Result<DeadLetter, WireError> {
         },
         died_at: line.died_at,
         disposal: disposal_of(line.disposal),
-        content: match line.raw {
+        content: match line.not_delivery {
             None => DeadLetterContent::Delivery(Box::new(delivery::decode(&content)?)),
-            Some(why) => DeadLetterContent::Raw {
+            Some(NotDeliveryLine::Event { why }) => DeadLetterContent::Event {
+                event: Box::new(event::parse(&content).map_err(|fault| WireError::Member {
+                    what: DEAD_LETTER,
+                    member: "event",
+                    problem: fault.to_string(),
+                })?),
+                why,
+            },
+            Some(NotDeliveryLine::Raw { why }) => DeadLetterContent::Raw {
                 bytes: content,
                 why,
             },

@@ -1,0 +1,162 @@
+//! Events in, events out, and what is refused.
+
+use bytes::Bytes;
+use ringback_domain::{CallbackSecret, Event, limits};
+use ringback_wire::event::{encode, parse, read, redact};
+
+const SEALED: &str = "sealed:v1:k1:AAAA";
+
+fn parsed(text: &str) -> Event {
+    parse(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    parse(&Bytes::copy_from_slice(text.as_bytes()))
+        .unwrap_err()
+        .to_string()
+}
+
+fn with(members: &str) -> String {
+    format!(
+        r#"{{"id":"evt_1","project":"acme","type":"task.completed","occurred_at":"2026-06-01T10:01:30.250Z","job":{{"id":"task_1"}}{members}}}"#
+    )
+}
+
+#[test]
+fn the_documents_text_is_kept_and_the_callback_is_cut_out() {
+    let text = r#" {"id":"evt_1", "project":"acme","type":"task.completed","callback":{"url":"https://a.example/?t=1"},
+        "occurred_at":"2026-06-01T10:01:30.250Z","job":{"id":"task_1","kind":"video","status":"completed"},"data":{"n":1.50,"e":"\u00e9\/"}} "#;
+    let event = parsed(text);
+    assert_eq!(
+        event.document,
+        r#"{"id":"evt_1","project":"acme","type":"task.completed","occurred_at":"2026-06-01T10:01:30.250Z","job":{"id":"task_1","kind":"video","status":"completed"},"data":{"n":1.50,"e":"\u00e9\/"}}"#
+    );
+    assert_eq!(event.job.kind.as_deref(), Some("video"));
+    assert_eq!(
+        event.callback.unwrap().url.as_str(),
+        "https://a.example/?t=1"
+    );
+}
+
+#[test]
+fn an_event_written_and_read_again_is_the_same() {
+    let text = with(&format!(
+        r#","data":{{"n":1.50}},"callback":{{"url":"https://a.example/x","secret":"{SEALED}"}}"#
+    ));
+    let event = parsed(&text);
+    let again = parse(&encode(&event).unwrap()).unwrap();
+    assert_eq!(again.document, event.document);
+    let callback = again.callback.unwrap();
+    assert_eq!(callback.url.as_str(), "https://a.example/x");
+    assert!(
+        matches!(callback.secret, Some(CallbackSecret::Sealed(sealed)) if sealed.as_str() == SEALED)
+    );
+}
+
+#[test]
+fn a_secret_in_plain_text_is_never_written_nor_shown() {
+    let event = parsed(&with(
+        r#","callback":{"url":"https://a.example/","secret":"hush-hush"}"#,
+    ));
+    assert!(!format!("{event:?}").contains("hush"));
+    let refused = encode(&event).unwrap_err().to_string();
+    assert!(
+        refused.contains("callback.secret") && !refused.contains("hush"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_is_no_event_is_refused_with_the_member_and_the_limit() {
+    let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
+    for (text, expected) in [
+        ("", "is not JSON"),
+        ("[]", "an object"),
+        ("{\"id\":", "is not JSON"),
+        (&with(r#","id":"evt_2""#), "`id`"),
+        (&with(r#","calback":{}"#), "member `calback` is not known"),
+        (&with(r#","data":{"a":1,"a":2}"#), "`data.a`"),
+        (&with(&format!(r#","data":{deep}"#)), "64 levels"),
+        (&with(r#","callback":"https://a.example/""#), "`callback`"),
+        (
+            &with(r#","callback":{"secret":"x"}"#),
+            "`callback.url` is missing",
+        ),
+        (
+            &with(r#","callback":{"url":"/relative"}"#),
+            "`callback.url` is not a URL",
+        ),
+        (
+            &with(r#","callback":{"url":"https://a.example/ b"}"#),
+            "`callback.url` holds",
+        ),
+        (
+            &with(r#","callback":{"url":"https://a.example/","secret":""}"#),
+            "`callback.secret` is empty",
+        ),
+        (&with("").replace("evt_1", "a.b"), "`id` is not accepted"),
+        (&with("").replace("\"evt_1\"", "7"), "`id` is not a string"),
+        (
+            &with("").replace("\"id\":\"evt_1\",", ""),
+            "`id` is missing",
+        ),
+        (
+            &with("").replace("acme", "Acme Inc"),
+            "`project` is not accepted",
+        ),
+        (
+            &with("").replace("2026-06-01T10:01:30.250Z", "yesterday"),
+            "`occurred_at` is not a moment",
+        ),
+        (
+            &with("").replace(r#"{"id":"task_1"}"#, "{}"),
+            "`job.id` is missing",
+        ),
+        (
+            &with("").replace(r#"{"id":"task_1"}"#, r#"{"id":"task_1","status":9}"#),
+            "`job.status` is not a string",
+        ),
+        (
+            &with(&format!(
+                r#","data":"{}""#,
+                "x".repeat(limits::BODY_BYTES_MAX)
+            )),
+            "262144",
+        ),
+    ] {
+        let refused = refusal(text);
+        assert!(
+            refused.contains(expected),
+            "{refused:?} should name {expected:?}"
+        );
+    }
+    assert!(
+        parse(&Bytes::from_static(b"\xef\xbb\xbf{}")).is_err(),
+        "a byte order mark"
+    );
+    assert!(
+        parse(&Bytes::from_static(b"{\"id\":\"\xff\"}")).is_err(),
+        "not UTF-8"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_without_what_looks_like_a_secret() {
+    for text in [
+        r#"{"callback":{"url":"u","secret":"hush"},"#,
+        r#"{"callback":{"secret" : "hu\"hush"}}"#,
+        r#"{"callback":{"secret":"hush"#,
+        r#"{"Secret":hush,"a":1"#,
+    ] {
+        let kept = read(Bytes::copy_from_slice(text.as_bytes()))
+            .unwrap_err()
+            .bytes;
+        let kept = String::from_utf8(kept.to_vec()).unwrap();
+        assert!(
+            !kept.contains("hush") && kept.contains("[redacted]"),
+            "{kept}"
+        );
+    }
+    let plain = Bytes::from_static(b"no such word");
+    assert_eq!(redact(&plain), plain);
+}

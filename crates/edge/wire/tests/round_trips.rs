@@ -1,0 +1,144 @@
+//! What is written is read again, and what was written by any release is read for ever.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use ringback_domain::{Disposal, Excerpt, Generation, Replayed};
+use ringback_testkit::samples;
+use ringback_wire::{delivery, event, record};
+use std::path::Path;
+
+fn golden(name: &str) -> Bytes {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .into()
+}
+
+#[test]
+fn a_delivery_survives_with_its_body_history_and_trace() {
+    for destination in [
+        samples::webhook_destination(),
+        samples::callback_destination(),
+    ] {
+        let mut sent = samples::retry_of(&samples::delivery_of(&samples::event(), destination));
+        sent.body = Bytes::from_static(b"{\"a\":\"\\u00e9\"}\n\x00\xff");
+        sent.history[0].excerpt = Excerpt::new(b"not text: \xff", true);
+        let read = delivery::decode(&delivery::encode(&sent)).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{sent:?}"));
+        assert_eq!(read.history, sent.history);
+        assert_eq!(read.destination, sent.destination);
+        assert_eq!(read.body, sent.body);
+    }
+}
+
+#[test]
+fn records_survive() {
+    let webhook = samples::webhook();
+    assert_eq!(
+        record::decode_webhook(&record::encode_webhook(&webhook)).unwrap(),
+        webhook
+    );
+    let attempt = samples::attempt();
+    assert_eq!(
+        record::decode_attempt(&record::encode_attempt(&attempt)).unwrap(),
+        attempt
+    );
+    for mut dead in [
+        samples::dead_letter(),
+        samples::event_dead_letter(),
+        samples::raw_dead_letter(),
+    ] {
+        let at = samples::moment(5);
+        for disposal in [
+            Disposal::Open,
+            Disposal::Replayed(Replayed {
+                at,
+                by: "ada".into(),
+                generation: Generation::new(2),
+            }),
+            Disposal::Discarded {
+                at,
+                note: "known".into(),
+            },
+        ] {
+            dead.disposal = disposal;
+            let read =
+                record::decode_dead_letter(&record::encode_dead_letter(&dead).unwrap()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{dead:?}"));
+            assert_eq!(
+                record::decode_disposal(&record::encode_disposal(&dead.disposal)).unwrap(),
+                dead.disposal
+            );
+        }
+    }
+}
+
+#[test]
+fn a_callbacks_secret_is_not_in_its_record() {
+    let delivery = samples::delivery_of(&samples::event(), samples::callback_destination());
+    let head = record::encode_record_head(&delivery);
+    assert!(!String::from_utf8(head).unwrap().contains("sealed:v1"));
+}
+
+#[test]
+fn a_newer_version_is_refused_with_a_hint() {
+    let message = delivery::encode(&samples::delivery());
+    let newer = String::from_utf8(message.to_vec())
+        .unwrap()
+        .replacen("\"v\":1", "\"v\":2", 1);
+    let refused = delivery::decode(&newer.into()).unwrap_err().to_string();
+    assert!(refused.contains("finish the upgrade"), "{refused}");
+}
+
+#[test]
+fn version_1_is_read_for_ever() {
+    let read = delivery::decode(&golden("v1.delivery")).unwrap();
+    assert_eq!(read.id.as_str(), "dlv_6f1c2a3b4c5d6e7f8091a2b3c4d5e6f7");
+    assert_eq!(
+        (
+            read.generation.get(),
+            read.attempt.get(),
+            read.history.len()
+        ),
+        (1, 2, 2)
+    );
+    assert_eq!(read.body, "{\"id\":\"evt_golden\",\"n\":1.50}");
+    let dead = record::decode_dead_letter(&golden("v1.dead_letter")).unwrap();
+    assert_eq!(dead.cause.summary, "refused 503");
+    assert_eq!(dead.delivery().unwrap().history.len(), 2);
+    let webhook = record::decode_webhook(&golden("v1.webhook")).unwrap();
+    assert_eq!(
+        (
+            webhook.revision,
+            webhook.secrets.len(),
+            webhook.headers.len()
+        ),
+        (3, 2, 1)
+    );
+    assert_eq!(
+        event::parse(&golden("v1.event")).unwrap().id.as_str(),
+        "evt_golden"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let bytes = Bytes::from(bytes);
+        let _ = delivery::decode(&bytes);
+        let _ = record::decode_dead_letter(&bytes);
+        let _ = record::decode_webhook(&bytes);
+        let _ = record::decode_attempt(&bytes);
+        let _ = event::read(bytes);
+    }
+
+    #[test]
+    fn no_damage_makes_a_reader_panic(at in 0usize..600, byte: u8) {
+        let mut message = delivery::encode(&samples::retry_of(&samples::delivery())).to_vec();
+        let at = at % message.len();
+        message[at] = byte;
+        let _ = delivery::decode(&message.into());
+    }
+}
