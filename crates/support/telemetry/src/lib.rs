@@ -1,1 +1,9 @@
-//! Every metric and field name; set-up of logs, traces and metrics
+//! Every metric and field name; set-up of logs.
+//!
+//! Log lines go to the standard error stream, one event a line: what a command prints as data stays apart from what it says.
+
+mod log;
+mod metric;
+
+pub use log::{LevelError, LogFormat, LogSettings, SetUpError, check_level, set_up_log};
+pub use metric::{Instrument, Metric};

@@ -1,0 +1,554 @@
+//! From the file, the variables and the default to a checked [`Config`].
+
+use super::{
+    Api, Broker, Config, ConfigError, ConfigFault, DEFAULT_TOML, DeadLetters, Deliver, Http,
+    Idempotency, Log, LogFormat, Place, Project, Proxy, Secrets, StoreAt, Windows,
+    profiles::{Profiles, read_profiles},
+    read::{Section, duration, list, number, optional, shorten, size, text, unknown, yes_or_no},
+    server,
+    tree::{self, Table, Value},
+};
+use ringback_domain::{ProfileName, ProjectName};
+use ringback_signing::{KeyRing, KeyRingError};
+use secrecy::SecretString;
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use url::Url;
+
+/// What every variable begins with.
+const VARIABLE_PREFIX: &str = "RINGBACK_";
+/// Variables that begin so and are no members: the file's name, and what tests are told.
+const VARIABLES_APART: [&str; 2] = ["RINGBACK_CONFIG", "RINGBACK_TEST_"];
+/// The members that may be read from a file by `…_FILE`.
+const SECRET_MEMBERS: [&str; 4] = ["broker", "store", "http.proxy", "secrets.keys"];
+/// The file that is read when none is named.
+const FILE_BY_DEFAULT: &str = "ringback.toml";
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A member given on the command line; stands above the file and the variables.
+#[derive(Clone)]
+pub struct Flag {
+    /// As the user wrote it: `--broker`.
+    pub name: &'static str,
+    /// The member it stands for: `broker`.
+    pub member: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+impl Config {
+    /// Reads the file (the one named, else that of `RINGBACK_CONFIG`, else `./ringback.toml` where there is one), lays
+    /// the variables over it, and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// Every fault that was found, each with its place.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::load_with_flags(path, env, &[])
+    }
+
+    /// The same, with members given on the command line above all else.
+    ///
+    /// # Errors
+    ///
+    /// Every fault that was found, each with its place.
+    pub fn load_with_flags(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        flags: &[Flag],
+    ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let mut env: Vec<_> = env
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+            .collect();
+        env.sort_unstable();
+        let file = file_to_read(path, &env);
+        let written = file
+            .as_deref()
+            .map_or_else(Table::new, |file| read_file(file, &mut faults));
+
+        let defaults = tree::of_toml(DEFAULT_TOML, None, &mut faults);
+        let mut table = defaults.clone();
+        if written.contains_key("projects") {
+            table.remove("projects");
+        }
+        tree::lay_over(&mut table, written);
+        lay_variables_over(&mut table, &env, &mut faults);
+        for flag in flags {
+            set(
+                &mut table,
+                flag.member,
+                flag.value.clone(),
+                &Place::Flag(flag.name.to_owned()),
+                &mut faults,
+            );
+        }
+
+        let config = read_config(file, table, &defaults, &mut faults);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
+}
+
+fn file_to_read(path: Option<&Path>, env: &[(String, String)]) -> Option<PathBuf> {
+    let by_variable = || {
+        let (_, file) = env.iter().find(|(name, _)| name == "RINGBACK_CONFIG")?;
+        (!file.is_empty()).then(|| PathBuf::from(file))
+    };
+    let by_default = || Some(PathBuf::from(FILE_BY_DEFAULT)).filter(|file| file.exists());
+    path.map(Path::to_owned)
+        .or_else(by_variable)
+        .or_else(by_default)
+}
+
+fn read_file(file: &Path, faults: &mut Vec<ConfigFault>) -> Table {
+    match std::fs::read_to_string(file) {
+        Ok(text) => tree::of_toml(&text, Some(file), faults),
+        Err(failure) => {
+            faults.push(ConfigFault {
+                place: Place::File(file.to_owned()),
+                member: String::new(),
+                problem: format!("could not be read: {failure}"),
+                hint: None,
+            });
+            Table::new()
+        }
+    }
+}
+
+fn lay_variables_over(table: &mut Table, env: &[(String, String)], faults: &mut Vec<ConfigFault>) {
+    for (name, value) in env {
+        if VARIABLES_APART.iter().any(|apart| name.starts_with(apart)) {
+            continue;
+        }
+        let place = Place::Variable(name.clone());
+        let member = name[VARIABLE_PREFIX.len()..]
+            .to_lowercase()
+            .replace("__", ".");
+        let secret = member
+            .strip_suffix("_file")
+            .filter(|member| SECRET_MEMBERS.contains(member));
+        match secret.map(|member| (member, std::fs::read_to_string(value))) {
+            None => set(table, &member, value.clone(), &place, faults),
+            Some((member, Ok(text))) => {
+                set(table, member, text.trim_end().to_owned(), &place, faults)
+            }
+            Some((member, Err(failure))) => faults.push(ConfigFault {
+                place,
+                member: member.to_owned(),
+                problem: format!("could not read `{}`: {failure}", shorten(value)),
+                hint: None,
+            }),
+        }
+    }
+}
+
+fn set(
+    table: &mut Table,
+    member: &str,
+    text: String,
+    place: &Place,
+    faults: &mut Vec<ConfigFault>,
+) {
+    let path: Vec<String> = member.split('.').map(str::to_owned).collect();
+    if !tree::set(table, &path, text, place) {
+        faults.push(ConfigFault {
+            place: place.clone(),
+            member: member.to_owned(),
+            problem: "there is no such member".to_owned(),
+            hint: Some("`ringback config default` shows all members".to_owned()),
+        });
+    }
+}
+
+fn read_config(
+    file: Option<PathBuf>,
+    table: Table,
+    defaults: &Table,
+    faults: &mut Vec<ConfigFault>,
+) -> Config {
+    let places = PlacesOf::of(&table);
+    let mut top = Section::top(table, defaults, faults);
+    let mut config = Config {
+        file,
+        broker: top.member("broker", text(broker)),
+        store: top.member("store", text(store)),
+        data_dir: top.path("data_dir", text(path)),
+        prefix: top.member("prefix", text(prefix)),
+        api: read_api(top.section("api")),
+        queue: read_windows(top.section("queue")),
+        deliver: read_deliver(top.section("deliver")),
+        http: read_http(top.section("http")),
+        dead_letters: read_dead_letters(top.section("dead_letters")),
+        idempotency: read_idempotency(top.section("idempotency")),
+        secrets: read_secrets(top.section("secrets")),
+        log: read_log(top.section("log")),
+        projects: BTreeMap::new(),
+        profiles: Profiles::default(),
+    };
+    let projects = top.named_entries("projects");
+    let profiles = top.named_entries("profiles");
+    top.end();
+    config.profiles = read_profiles(profiles, faults);
+    config.projects = read_projects(projects, &config.profiles, faults);
+    check_together(&config, &places, faults);
+    config
+}
+
+fn read_api(mut section: Section<'_>) -> Api {
+    let api = Api {
+        listen: section.member(
+            "listen",
+            text(|text| {
+                text.trim().parse().map_err(|_| {
+                    format!(
+                        "`{}` is not an address and a port such as `127.0.0.1:8080`",
+                        shorten(text)
+                    )
+                })
+            }),
+        ),
+    };
+    section.end();
+    api
+}
+
+fn read_windows(mut section: Section<'_>) -> Windows {
+    let windows = Windows {
+        events: section.member("events_window", number(1..=65_535)),
+        deliveries: section.member("deliveries_window", number(1..=65_535)),
+        slow: section.member("slow_window", number(1..=65_535)),
+    };
+    section.end();
+    windows
+}
+
+fn read_deliver(mut section: Section<'_>) -> Deliver {
+    let deliver = Deliver {
+        concurrency: section.member("concurrency", count),
+        per_destination_concurrency: section.member("per_destination_concurrency", count),
+        slow_concurrency: section.member("slow_concurrency", count),
+        lease_margin: section.member("lease_margin", duration(SECOND..=HOUR)),
+        shutdown_grace: section.member("shutdown_grace", duration(Duration::ZERO..=HOUR)),
+    };
+    section.end();
+    deliver
+}
+
+fn read_http(mut section: Section<'_>) -> Http {
+    let network = |text: &str| {
+        let not_one = || {
+            format!(
+                "`{}` is not a network such as `10.20.0.0/16`",
+                shorten(text)
+            )
+        };
+        let text = text.trim();
+        text.parse()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
+            .map_err(|_| not_one())
+    };
+    let http = Http {
+        connect_timeout: section.member(
+            "connect_timeout",
+            duration(Duration::from_millis(100)..=2 * MINUTE),
+        ),
+        response_body_max: section.member("response_body_max", size(1024..=1024 * 1024)),
+        allow_networks: section.member("allow_networks", list(network)),
+        require_https: section.member("require_https", yes_or_no),
+        proxy: section.member("proxy", optional(proxy)),
+        ca_file: section.path("ca_file", optional(path)),
+    };
+    section.end();
+    http
+}
+
+fn read_dead_letters(mut section: Section<'_>) -> DeadLetters {
+    let dead_letters = DeadLetters {
+        retention: section.member("retention", duration(MINUTE..=3650 * DAY)),
+        entries_max: section.member("entries_max", number(1..=1_000_000_000)),
+    };
+    section.end();
+    dead_letters
+}
+
+fn read_idempotency(mut section: Section<'_>) -> Idempotency {
+    let idempotency = Idempotency {
+        window: section.member("window", duration(MINUTE..=366 * DAY)),
+    };
+    section.end();
+    idempotency
+}
+
+fn read_secrets(mut section: Section<'_>) -> Secrets {
+    let secrets = Secrets {
+        keys: section.member("keys", list(|key| Ok(SecretString::from(key)))),
+        allow_plain_callback_secrets: section.member("allow_plain_callback_secrets", yes_or_no),
+    };
+    section.end();
+    secrets
+}
+
+fn read_log(mut section: Section<'_>) -> Log {
+    let format = |text: &str| match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!(
+            "`{}` is not a format; allowed: `human` and `json`",
+            shorten(other)
+        )),
+    };
+    let level = |text: &str| {
+        ringback_telemetry::check_level(text)
+            .map_err(|problem| format!("`{}` is not a level: {problem}", shorten(text)))?;
+        Ok(text.to_owned())
+    };
+    let log = Log {
+        format: section.member("format", text(format)),
+        level: section.member("level", text(level)),
+    };
+    section.end();
+    log
+}
+
+fn read_projects(
+    entries: Table,
+    profiles: &Profiles,
+    faults: &mut Vec<ConfigFault>,
+) -> BTreeMap<ProjectName, Project> {
+    let mut projects = BTreeMap::new();
+    for (name, entry) in entries {
+        let member = format!("projects.{name}");
+        let mut fault = |place, member, problem, hint| {
+            faults.push(ConfigFault {
+                place,
+                member,
+                problem,
+                hint,
+            });
+        };
+        let project = match name.parse::<ProjectName>() {
+            Ok(project) => project,
+            Err(refused) => {
+                fault(entry.place, member, refused.to_string(), None);
+                continue;
+            }
+        };
+        let Value::Table(mut table) = entry.value else {
+            fault(
+                entry.place,
+                member,
+                format!("{} stands where a table is expected", entry.value.kind()),
+                None,
+            );
+            continue;
+        };
+        let profile = table.remove("profile");
+        for (key, entry) in table {
+            let mut fault = unknown("", &key, entry, &["profile"]);
+            fault.member = format!("{member}.{key}");
+            faults.push(fault);
+        }
+        let Some(profile) = profile else {
+            let hint = "`ringback profiles list` shows those built in".to_owned();
+            faults.push(ConfigFault {
+                place: entry.place,
+                member,
+                problem: "the project has no profile".to_owned(),
+                hint: Some(hint),
+            });
+            continue;
+        };
+        let member = format!("{member}.profile");
+        match known_profile(&profile.value, profiles) {
+            Ok(profile) => {
+                projects.insert(project, Project { profile });
+            }
+            Err(problem) => faults.push(ConfigFault {
+                place: profile.place,
+                member,
+                problem,
+                hint: None,
+            }),
+        }
+    }
+    projects
+}
+
+fn known_profile(value: &Value, profiles: &Profiles) -> Result<ProfileName, String> {
+    let Value::Text(name) = value else {
+        return Err(format!(
+            "{} stands where a profile's name is expected",
+            value.kind()
+        ));
+    };
+    let name: ProfileName = name
+        .parse()
+        .map_err(|refused: ringback_domain::IdError| refused.to_string())?;
+    if profiles.is_known(&name) {
+        return Ok(name);
+    }
+    let known: Vec<_> = profiles.names().collect();
+    Err(format!(
+        "there is no profile `{name}`; known: {}",
+        known.join(", ")
+    ))
+}
+
+/// Where members were written that are judged together with others.
+struct PlacesOf(BTreeMap<&'static str, Place>);
+
+impl PlacesOf {
+    const MEMBERS: [&'static str; 6] = [
+        "secrets.keys",
+        "http.ca_file",
+        "deliver.concurrency",
+        "deliver.per_destination_concurrency",
+        "queue.deliveries_window",
+        "queue.slow_window",
+    ];
+
+    fn of(table: &Table) -> Self {
+        let place = |member: &str| {
+            let (section, key) = member.split_once('.')?;
+            match &table.get(section)?.value {
+                Value::Table(table) => table.get(key).map(|entry| entry.place.clone()),
+                _ => None,
+            }
+        };
+        let found = Self::MEMBERS.map(|member| (member, place(member).unwrap_or(Place::BuiltIn)));
+        Self(found.into())
+    }
+}
+
+/// What one member alone cannot tell.
+fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFault>) {
+    let mut fault = |member: &'static str, problem: String, hint: Option<&str>| {
+        faults.push(ConfigFault {
+            place: places.0[member].clone(),
+            member: member.to_owned(),
+            problem,
+            hint: hint.map(str::to_owned),
+        });
+    };
+    match KeyRing::try_new(&config.secrets.keys) {
+        Err(KeyRingError::Empty) if config.store == StoreAt::Embedded => {}
+        Err(KeyRingError::Empty) => fault(
+            "secrets.keys",
+            "there is no key, and one can be generated for the embedded store only".to_owned(),
+            Some("make one with `ringback config new-key`, the same for every worker"),
+        ),
+        Err(wrong) => fault("secrets.keys", wrong.to_string(), None),
+        Ok(_) => {}
+    }
+    if let Some(file) = config
+        .http
+        .ca_file
+        .as_deref()
+        .filter(|file| !file.is_file())
+    {
+        fault(
+            "http.ca_file",
+            format!("there is no file `{}`", file.display()),
+            None,
+        );
+    }
+    let deliver = &config.deliver;
+    if deliver.per_destination_concurrency > deliver.concurrency {
+        fault(
+            "deliver.per_destination_concurrency",
+            format!(
+                "`{}` is more than `deliver.concurrency`, `{}`",
+                deliver.per_destination_concurrency, deliver.concurrency
+            ),
+            None,
+        );
+    }
+    for (member, window, name, concurrency) in [
+        (
+            "queue.deliveries_window",
+            config.queue.deliveries,
+            "deliver.concurrency",
+            deliver.concurrency,
+        ),
+        (
+            "queue.slow_window",
+            config.queue.slow,
+            "deliver.slow_concurrency",
+            deliver.slow_concurrency,
+        ),
+    ] {
+        if usize::from(window) < concurrency.get() {
+            fault(
+                member,
+                format!(
+                    "`{window}` is less than `{name}`, `{concurrency}`, which would never be reached"
+                ),
+                None,
+            );
+        }
+    }
+}
+
+fn broker(text: &str) -> Result<Broker, String> {
+    match text.trim() {
+        "embedded" => Ok(Broker::Embedded),
+        text => server::broker(text).map(Broker::RabbitMq),
+    }
+}
+
+fn store(text: &str) -> Result<StoreAt, String> {
+    match text.trim() {
+        "embedded" => Ok(StoreAt::Embedded),
+        text => server::store(text).map(StoreAt::Redis),
+    }
+}
+
+/// A prefix is part of names in RabbitMQ and of keys in Redis Cluster, where braces have a meaning.
+fn prefix(text: &str) -> Result<String, String> {
+    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if (1..=64).contains(&text.len()) && text.bytes().all(accepted) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{}` is not accepted: 1 to 64 letters, digits, `_`, `-` or `.`",
+            shorten(text)
+        ))
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    match text.trim() {
+        "" => Err("the path is empty".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// The URL may hold a password, so it is not repeated.
+fn proxy(text: &str) -> Result<Proxy, String> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(Proxy)
+        .ok_or_else(|| "the proxy is not a URL such as `http://proxy:3128`".to_owned())
+}
+
+fn count(value: &Value) -> Result<NonZeroUsize, String> {
+    let count = number::<usize>(1..=65_535)(value)?;
+    NonZeroUsize::new(count).ok_or_else(|| "`0` is out of range; allowed: 1 to 65535".to_owned())
+}

@@ -1,0 +1,178 @@
+//! The configuration: a file, variables over it, a commented default under it; read and checked as a whole before the
+//! first connection, with every fault reported at once.
+
+mod fault;
+mod load;
+mod profiles;
+mod read;
+mod server;
+mod tree;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::{ConfigError, ConfigFault, Place};
+pub use load::Flag;
+pub use profiles::Profiles;
+pub use server::ServerUrl;
+pub use units::{parse_duration, parse_size, show_duration, show_size};
+
+use ipnet::IpNet;
+use ringback_domain::{ProfileName, ProjectName};
+use secrecy::SecretString;
+use std::{
+    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
+};
+use url::Url;
+
+/// The default, with a comment for every member: what applies, the example, and the manual.
+pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
+
+/// Everything that can be configured, checked. `config.default.toml` says what each member is for.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, when there was one.
+    pub file: Option<PathBuf>,
+    pub broker: Broker,
+    pub store: StoreAt,
+    pub data_dir: PathBuf,
+    pub prefix: String,
+    pub api: Api,
+    pub queue: Windows,
+    pub deliver: Deliver,
+    pub http: Http,
+    pub dead_letters: DeadLetters,
+    pub idempotency: Idempotency,
+    pub secrets: Secrets,
+    pub log: Log,
+    pub projects: BTreeMap<ProjectName, Project>,
+    pub profiles: Profiles,
+}
+
+/// Where events and deliveries wait.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Broker {
+    /// In this process, and in `data_dir`.
+    Embedded,
+    /// On a RabbitMQ with these nodes; never empty.
+    RabbitMq(Vec<ServerUrl>),
+}
+
+/// Where claims, webhooks and dead letters are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreAt {
+    /// In `data_dir`.
+    Embedded,
+    /// On a Redis, or what speaks like one.
+    Redis(ServerUrl),
+}
+
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub listen: SocketAddr,
+}
+
+/// Messages the broker may hand out before the first is acknowledged.
+#[derive(Debug, Clone)]
+pub struct Windows {
+    pub events: u16,
+    pub deliveries: u16,
+    pub slow: u16,
+}
+
+#[derive(Debug, Clone)]
+pub struct Deliver {
+    pub concurrency: NonZeroUsize,
+    pub per_destination_concurrency: NonZeroUsize,
+    pub slow_concurrency: NonZeroUsize,
+    pub lease_margin: Duration,
+    pub shutdown_grace: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Http {
+    pub connect_timeout: Duration,
+    pub response_body_max: usize,
+    pub allow_networks: Vec<IpNet>,
+    pub require_https: bool,
+    /// May hold a password.
+    pub proxy: Option<Proxy>,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The only way out.
+#[derive(Clone)]
+pub struct Proxy(Url);
+
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    pub retention: Duration,
+    pub entries_max: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    pub window: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// As `ringback_signing::KeyRing` takes them, and it has taken them; empty only with the embedded store.
+    pub keys: Vec<SecretString>,
+    pub allow_plain_callback_secrets: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A filter as `tracing` reads it.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub profile: ProfileName,
+}
+
+impl Proxy {
+    /// The whole URL, password included.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Proxy({})", self.0.host_str().unwrap_or_default())
+    }
+}
+
+impl Broker {
+    /// What it is and where, without credentials.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Embedded => "embedded".to_owned(),
+            Self::RabbitMq(nodes) => {
+                let nodes: Vec<_> = nodes.iter().map(ServerUrl::address).collect();
+                format!("RabbitMQ at {}", nodes.join(", "))
+            }
+        }
+    }
+}
+
+impl StoreAt {
+    /// What it is and where, without credentials.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Embedded => "embedded".to_owned(),
+            Self::Redis(url) => format!("Redis at {url}"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Log lines: where they go, how they look, which are kept.
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What libraries say that must not be kept, whatever the level.
+///
+/// lapin logs messages the broker returns whole, payload included.
+const NEVER: &str = "lapin::returned_messages=off";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people, with colours on a terminal.
+    #[default]
+    Human,
+    /// For machines, one JSON object a line.
+    Json,
+}
+
+/// Which log lines are kept, and how they look.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// How they look.
+    pub format: LogFormat,
+    /// `info`, or by part: `info,ringback_delivery=debug`.
+    pub level: String,
+    /// Whether human lines may have colours.
+    pub colours: bool,
+}
+
+/// A filter that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("write `info`, or by part `info,ringback_delivery=debug`")]
+pub struct LevelError(#[source] tracing_subscriber::filter::ParseError);
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The filter cannot be read.
+    #[error("the log level cannot be read")]
+    Level(#[source] LevelError),
+    /// It was set up before.
+    #[error("logging is set up already")]
+    Again(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Whether a text is a filter.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn check_level(level: &str) -> Result<(), LevelError> {
+    filter(level).map(drop)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, LevelError> {
+    let never = NEVER.parse().expect("a directive of our own");
+    let kept = EnvFilter::builder().parse(level).map_err(LevelError)?;
+    Ok(kept.add_directive(never))
+}
+
+/// Sends log lines to the standard error stream, for the rest of the process.
+///
+/// # Errors
+///
+/// When the level cannot be read, or logging is set up already.
+pub fn set_up_log(settings: &LogSettings) -> Result<(), SetUpError> {
+    let filter = filter(&settings.level).map_err(SetUpError::Level)?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    match settings.format {
+        LogFormat::Human => registry.with(lines.with_ansi(settings.colours)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    }
+    .map_err(SetUpError::Again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_a_word_or_a_list_by_part() {
+        for (level, accepted) in [
+            ("info", true),
+            ("off", true),
+            ("info,ringback_delivery=debug", true),
+            ("ringback=loud", false),
+            ("info,,=", false),
+        ] {
+            assert_eq!(check_level(level).is_ok(), accepted, "{level}");
+        }
+    }
+
+    #[test]
+    fn returned_messages_are_never_logged() {
+        let filter = filter("trace,lapin=trace").unwrap().to_string();
+        assert!(filter.contains("lapin::returned_messages=off"), "{filter}");
+    }
+}
