@@ -675,7 +675,7 @@ async fn wait_for_depths(queue: &dyn Queue, expected: [u64; 5]) {
     let deadline = Instant::now() + SOON;
     loop {
         let depths = soon(queue.depths()).await.expect("it answers");
-        let found = names.map(|name| {
+        let found: [u64; 5] = names.map(|name| {
             depths
                 .iter()
                 .filter(|depth| depth.queue == name)
