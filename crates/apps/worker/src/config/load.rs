@@ -29,9 +29,9 @@ const SECRET_MEMBERS: [&str; 4] = ["broker", "store", "http.proxy", "secrets.key
 const FILE_BY_DEFAULT: &str = "ringback.toml";
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A member given on the command line; stands above the file and the variables.
 #[derive(Clone)]
@@ -78,6 +78,11 @@ impl Config {
         let written = file
             .as_deref()
             .map_or_else(Table::new, |file| read_file(file, &mut faults));
+
+        if !faults.is_empty() {
+            // What follows would speak of members that were only misread.
+            return Err(ConfigError { faults });
+        }
 
         let defaults = tree::of_toml(DEFAULT_TOML, None, &mut faults);
         let mut table = defaults.clone();
@@ -146,7 +151,7 @@ fn lay_variables_over(table: &mut Table, env: &[(String, String)], faults: &mut 
         match secret.map(|member| (member, std::fs::read_to_string(value))) {
             None => set(table, &member, value.clone(), &place, faults),
             Some((member, Ok(text))) => {
-                set(table, member, text.trim_end().to_owned(), &place, faults)
+                set(table, member, text.trim_end().to_owned(), &place, faults);
             }
             Some((member, Err(failure))) => faults.push(ConfigFault {
                 place,
@@ -418,7 +423,7 @@ impl PlacesOf {
         "secrets.keys",
         "http.ca_file",
         "deliver.concurrency",
-        "deliver.per_destination_concurrency",
+        "deliver.slow_concurrency",
         "queue.deliveries_window",
         "queue.slow_window",
     ];
@@ -433,6 +438,17 @@ impl PlacesOf {
         };
         let found = Self::MEMBERS.map(|member| (member, place(member).unwrap_or(Place::BuiltIn)));
         Self(found.into())
+    }
+}
+
+impl PlacesOf {
+    /// The one of two members that was not left to the default.
+    fn written_of(&self, one: &'static str, other: &'static str) -> &'static str {
+        if self.0[one] == Place::BuiltIn {
+            other
+        } else {
+            one
+        }
     }
 }
 
@@ -469,16 +485,6 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
         );
     }
     let deliver = &config.deliver;
-    if deliver.per_destination_concurrency > deliver.concurrency {
-        fault(
-            "deliver.per_destination_concurrency",
-            format!(
-                "`{}` is more than `deliver.concurrency`, `{}`",
-                deliver.per_destination_concurrency, deliver.concurrency
-            ),
-            None,
-        );
-    }
     for (member, window, name, concurrency) in [
         (
             "queue.deliveries_window",
@@ -495,9 +501,9 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
     ] {
         if usize::from(window) < concurrency.get() {
             fault(
-                member,
+                places.written_of(member, name),
                 format!(
-                    "`{window}` is less than `{name}`, `{concurrency}`, which would never be reached"
+                    "`{member}` (`{window}`) is less than `{name}` (`{concurrency}`), which would never be reached"
                 ),
                 None,
             );

@@ -31,10 +31,7 @@ fn nothing_said_is_the_default() {
     assert_eq!(config.deliver.concurrency.get(), 512);
     assert_eq!(config.deliver.shutdown_grace, Duration::from_secs(35));
     assert_eq!(config.http.response_body_max, 16 * 1024);
-    assert_eq!(
-        config.dead_letters.retention,
-        Duration::from_secs(30 * 24 * 3600)
-    );
+    assert_eq!(config.dead_letters.retention, Duration::from_hours(30 * 24));
     assert_eq!(config.log.format, LogFormat::Human);
     let projects: Vec<_> = config
         .projects
@@ -112,7 +109,7 @@ fn a_secret_can_be_read_from_a_file() {
     assert_eq!(config.broker.describe(), "RabbitMQ at rabbit");
 
     let missing = faults("", &[("RINGBACK_BROKER_FILE", "/nowhere/at/all")]);
-    assert_snapshot!(missing, @"");
+    assert_snapshot!(missing, @"RINGBACK_BROKER_FILE: broker: could not read `/nowhere/at/all`: No such file or directory (os error 2)");
 }
 
 #[test]
@@ -160,7 +157,7 @@ per_destination_concurrency = 1.5
 response_body_max = "1GiB"
 allow_networks = ["10.0.0.0/8", "nonsense", "300.0.0.0/8"]
 proxy = "user:hunter2@proxy"
-ca_file = "nowhere.pem"
+ca_file = "/nowhere.pem"
 require_https = "perhaps"
 
 [secrets]
@@ -187,24 +184,61 @@ flat = "standard"
         ("RINGBACK_DELIVRE__CONCURRENCY", "3"),
         ("RINGBACK_PREFIX__X", "3"),
         ("RINGBACK_QUEUE__SLOW_WINDOW", "0"),
-    ]), @"");
+    ]), @"
+    RINGBACK_PREFIX__X: prefix.x: there is no such member (hint: `ringback config default` shows all members)
+    ringback.toml:2: broker: a host is missing
+    ringback.toml:3: store: a number stands where a text is expected
+    ringback.toml:24: api.listen: `localhost` is not an address and a port such as `127.0.0.1:8080`
+    RINGBACK_QUEUE__SLOW_WINDOW: queue.slow_window: `0` is out of range; allowed: 1 to 65535
+    ringback.toml:8: deliver.concurrency: `0` is out of range; allowed: 1 to 65535
+    ringback.toml:11: deliver.per_destination_concurrency: a number with a fraction stands where a whole number is expected
+    RINGBACK_DELIVER__SLOW_CONCURRENCY: deliver.slow_concurrency: `many` is not a whole number
+    ringback.toml:9: deliver.lease_margin: `soon` is not a wait; write `500ms`, `30s`, `5m`, `2h` or `1d`
+    ringback.toml:10: deliver.shutdown_grace: `35` has no unit; write a wait such as `30s`
+    ringback.toml:7: deliver.concurency: there is no such member (hint: did you mean `concurrency`?)
+    ringback.toml:14: http.response_body_max: `1GiB` is out of range; allowed: 1KiB to 1MiB
+    ringback.toml:15: http.allow_networks: `nonsense` is not a network such as `10.20.0.0/16`; `300.0.0.0/8` is not a network such as `10.20.0.0/16`
+    ringback.toml:18: http.require_https: `perhaps` is neither true nor false
+    ringback.toml:16: http.proxy: the proxy is not a URL such as `http://proxy:3128`
+    ringback.toml:27: log.format: `xml` is not a format; allowed: `human` and `json`
+    ringback.toml:28: log.level: `loud=very` is not a level: write `info`, or by part `info,ringback_delivery=debug`
+    ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, dead_letters, idempotency, secrets, log, projects, profiles)
+    RINGBACK_DELIVRE__CONCURRENCY: delivre: there is no such member (hint: did you mean `deliver`?)
+    ringback.toml:33: projects.Acme: project `Acme` is not accepted: 1 to 64 lower-case letters, digits, `_` or `-`
+    ringback.toml:32: projects.acme.colour: there is no such member (hint: known here: profile)
+    ringback.toml:31: projects.acme.profile: there is no profile `modelhunted`; known: github, hinto, hooked, modelhunter, standard, videopilot
+    ringback.toml:37: projects.flat: a text stands where a table is expected
+    ringback.toml:35: projects.none: the project has no profile (hint: `ringback profiles list` shows those built in)
+    ringback.toml:21: secrets.keys: key `k1` is not 32 bytes in base64
+    ringback.toml:17: http.ca_file: there is no file `/nowhere.pem`
+    ");
 }
 
 #[test]
 fn text_that_is_no_toml_is_told_by_line() {
-    assert_snapshot!(faults("broker = \n[api\nlisten = 'x", &[]), @"");
+    assert_snapshot!(faults("broker = \n[api\nlisten = 'x", &[]), @"
+    ringback.toml:2: unclosed table, expected `]`
+    ringback.toml:1: string values must be quoted, expected literal string
+    ");
 }
 
 #[test]
 fn members_that_contradict_each_other_are_faults() {
     let text = "store = \"redis://r\"\n[deliver]\nconcurrency = 8\nslow_concurrency = 200\n[queue]\ndeliveries_window = 4";
-    assert_snapshot!(faults(text, &[]), @"");
+    assert_snapshot!(faults(text, &[]), @"
+    built-in default: secrets.keys: there is no key, and one can be generated for the embedded store only (hint: make one with `ringback config new-key`, the same for every worker)
+    ringback.toml:6: queue.deliveries_window: `queue.deliveries_window` (`4`) is less than `deliver.concurrency` (`8`), which would never be reached
+    ringback.toml:4: deliver.slow_concurrency: `queue.slow_window` (`128`) is less than `deliver.slow_concurrency` (`200`), which would never be reached
+    ");
 }
 
 #[test]
 fn a_named_file_that_is_not_there_is_a_fault() {
     let error = Config::load(Some(std::path::Path::new("no-such.toml")), []).unwrap_err();
-    assert_snapshot!(error, @"");
+    assert_snapshot!(error, @"
+    the configuration has a fault
+      no-such.toml: could not be read: No such file or directory (os error 2)
+    ");
 }
 
 #[test]

@@ -67,8 +67,8 @@ impl Places<'_> {
         let Some(file) = self.file else {
             return Place::BuiltIn;
         };
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = 1 + before.matches('\n').count();
         Place::Line {
             file: file.to_owned(),
             line,

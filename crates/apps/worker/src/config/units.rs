@@ -1,6 +1,6 @@
 //! Waits and sizes as people write them.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 const WAIT_UNITS: [(&str, u64); 5] = [
     ("d", 24 * 60 * 60 * 1000),
@@ -44,7 +44,7 @@ pub fn show_duration(wait: Duration) -> String {
     let mut text = String::new();
     for (unit, unit_ms) in WAIT_UNITS {
         if left_ms >= unit_ms {
-            text.push_str(&format!("{}{unit}", left_ms / unit_ms));
+            let _ = write!(text, "{}{unit}", left_ms / unit_ms);
             left_ms %= unit_ms;
         }
     }
@@ -61,7 +61,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
 pub fn show_size(bytes: u64) -> String {
     let (unit, unit_bytes) = SIZE_UNITS
         .into_iter()
-        .find(|(_, unit_bytes)| bytes >= *unit_bytes && bytes % unit_bytes == 0)
+        .find(|(_, unit_bytes)| bytes >= *unit_bytes && bytes.is_multiple_of(*unit_bytes))
         .unwrap_or(("B", 1));
     format!("{}{unit}", bytes / unit_bytes)
 }
