@@ -55,7 +55,7 @@ pub fn event() -> Event {
 pub fn event_of(project: &ProjectName) -> Event {
     let (id, job) = (unique("evt_"), unique("task_"));
     let document = format!(
-        r#"{{"id":"{id}","project":"{project}","type":"task.completed","occurred_at":"2026-06-01T10:00:00.25Z","job":{{"id":"{job}","kind":"video","status":"completed"}},"data":{{"url":"https://cdn.example.com/v.mp4","seconds":1.50}}}}"#
+        r#"{{"id":"{id}","project":"{project}","type":"task.completed","occurred_at":"2026-06-01T10:00:00Z","job":{{"id":"{job}","kind":"video","status":"completed"}},"data":{{"url":"https://cdn.example.com/v.mp4","seconds":1.50}}}}"#
     );
     Event {
         id: id.parse().expect("letters and digits"),
