@@ -1,4 +1,8 @@
 //! Private test servers, contract suites, fakes for the ports, receivers
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "panicking is how test helpers fail"
+)]
 
 pub mod contract;
 pub mod samples;

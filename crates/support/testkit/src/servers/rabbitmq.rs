@@ -44,6 +44,11 @@ pub struct RabbitServer {
 }
 
 impl RabbitServer {
+    /// Whether the programs are there.
+    pub fn is_installed() -> bool {
+        find_rabbitmq("rabbitmq-server").is_ok()
+    }
+
     /// Starts a node of its own and waits until it speaks AMQP. Takes 4 to 10 seconds.
     pub fn start(options: &RabbitOptions) -> Result<Self, ServerError> {
         Self::start_beside(Arc::new(NameService::start()?), options)

@@ -43,6 +43,11 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
+    /// Whether the programs are there.
+    pub fn is_installed() -> bool {
+        find_program(PROGRAM, []).is_some()
+    }
+
     /// Starts one and waits until it answers.
     pub fn start(options: RedisOptions) -> Result<Self, ServerError> {
         let folder = tempfile::Builder::new()

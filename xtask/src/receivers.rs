@@ -1,0 +1,91 @@
+//! Puts the receivers of `tests/receivers` and their libraries into the target folder.
+
+use crate::root;
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Tells the tests where the receivers are.
+pub(crate) const FOLDER_VARIABLE: &str = "RINGBACK_TEST_RECEIVERS";
+
+/// Copies the receivers and installs their libraries, when they are not there as locked. Returns the folder.
+pub(crate) fn install() -> Result<PathBuf> {
+    let source = root().join("tests/receivers");
+    let folder = target_folder()?.join("receivers");
+    copy(&source, &folder).context("could not copy the receivers into the target folder")?;
+
+    unless_done(&folder, "package-lock.json", || {
+        run(Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(&folder))
+    })?;
+    unless_done(&folder, "requirements.txt", || {
+        let venv = folder.join("venv");
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv))?;
+        run(Command::new(venv.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(folder.join("requirements.txt")))
+    })?;
+    Ok(folder)
+}
+
+/// Where Cargo put this very program, two folders up.
+fn target_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("could not tell where this program is")?;
+    let folder = program
+        .ancestors()
+        .nth(2)
+        .context("this program is not in a target folder")?;
+    Ok(folder.to_owned())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() {
+            if name != "node_modules" && name != "__pycache__" {
+                copy(&entry.path(), &to.join(name))?;
+            }
+        } else {
+            fs::copy(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Does the work once for each content of a list of libraries.
+fn unless_done(folder: &Path, list: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = fs::read(folder.join(list)).with_context(|| format!("could not read {list}"))?;
+    let stamp = folder.join(format!("{list}.installed"));
+    if fs::read(&stamp).is_ok_and(|done| done == wanted) {
+        return Ok(());
+    }
+    eprintln!("installing the libraries of tests/receivers/{list}");
+    work()?;
+    fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("could not run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
