@@ -167,28 +167,34 @@ impl Excerpt {
         self.bytes.is_empty()
     }
 
-    /// Text that is safe on a terminal and in a page: control characters, bidirectional controls and bytes that are
-    /// not UTF-8 are spelled out, so that nothing a stranger answers can move a cursor or reorder a line.
+    /// Text that is safe on a terminal and in a page, see [`harmless_text`].
     pub fn display(&self) -> String {
-        use fmt::Write;
-        let mut text = String::with_capacity(self.bytes.len());
-        for chunk in self.bytes.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if is_harmless(c) {
-                    text.push(c);
-                } else {
-                    let _ = write!(text, "{}", c.escape_unicode());
-                }
-            }
-            for byte in chunk.invalid() {
-                let _ = write!(text, "\\x{byte:02x}");
-            }
-        }
+        let mut text = harmless_text(&self.bytes);
         if self.cut {
             text.push('…');
         }
         text
     }
+}
+
+/// Text that is safe on a terminal and in a page: control characters, bidirectional controls and bytes that are not
+/// UTF-8 are spelled out, so that nothing a stranger sends can move a cursor or reorder a line.
+pub fn harmless_text(bytes: &[u8]) -> String {
+    use fmt::Write;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_harmless(c) {
+                text.push(c);
+            } else {
+                let _ = write!(text, "{}", c.escape_unicode());
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 /// Whether a character can be shown as it is.

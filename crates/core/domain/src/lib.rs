@@ -17,7 +17,7 @@ mod webhook;
 
 pub use attempt::{
     Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger,
-    UnreachableCause,
+    UnreachableCause, harmless_text,
 };
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
 pub use delivery::{
