@@ -1,0 +1,296 @@
+//! Taking messages: one channel a consumer, opened again after every failure.
+//!
+//! A pump task owns the channel. It hands messages on, tells the broker what was settled, and closes the channel when the
+//! consumer is dropped, whereupon the broker gives what is left to others.
+
+use crate::{
+    ledger::{Frame, Ledger, Tag},
+    link::{Failure, Link, Live},
+    message::{Read, trace_of},
+    topology::Names,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use lapin::{
+    Channel,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    },
+    types::FieldTable,
+};
+use ringback_delivery::port::{Consumer, Receipt, Taken};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// The last acknowledgements must not hold up an end for long: lost, they only bring their messages again.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The consumer's tag on its channel; it has the channel for itself.
+const TAG: &str = "ringback";
+
+/// What a consumer is made from.
+pub(crate) struct Source<T> {
+    pub(crate) link: Arc<Link>,
+    pub(crate) names: Names,
+    pub(crate) queue: String,
+    pub(crate) window: u16,
+    pub(crate) read: Read<T>,
+}
+
+/// A consumer of one queue.
+pub(crate) struct RabbitConsumer<T> {
+    taken: mpsc::Receiver<Buffered<T>>,
+    stop: CancellationToken,
+    _dropped: DropGuard,
+}
+
+struct Buffered<T> {
+    taken: Taken<T>,
+    ledger: Arc<Ledger>,
+}
+
+impl<T> Buffered<T> {
+    fn give_back(self) {
+        self.taken.receipt.give_back();
+    }
+}
+
+impl<T: Send + 'static> RabbitConsumer<T> {
+    pub(crate) fn start(source: Source<T>, tasks: &TaskTracker) -> Self {
+        // RabbitMQ reads a window of 0 as no window at all.
+        let window = source.window.max(1);
+        let (hand_on, taken) = mpsc::channel(usize::from(window));
+        let (stop, dropped) = (CancellationToken::new(), source.link.closed().child_token());
+        let pump = Pump {
+            source: Source { window, ..source },
+            hand_on: Some(hand_on),
+            stop: stop.clone(),
+            end: dropped.clone(),
+        };
+        tasks.spawn(pump.run());
+        Self {
+            taken,
+            stop,
+            _dropped: dropped.drop_guard(),
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Send + 'static> Consumer<T> for RabbitConsumer<T> {
+    async fn next(&mut self) -> Option<Taken<T>> {
+        loop {
+            let next = self.taken.recv().await?;
+            // Of a channel that ended meanwhile: the broker has handed it out again already.
+            if next.ledger.is_open() {
+                return Some(next.taken);
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        while let Some(next) = self.taken.recv().await {
+            next.give_back();
+        }
+    }
+}
+
+struct TagReceipt {
+    ledger: Arc<Ledger>,
+    tag: Tag,
+}
+
+impl Receipt for TagReceipt {
+    fn acknowledge(self: Box<Self>) {
+        self.ledger.acknowledge(self.tag);
+    }
+
+    fn give_back(self: Box<Self>) {
+        self.ledger.give_back(self.tag);
+    }
+}
+
+struct Pump<T> {
+    source: Source<T>,
+    /// Dropped once no more is taken.
+    hand_on: Option<mpsc::Sender<Buffered<T>>>,
+    stop: CancellationToken,
+    /// The consumer was dropped, or the queue closed.
+    end: CancellationToken,
+}
+
+impl<T: Send + 'static> Pump<T> {
+    async fn run(mut self) {
+        let mut backoff = self.source.link.backoff();
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = self.end.cancelled() => return,
+                () = self.stop.cancelled() => return,
+                opened = async {
+                    backoff.wait().await;
+                    self.open().await
+                } => opened,
+            };
+            let failure = match opened {
+                Ok((live, channel, consumer)) => {
+                    backoff.reset();
+                    let ledger = Arc::new(Ledger::new());
+                    let ended = self.serve(&live, &channel, consumer, &ledger).await;
+                    ledger.close();
+                    match ended {
+                        Ok(()) => return,
+                        // What was handed out comes again, so there is nothing left to serve.
+                        Err(_) if self.hand_on.is_none() => return,
+                        Err(source) => live.failure(source),
+                    }
+                }
+                Err(failure) => failure,
+            };
+            backoff.failed();
+            let queue = &self.source.queue;
+            match failure {
+                Failure::Closed => return,
+                Failure::Unreachable { address, source } => {
+                    tracing::warn!(server.address = address, queue, error = %source, "consuming was interrupted; trying on");
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<(Arc<Live>, Channel, lapin::Consumer), Failure> {
+        let live = self.source.link.live().await?;
+        let open = async {
+            let channel = live.channel().await?;
+            live.asked(channel.basic_qos(self.source.window, BasicQosOptions::default()))
+                .await?;
+            let consume = channel.basic_consume(
+                self.source.queue.as_str().into(),
+                TAG.into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            );
+            let consumer = live.asked(consume).await?;
+            Ok((channel, consumer))
+        };
+        match open.await {
+            Ok((channel, consumer)) => Ok((live, channel, consumer)),
+            Err(source) => Err(live.failure(source)),
+        }
+    }
+
+    /// Serves one channel: `Ok` when the consumer ended, an error when the channel did.
+    async fn serve(
+        &mut self,
+        live: &Live,
+        channel: &Channel,
+        consumer: lapin::Consumer,
+        ledger: &Arc<Ledger>,
+    ) -> lapin::Result<()> {
+        self.hand_on(live, channel, consumer, ledger).await?;
+        self.hand_on = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.cancelled() => {
+                    let _ = timeout(LAST_WORDS_WITHIN, say_last_words(channel, ledger)).await;
+                    return Ok(());
+                }
+                () = ledger.changed() => live.asked(tell(channel, ledger)).await?,
+            }
+        }
+    }
+
+    /// Hands messages on until we are told to stop or to end.
+    async fn hand_on(
+        &self,
+        live: &Live,
+        channel: &Channel,
+        mut consumer: lapin::Consumer,
+        ledger: &Arc<Ledger>,
+    ) -> lapin::Result<()> {
+        let Some(hand_on) = &self.hand_on else {
+            return Ok(());
+        };
+        let mut held: Option<Buffered<T>> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.cancelled() => return Ok(()),
+                () = ledger.changed() => live.asked(tell(channel, ledger)).await?,
+                () = self.stop.cancelled() => {
+                    live.asked(channel.basic_cancel(TAG.into(), BasicCancelOptions::default())).await?;
+                    // The broker sends nothing after it said so; what arrived before goes back.
+                    held.into_iter().for_each(Buffered::give_back);
+                    while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                        ledger.give_back(delivery.delivery_tag);
+                    }
+                    return Ok(());
+                }
+                place = hand_on.reserve(), if held.is_some() => {
+                    // No place means that the consumer is being dropped, and `end` says so next.
+                    if let (Ok(place), Some(buffered)) = (place, held.take()) {
+                        place.send(buffered);
+                    }
+                }
+                next = consumer.next(), if held.is_none() => match next {
+                    Some(Ok(delivery)) => held = Some(self.take(delivery, ledger)),
+                    Some(Err(error)) => return Err(error),
+                    // The queue was deleted, or its leader moved.
+                    None => return Err(std::io::Error::other("the broker ended the consumer").into()),
+                },
+            }
+        }
+    }
+
+    fn take(&self, delivery: lapin::message::Delivery, ledger: &Arc<Ledger>) -> Buffered<T> {
+        let tag = delivery.delivery_tag;
+        let content = (self.source.read)(
+            &self.source.names,
+            &delivery.properties,
+            Bytes::from(delivery.data),
+        );
+        let taken = Taken {
+            content,
+            trace: trace_of(&delivery.properties),
+            redelivered: delivery.redelivered,
+            receipt: Box::new(TagReceipt {
+                ledger: Arc::clone(ledger),
+                tag,
+            }),
+        };
+        Buffered {
+            taken,
+            ledger: Arc::clone(ledger),
+        }
+    }
+}
+
+/// Acknowledges what was settled to the last, and gives the rest back by closing.
+async fn say_last_words(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
+    tell(channel, ledger).await?;
+    channel.close(200, "done".into()).await
+}
+
+async fn tell(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
+    let ack = |multiple| BasicAckOptions { multiple };
+    let requeue = BasicNackOptions {
+        multiple: false,
+        requeue: true,
+    };
+    for frame in ledger.take_frames() {
+        let told = match frame {
+            Frame::AckUpTo(tag) => channel.basic_ack(tag, ack(true)).await,
+            Frame::Ack(tag) => channel.basic_ack(tag, ack(false)).await,
+            Frame::GiveBack(tag) => channel.basic_nack(tag, requeue).await,
+        };
+        told?;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! What was done with the messages of one channel, and the fewest frames that tell the broker.
+//!
+//! Workers settle in any order and must not wait; the broker is told in batches. A run of settled messages from the oldest on
+//! is acknowledged by one frame, the rest one by one.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// The number of a message on its channel, from 1.
+pub(crate) type Tag = u64;
+
+/// What to tell the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// This message and every older one are done.
+    AckUpTo(Tag),
+    /// This message is done.
+    Ack(Tag),
+    /// This message goes back.
+    GiveBack(Tag),
+}
+
+/// The ledger of one channel. Ends with it: what is settled later is dropped, since the broker hands it out again anyway.
+pub(crate) struct Ledger {
+    book: Mutex<Option<Book>>,
+    changed: Notify,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self {
+            book: Mutex::new(Some(Book::default())),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn acknowledge(&self, tag: Tag) {
+        self.write(|book| book.done.insert(tag));
+    }
+
+    pub(crate) fn give_back(&self, tag: Tag) {
+        self.write(|book| book.returned.insert(tag));
+    }
+
+    /// Whether the channel still is; if not, its messages come again.
+    pub(crate) fn is_open(&self) -> bool {
+        self.book().is_some()
+    }
+
+    pub(crate) fn close(&self) {
+        *self.book() = None;
+    }
+
+    /// Waits until there may be something to tell.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(crate) fn take_frames(&self) -> Vec<Frame> {
+        self.book()
+            .as_mut()
+            .map(Book::take_frames)
+            .unwrap_or_default()
+    }
+
+    fn write(&self, entry: impl FnOnce(&mut Book) -> bool) {
+        if self.book().as_mut().is_some_and(entry) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Option<Book>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Every tag up to here has been told.
+    told_up_to: Tag,
+    /// Told out of order, all above `told_up_to`.
+    told: BTreeSet<Tag>,
+    done: BTreeSet<Tag>,
+    returned: BTreeSet<Tag>,
+}
+
+impl Book {
+    fn take_frames(&mut self) -> Vec<Frame> {
+        // First, since an acknowledgement of a run takes with it whatever older message the broker still counts.
+        let mut frames: Vec<_> = self.returned.iter().copied().map(Frame::GiveBack).collect();
+        self.told.append(&mut self.returned);
+
+        let mut newest_done = None;
+        while let Some(next) = self.told_up_to.checked_add(1) {
+            if self.done.remove(&next) {
+                newest_done = Some(next);
+            } else if !self.told.remove(&next) {
+                break;
+            }
+            self.told_up_to = next;
+        }
+        // The broker refuses a tag that it was told before, so the run's last new one stands for it.
+        frames.extend(newest_done.map(Frame::AckUpTo));
+        frames.extend(self.done.iter().copied().map(Frame::Ack));
+        self.told.append(&mut self.done);
+        frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_run_is_one_frame_and_stragglers_are_single() {
+        let ledger = Ledger::new();
+        for tag in [1, 2, 3, 7, 9] {
+            ledger.acknowledge(tag);
+        }
+        ledger.give_back(8);
+        assert_eq!(
+            ledger.take_frames(),
+            [
+                Frame::GiveBack(8),
+                Frame::AckUpTo(3),
+                Frame::Ack(7),
+                Frame::Ack(9)
+            ]
+        );
+        ledger.acknowledge(4);
+        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(4)]);
+        ledger.acknowledge(6);
+        ledger.acknowledge(5);
+        assert_eq!(
+            ledger.take_frames(),
+            [Frame::AckUpTo(6)],
+            "7 to 9 were told before"
+        );
+        ledger.acknowledge(10);
+        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(10)]);
+        assert_eq!(ledger.take_frames(), []);
+    }
+
+    #[test]
+    fn what_is_settled_after_the_channel_is_dropped() {
+        let ledger = Ledger::new();
+        ledger.acknowledge(1);
+        ledger.close();
+        ledger.acknowledge(2);
+        assert!(!ledger.is_open());
+        assert_eq!(ledger.take_frames(), []);
+    }
+
+    /// A broker that believes every frame, and checks it as RabbitMQ does.
+    #[derive(Default)]
+    struct Broker {
+        unsettled: BTreeMap<Tag, ()>,
+        acknowledged: BTreeSet<Tag>,
+        returned: BTreeSet<Tag>,
+    }
+
+    impl Broker {
+        fn hear(&mut self, frame: Frame) {
+            let (Frame::AckUpTo(tag) | Frame::Ack(tag) | Frame::GiveBack(tag)) = frame;
+            assert!(
+                self.unsettled.contains_key(&tag),
+                "unknown delivery tag {tag}"
+            );
+            match frame {
+                Frame::AckUpTo(tag) => {
+                    let rest = self.unsettled.split_off(&(tag + 1));
+                    self.acknowledged
+                        .extend(std::mem::replace(&mut self.unsettled, rest).into_keys());
+                }
+                Frame::Ack(tag) => {
+                    self.unsettled.remove(&tag);
+                    self.acknowledged.insert(tag);
+                }
+                Frame::GiveBack(tag) => {
+                    self.unsettled.remove(&tag);
+                    self.returned.insert(tag);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_order_every_message_ends_as_it_was_settled(
+            order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle(),
+            verdicts in prop::collection::vec(0u8..3, 40),
+            flushes in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let ledger = Ledger::new();
+            let mut broker = Broker { unsettled: (1..=40).map(|tag| (tag, ())).collect(), ..Broker::default() };
+            let (mut done, mut returned) = (BTreeSet::new(), BTreeSet::new());
+            for ((tag, verdict), flush) in order.into_iter().zip(verdicts).zip(flushes) {
+                match verdict {
+                    0 => { ledger.give_back(tag); returned.insert(tag); }
+                    1 => { ledger.acknowledge(tag); done.insert(tag); }
+                    _ => {}
+                }
+                if flush {
+                    ledger.take_frames().into_iter().for_each(|frame| broker.hear(frame));
+                }
+            }
+            ledger.take_frames().into_iter().for_each(|frame| broker.hear(frame));
+            prop_assert_eq!(broker.acknowledged, done);
+            prop_assert_eq!(broker.returned, returned);
+        }
+    }
+}

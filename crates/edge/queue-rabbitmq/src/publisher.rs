@@ -1,0 +1,390 @@
+//! Publishing: many messages in flight on one channel, each confirmed, repeated after a reconnect until its time is up.
+//!
+//! One task owns the channel and every message without a confirm. A caller that no longer waits is left out of repetitions.
+
+use crate::{
+    link::{Backoff, Failure, Link, Live},
+    message::Message,
+    topology::soft_error,
+};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use lapin::{
+    Channel, Confirmation,
+    message::BasicReturnMessage,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    protocol::AMQPSoftError,
+};
+use ringback_delivery::port::QueueError;
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU16,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+/// The way in.
+pub(crate) struct Publisher {
+    outbox: mpsc::Sender<Outgoing>,
+    window: Arc<Semaphore>,
+    link: Arc<Link>,
+    blocked: watch::Receiver<Option<String>>,
+    confirm_timeout: Duration,
+}
+
+/// A message on its way, until its confirm.
+struct Outgoing {
+    message: Arc<Message>,
+    reply: oneshot::Sender<Answer>,
+    /// Whether a broker may have it.
+    handed_over: Arc<AtomicBool>,
+    /// The broker gave it back: no queue takes it.
+    returned: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What the broker made of a message.
+enum Answer {
+    Confirmed,
+    Refused,
+    Unroutable,
+}
+
+impl Publisher {
+    pub(crate) fn start(
+        link: Arc<Link>,
+        window: NonZeroU16,
+        confirm_timeout: Duration,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let places = usize::from(window.get());
+        let (outbox, taken) = mpsc::channel(places);
+        let (tell_blocked, blocked) = watch::channel(None);
+        let desk = Desk {
+            link: Arc::clone(&link),
+            outbox: taken,
+            unconfirmed: BTreeMap::new(),
+            next_number: 0,
+            tell_blocked,
+        };
+        tasks.spawn(desk.run());
+        Self {
+            outbox,
+            window: Arc::new(Semaphore::new(places)),
+            link,
+            blocked,
+            confirm_timeout,
+        }
+    }
+
+    /// Publishes; returns once the broker has confirmed.
+    pub(crate) async fn publish(&self, message: Message) -> Result<(), QueueError> {
+        let id = message.id.clone();
+        let handed_over = Arc::new(AtomicBool::new(false));
+        let exchange = async {
+            let place = Arc::clone(&self.window).acquire_owned().await.ok()?;
+            let (reply, answer) = oneshot::channel();
+            let outgoing = Outgoing {
+                message: Arc::new(message),
+                reply,
+                handed_over: Arc::clone(&handed_over),
+                returned: false,
+                _place: place,
+            };
+            self.outbox.send(outgoing).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(self.confirm_timeout, exchange).await {
+            Ok(Some(Answer::Confirmed)) => Ok(()),
+            Ok(Some(Answer::Unroutable)) => Err(QueueError::Unroutable { id }),
+            Ok(Some(Answer::Refused)) => Err(QueueError::Refused {
+                id,
+                why: "a queue is full or has no leader".to_owned(),
+            }),
+            Ok(None) => Err(self.after_the_end(id, handed_over.load(Ordering::Relaxed))),
+            Err(_) => Err(self.out_of_time(id, handed_over.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// Closed while the message was under way: the broker may have it.
+    fn after_the_end(&self, id: String, handed_over: bool) -> QueueError {
+        if handed_over {
+            QueueError::Unconfirmed {
+                id,
+                waited: self.confirm_timeout,
+            }
+        } else {
+            QueueError::Closed
+        }
+    }
+
+    fn out_of_time(&self, id: String, handed_over: bool) -> QueueError {
+        if handed_over {
+            return QueueError::Unconfirmed {
+                id,
+                waited: self.confirm_timeout,
+            };
+        }
+        if let Some(reason) = &*self.blocked.borrow() {
+            let why = format!("the broker takes no messages at the moment: {reason}");
+            return QueueError::Refused { id, why };
+        }
+        match self.link.last_failure() {
+            Some(failure) => failure.into(),
+            None => QueueError::Unconfirmed {
+                id,
+                waited: self.confirm_timeout,
+            },
+        }
+    }
+}
+
+/// The task behind it.
+struct Desk {
+    link: Arc<Link>,
+    outbox: mpsc::Receiver<Outgoing>,
+    /// In the order they came, so that repetitions keep it.
+    unconfirmed: BTreeMap<u64, Outgoing>,
+    next_number: u64,
+    tell_blocked: watch::Sender<Option<String>>,
+}
+
+/// The confirm of one message, or how its channel ended.
+type Settled = (u64, lapin::Result<Confirmation>);
+
+impl Desk {
+    async fn run(mut self) {
+        let mut backoff = self.link.backoff();
+        loop {
+            if self.unconfirmed.is_empty() && !self.take_next().await {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.link.closed().cancelled() => return,
+                () = backoff.wait() => {}
+            }
+            self.forget_abandoned();
+            let failure = match self.open().await {
+                Ok((live, channel)) => match self.serve(&live, &channel, &mut backoff).await {
+                    Ok(()) => return,
+                    Err(source) => live.failure(source),
+                },
+                Err(failure) => failure,
+            };
+            self.tell_blocked.send_replace(None);
+            backoff.failed();
+            match failure {
+                Failure::Closed => return,
+                Failure::Unreachable { address, source } => {
+                    tracing::debug!(server.address = address, error = %source, unconfirmed = self.unconfirmed.len(), "publishing was interrupted");
+                }
+            }
+        }
+    }
+
+    /// Waits for a message; `false` once there will be none.
+    async fn take_next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.link.closed().cancelled() => false,
+            next = self.outbox.recv() => next.map(|outgoing| self.keep(outgoing)).is_some(),
+        }
+    }
+
+    fn keep(&mut self, outgoing: Outgoing) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.unconfirmed.insert(number, outgoing);
+        number
+    }
+
+    /// Nobody waits for these any more, and their places are wanted.
+    fn forget_abandoned(&mut self) {
+        while let Ok(outgoing) = self.outbox.try_recv() {
+            self.keep(outgoing);
+        }
+        self.unconfirmed
+            .retain(|_, outgoing| !outgoing.reply.is_closed());
+    }
+
+    async fn open(&self) -> Result<(Arc<Live>, Channel), Failure> {
+        let live = self.link.live().await?;
+        let open = async {
+            let channel = live.channel().await?;
+            live.asked(channel.confirm_select(ConfirmSelectOptions::default()))
+                .await?;
+            Ok(channel)
+        };
+        match open.await {
+            Ok(channel) => Ok((live, channel)),
+            Err(source) => {
+                live.kill();
+                Err(live.failure(source))
+            }
+        }
+    }
+
+    /// Publishes on one channel until it fails; `Ok` when we are closed.
+    async fn serve(
+        &mut self,
+        live: &Live,
+        channel: &Channel,
+        backoff: &mut Backoff,
+    ) -> lapin::Result<()> {
+        let mut confirms = FuturesUnordered::new();
+        let mut blocked = live.blocked.clone();
+        for (number, outgoing) in &self.unconfirmed {
+            confirms.push(hand_over(channel.clone(), *number, outgoing));
+        }
+        loop {
+            let is_blocked = {
+                let reason = blocked.borrow_and_update().clone();
+                let is_blocked = reason.is_some();
+                self.tell_blocked.send_replace(reason);
+                is_blocked
+            };
+            tokio::select! {
+                biased;
+                () = self.link.closed().cancelled() => return Ok(()),
+                Some(first) = confirms.next() => {
+                    let mut settled = vec![first];
+                    // Everything that is settled by now, see `settle`.
+                    while let Some(Some(next)) = confirms.next().now_or_never() {
+                        settled.push(next);
+                    }
+                    if self.settle(settled)? {
+                        backoff.reset();
+                    }
+                }
+                changed = blocked.changed() => {
+                    if changed.is_err() {
+                        // The connection's events ended, and with them the connection.
+                        return Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into());
+                    }
+                }
+                next = self.outbox.recv(), if !is_blocked => {
+                    let Some(outgoing) = next else { return Ok(()) };
+                    let number = self.keep(outgoing);
+                    confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
+                }
+            }
+        }
+    }
+
+    /// Answers for what is settled; whether any was confirmed.
+    ///
+    /// The library hands a returned message to whichever confirm is settled next, which under load is often another message's.
+    /// It does so before it settles the returned message itself: so first every return of the batch is noted where it belongs,
+    /// then answers are given.
+    fn settle(&mut self, settled: Vec<Settled>) -> lapin::Result<bool> {
+        for (_, confirm) in &settled {
+            if let Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) =
+                confirm
+            {
+                self.note_return(returned);
+            }
+        }
+        let mut any_confirmed = false;
+        let mut broken = None;
+        for (number, confirm) in settled {
+            let answer = match confirm {
+                Ok(Confirmation::Ack(_)) => Answer::Confirmed,
+                Ok(Confirmation::Nack(_) | Confirmation::NotRequested) => Answer::Refused,
+                Err(error) => {
+                    broken = Some(error);
+                    continue;
+                }
+            };
+            any_confirmed = true;
+            let outgoing = self.unconfirmed.remove(&number).expect("settled once");
+            let answer = if outgoing.returned {
+                Answer::Unroutable
+            } else {
+                answer
+            };
+            // The caller may have gone; the message is safe all the same.
+            let _ = outgoing.reply.send(answer);
+        }
+        match broken {
+            Some(error) => {
+                self.answer_missing_exchange(&error);
+                Err(error)
+            }
+            None => Ok(any_confirmed),
+        }
+    }
+
+    /// Messages with the same id, exchange and key share their fate, so it does not matter which of them came back.
+    fn note_return(&mut self, returned: &BasicReturnMessage) {
+        let id = returned
+            .properties
+            .message_id()
+            .as_ref()
+            .map(lapin::types::ShortString::as_str);
+        for outgoing in self.unconfirmed.values_mut() {
+            let message = &outgoing.message;
+            if Some(message.id.as_str()) == id
+                && message.exchange == returned.exchange.as_str()
+                && message.routing_key == returned.routing_key.as_str()
+            {
+                outgoing.returned = true;
+            }
+        }
+    }
+
+    /// The broker closes the whole channel over one message to an exchange that is not there. Repeating that one would end
+    /// every channel to come.
+    fn answer_missing_exchange(&mut self, error: &lapin::Error) {
+        let Some((AMQPSoftError::NOTFOUND, words)) = soft_error(error) else {
+            return;
+        };
+        let lost: Vec<_> = self
+            .unconfirmed
+            .iter()
+            .filter(|(_, outgoing)| words.contains(&format!("'{}'", outgoing.message.exchange)))
+            .map(|(number, _)| *number)
+            .collect();
+        for outgoing in lost
+            .iter()
+            .filter_map(|number| self.unconfirmed.remove(number))
+        {
+            let _ = outgoing.reply.send(Answer::Unroutable);
+        }
+    }
+}
+
+async fn hand_over_now(channel: Channel, number: u64, message: Arc<Message>) -> Settled {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let published = channel.basic_publish(
+        message.exchange.as_str().into(),
+        message.routing_key.as_str().into(),
+        options,
+        &message.body,
+        message.properties(),
+    );
+    let confirm = match published.await {
+        Ok(confirm) => confirm.await,
+        Err(error) => Err(error),
+    };
+    (number, confirm)
+}
+
+fn hand_over(
+    channel: Channel,
+    number: u64,
+    outgoing: &Outgoing,
+) -> impl Future<Output = Settled> + use<> {
+    outgoing.handed_over.store(true, Ordering::Relaxed);
+    hand_over_now(channel, number, Arc::clone(&outgoing.message))
+}
