@@ -1,0 +1,114 @@
+//! The second gate: every address a name resolves to.
+
+use crate::{
+    address::AddressPolicy,
+    watch::{Step, Watch},
+};
+use async_trait::async_trait;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// Lookups that may be under way. Each holds a thread until the system's resolver gives up, however little we wait.
+const CONCURRENCY_MAX: usize = 64;
+
+/// Finds the addresses of a name.
+#[async_trait]
+pub trait Lookup: Send + Sync + 'static {
+    /// All of them.
+    async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The system's resolver.
+pub struct SystemLookup {
+    permits: Arc<Semaphore>,
+    /// Names are taken as absolute, so that a search domain cannot turn `a.example` into `a.example.corp.internal`.
+    /// Where the operator opened internal networks, the hosts file and search domains are asked as well.
+    also_relative: bool,
+}
+
+impl SystemLookup {
+    /// A resolver for destinations under this policy.
+    pub fn new(policy: &AddressPolicy) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(CONCURRENCY_MAX)),
+            also_relative: policy.is_opened(),
+        }
+    }
+}
+
+#[async_trait]
+impl Lookup for SystemLookup {
+    async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let (name, also_relative) = (name.to_owned(), self.also_relative);
+        tokio::task::spawn_blocking(move || {
+            // Held by the thread: when the waiting ends early, the lookup still occupies its place.
+            let _permit = permit;
+            let is_absolute = name.ends_with('.') || !name.contains('.');
+            let absolute = if is_absolute {
+                ask(&name)
+            } else {
+                ask(&format!("{name}."))
+            };
+            match absolute {
+                Err(_) if also_relative && !is_absolute => ask(&name),
+                answer => answer,
+            }
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+}
+
+fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0)
+        .to_socket_addrs()?
+        .map(|address| address.ip())
+        .collect())
+}
+
+/// The resolver given to the client: it lets a name pass only with all its addresses.
+pub(crate) struct GuardedResolver {
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) policy: AddressPolicy,
+    pub(crate) time_limit: Duration,
+    /// The operator's own proxy is not a destination.
+    pub(crate) proxy_host: Option<String>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (lookup, policy, time_limit) = (
+            Arc::clone(&self.lookup),
+            self.policy.clone(),
+            self.time_limit,
+        );
+        let is_proxy = self.proxy_host.as_deref() == Some(name.as_str());
+        Box::pin(async move {
+            let watch = Watch::current().ok_or("a lookup outside an attempt")?;
+            watch.enter(Step::LookingUp);
+            let addresses =
+                tokio::time::timeout(time_limit, lookup.lookup(name.as_str())).await??;
+            if addresses.is_empty() {
+                return Err("the name has no address".into());
+            }
+            if !is_proxy {
+                // An honest name has no inner address: one is enough to refuse them all.
+                for ip in &addresses {
+                    policy.check(SocketAddr::new(*ip, watch.port))?;
+                }
+            }
+            watch.enter(Step::Connecting);
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! TLS with a certificate authority of the test's own.
+
+use crate::receiver::{
+    OK, Receiver, assert_unreachable, config, post, read_request, sender_with, status,
+};
+use ringback_domain::UnreachableCause;
+use ringback_sender_http::{HttpConfig, HttpSender, HttpSenderError};
+use rustls::{
+    ServerConfig,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::io::AsyncWriteExt;
+use tokio_rustls::TlsAcceptor;
+
+struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn pem(&self) -> Vec<u8> {
+        self.0.pem().into_bytes()
+    }
+
+    /// A receiver with a certificate for this name.
+    async fn receiver(&self, name: &str) -> Receiver {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new([name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.0)
+            .unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key)
+                .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Receiver::start(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut stream = acceptor.accept(stream).await?;
+                while read_request(&mut stream).await?.is_some() {
+                    stream.write_all(OK).await?;
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
+}
+
+fn sender(authority: Option<&Authority>) -> HttpSender {
+    let config = HttpConfig {
+        authorities_pem: authority.map(Authority::pem),
+        connect_timeout: Duration::from_secs(2),
+        ..config(&["127.0.0.1/32"])
+    };
+    sender_with(&config, &[&["127.0.0.1"]])
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_configured_authority_is_trusted() {
+    let authority = Authority::new();
+    let receiver = authority.receiver("hooks.example.com").await;
+    let url = format!("https://hooks.example.com:{}/", receiver.port);
+    let exchange = post(&sender(Some(&authority)), &url).await;
+    assert_eq!(status(&exchange), 200);
+    let phases = exchange.phases;
+    assert!(
+        phases.dns.is_some() && phases.connect.is_some(),
+        "{phases:?}"
+    );
+    let handshake = phases.tls.expect("the handshake is timed by itself");
+    assert!(
+        handshake > Duration::ZERO && handshake <= phases.first_byte.unwrap(),
+        "{phases:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_or_for_another_name_is_a_tls_failure() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let receiver = authority.receiver("hooks.example.com").await;
+    let url = format!("https://hooks.example.com:{}/", receiver.port);
+    assert_unreachable(&post(&sender(None), &url).await, UnreachableCause::Tls);
+    assert_unreachable(
+        &post(&sender(Some(&other)), &url).await,
+        UnreachableCause::Tls,
+    );
+    let elsewhere = format!("https://other.example.com:{}/", receiver.port);
+    assert_unreachable(
+        &post(&sender(Some(&authority)), &elsewhere).await,
+        UnreachableCause::Tls,
+    );
+    let literal = format!("https://127.0.0.1:{}/", receiver.port);
+    assert_unreachable(
+        &post(&sender(Some(&authority)), &literal).await,
+        UnreachableCause::Tls,
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_without_tls_or_without_an_end_to_its_handshake_is_a_tls_failure() {
+    let plain =
+        Receiver::start(
+            |mut stream| async move { stream.write_all(b"HTTP/1.1 400 Bad\r\n\r\n").await },
+        )
+        .await;
+    let silent = Receiver::start(|stream| async move {
+        let _open = stream;
+        std::future::pending().await
+    })
+    .await;
+    for receiver in [plain, silent] {
+        let exchange = post(
+            &sender(None),
+            &format!("https://hooks.example.com:{}/", receiver.port),
+        )
+        .await;
+        assert_unreachable(&exchange, UnreachableCause::Tls);
+        assert!(exchange.phases.connect.is_some() && exchange.phases.first_byte.is_none());
+    }
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_is_named_at_the_start() {
+    let config = HttpConfig {
+        authorities_pem: Some(
+            b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n".to_vec(),
+        ),
+        ..HttpConfig::default()
+    };
+    assert!(matches!(
+        HttpSender::try_new(&config),
+        Err(HttpSenderError::Authorities(_))
+    ));
+}
