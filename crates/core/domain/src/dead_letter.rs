@@ -1,8 +1,8 @@
 //! Deliveries given up, kept with their reason and all their attempts.
 
 use crate::{
-    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Event, Excerpt, Fault,
-    Generation, NotSentReason, ProjectName,
+    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Event, EventType,
+    Excerpt, Fault, Generation, JobId, NotSentReason, ProjectName,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -288,6 +288,24 @@ impl DeadLetter {
         match &self.content {
             DeadLetterContent::Delivery(delivery) => Some(delivery),
             DeadLetterContent::Event { .. } | DeadLetterContent::Raw { .. } => None,
+        }
+    }
+
+    /// The type of the event it came of, when that could be told.
+    pub fn event_type(&self) -> Option<&EventType> {
+        match &self.content {
+            DeadLetterContent::Delivery(delivery) => Some(&delivery.event.event_type),
+            DeadLetterContent::Event { event, .. } => Some(&event.event_type),
+            DeadLetterContent::Raw { .. } => None,
+        }
+    }
+
+    /// The job it came of, when that could be told.
+    pub fn job(&self) -> Option<&JobId> {
+        match &self.content {
+            DeadLetterContent::Delivery(delivery) => Some(&delivery.event.job.id),
+            DeadLetterContent::Event { event, .. } => Some(&event.job.id),
+            DeadLetterContent::Raw { .. } => None,
         }
     }
 

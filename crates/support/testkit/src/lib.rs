@@ -5,5 +5,8 @@
 )]
 
 pub mod contract;
+pub mod proxy;
+pub mod receiver;
 pub mod samples;
 pub mod servers;
+pub mod simulation;

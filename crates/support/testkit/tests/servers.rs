@@ -4,9 +4,10 @@ use ringback_testkit::servers::{
     Fsync, RabbitOptions, RabbitServer, RedisOptions, RedisServer, ServerError,
 };
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    time::Duration,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 fn redis(port: u16, command: &str) -> std::io::Result<String> {
@@ -83,4 +84,39 @@ fn two_nodes_form_a_cluster_and_keep_it_over_a_kill_and_a_restart() {
     assert!(status().contains(&second.node_name()));
     second.stop();
     assert!(second.rabbitmqctl(&["status"]).is_err());
+}
+
+/// Set in the copy of this test program that is killed.
+const DOOMED: &str = "RINGBACK_TEST_DOOMED";
+
+#[test]
+fn a_server_ends_with_the_process_that_started_it_even_by_a_kill() {
+    const NAME: &str = "a_server_ends_with_the_process_that_started_it_even_by_a_kill";
+    if std::env::var_os(DOOMED).is_some() {
+        let server = RedisServer::start(RedisOptions::default()).unwrap();
+        eprintln!("port={}", server.port());
+        loop {
+            std::thread::park();
+        }
+    }
+    let mut doomed = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .env(DOOMED, "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let port = BufReader::new(doomed.stderr.take().unwrap())
+        .lines()
+        .find_map(|line| line.unwrap().strip_prefix("port=")?.parse().ok())
+        .unwrap();
+    assert!(redis(port, "PING").is_ok());
+
+    doomed.kill().unwrap();
+    doomed.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(Instant::now() < deadline, "the server is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

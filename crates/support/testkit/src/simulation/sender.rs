@@ -1,0 +1,81 @@
+//! A sender that answers as told and remembers what it was asked to send.
+
+use async_trait::async_trait;
+use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
+use ringback_domain::{Answer, Phases, UnreachableCause};
+use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use url::Url;
+
+/// What comes back: after how long, and what.
+pub type Script = (Duration, Result<Answer, SendFailure>);
+
+/// A sender that answers as told, one script a request, and 200 when the scripts are used up.
+#[derive(Debug, Default)]
+pub struct ScriptedSender {
+    scripts: Mutex<VecDeque<Script>>,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// At once, with this status.
+pub fn answers(status: u16) -> Script {
+    (Duration::ZERO, Ok(Answer::bare(status)))
+}
+
+/// At once, with 200.
+pub fn accepts() -> Script {
+    answers(200)
+}
+
+/// After this long, without an answer.
+pub fn unreachable(after: Duration, cause: UnreachableCause) -> Script {
+    (after, Err(SendFailure::Unreachable(cause)))
+}
+
+impl ScriptedSender {
+    /// A sender with these scripts.
+    pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self {
+            scripts: Mutex::new(scripts.into_iter().collect()),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// What it was asked to send so far.
+    pub fn with_requests<T>(&self, read: impl FnOnce(&[Request]) -> T) -> T {
+        read(
+            &self
+                .requests
+                .lock()
+                .expect("nothing panics while it holds the lock"),
+        )
+    }
+}
+
+#[async_trait]
+impl Sender for ScriptedSender {
+    async fn send(&self, request: Request) -> Exchange {
+        self.requests
+            .lock()
+            .expect("nothing panics while it holds the lock")
+            .push(request);
+        let script = self
+            .scripts
+            .lock()
+            .expect("nothing panics while it holds the lock")
+            .pop_front();
+        let (wait, result) = script.unwrap_or_else(accepts);
+        tokio::time::sleep(wait).await;
+        Exchange {
+            phases: Phases {
+                total: wait,
+                ..Phases::default()
+            },
+            address: None,
+            result,
+        }
+    }
+
+    fn check_url(&self, _url: &Url) -> Result<(), String> {
+        Ok(())
+    }
+}

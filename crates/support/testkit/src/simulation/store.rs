@@ -1,0 +1,522 @@
+//! The store in memory.
+
+use super::TokioClock;
+use async_trait::async_trait;
+use ringback_delivery::port::{
+    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter, DeadLetterStore,
+    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, ExpiredClaim,
+    FencingToken, Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, WebhookStore,
+    WriteAnswer,
+};
+use ringback_domain::{
+    AttemptNumber, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, DeliveryState,
+    Destination, Disposal, EventId, Generation, ProjectName, Timestamp, Webhook, WebhookId,
+    WorkerId, limits,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+/// The store in memory.
+#[derive(Debug)]
+pub struct SimulatedStore {
+    clock: TokioClock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    claims: HashMap<DeliveryId, ClaimState>,
+    /// With the number of their arrival, by which they are listed.
+    records: HashMap<DeliveryId, (u64, DeliveryRecord)>,
+    dead_letters: HashMap<DeadLetterId, (u64, DeadLetter)>,
+    webhooks: BTreeMap<WebhookId, Webhook>,
+    events: HashMap<(ProjectName, EventId), EventMark>,
+    arrivals: u64,
+}
+
+/// Generation and attempt: what a claim is compared by.
+type Position = (Generation, AttemptNumber);
+
+#[derive(Debug, Default)]
+struct ClaimState {
+    token: u64,
+    settled: Option<Settled>,
+    under_way: Option<UnderWay>,
+    /// The token that settled last, and whether it released.
+    settled_by: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    position: Position,
+    end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Delivered,
+    DeadLettered,
+}
+
+#[derive(Debug, Clone)]
+struct UnderWay {
+    position: Position,
+    worker: WorkerId,
+    claimed_at: Timestamp,
+    until: Timestamp,
+    /// A claim to the same attempt that ran out unsettled.
+    expired: Option<ExpiredClaim>,
+}
+
+impl ClaimState {
+    fn claim(&mut self, request: ClaimRequest<'_>, now: Timestamp) -> ClaimAnswer {
+        let Delivery {
+            generation,
+            attempt,
+            ..
+        } = *request.delivery;
+        let position = (generation, attempt);
+        if self.is_past(position) {
+            return ClaimAnswer::Settled;
+        }
+        let mut expired = None;
+        if let Some(holder) = &self.under_way {
+            if let Ok(remaining) = Duration::try_from(holder.until.duration_since(now))
+                && !remaining.is_zero()
+            {
+                return ClaimAnswer::Held { remaining };
+            }
+            if holder.position == position {
+                let lost = ExpiredClaim {
+                    worker: holder.worker.clone(),
+                    claimed_at: holder.claimed_at,
+                };
+                // A claim that was released told of one before it; that one is still the unknown one.
+                expired = if holder.claimed_at == Timestamp::MIN {
+                    holder.expired.clone()
+                } else {
+                    Some(lost)
+                };
+            }
+        }
+        self.token += 1;
+        self.under_way = Some(UnderWay {
+            position,
+            worker: request.worker.clone(),
+            claimed_at: now,
+            until: now + request.lease,
+            expired: expired.clone(),
+        });
+        let claim = Claim {
+            delivery: request.delivery.id.clone(),
+            generation,
+            attempt,
+            token: FencingToken(self.token),
+        };
+        ClaimAnswer::Granted { claim, expired }
+    }
+
+    /// Whether this or something later was settled, or something later is under way.
+    fn is_past(&self, position: Position) -> bool {
+        let settled = self.settled.is_some_and(|settled| {
+            let same_generation = position.0 == settled.position.0;
+            position <= settled.position
+                || settled.end == Some(End::Delivered)
+                || (settled.end.is_some() && same_generation)
+        });
+        settled
+            || self
+                .under_way
+                .as_ref()
+                .is_some_and(|holder| position < holder.position)
+    }
+
+    /// `None` when the token is not the newest; otherwise whether there is something to be written.
+    fn settle(&mut self, claim: &Claim, settled_as: &SettledAs) -> Option<bool> {
+        let FencingToken(token) = claim.token;
+        if token < self.token {
+            return None;
+        }
+        if self.settled_by == Some(token) {
+            return Some(false);
+        }
+        self.token = token;
+        self.settled_by = Some(token);
+        let holder = self.under_way.take();
+        if matches!(settled_as, SettledAs::Released) {
+            // What was lost before stays lost: kept as a holder whose lease is over.
+            self.under_way = holder
+                .filter(|holder| holder.expired.is_some())
+                .map(|holder| UnderWay {
+                    claimed_at: Timestamp::MIN,
+                    until: Timestamp::MIN,
+                    ..holder
+                });
+        } else {
+            let end = match settled_as {
+                SettledAs::Delivered => Some(End::Delivered),
+                SettledAs::DeadLettered(_) => Some(End::DeadLettered),
+                SettledAs::Retrying { .. } | SettledAs::Released => None,
+            };
+            self.settled = Some(Settled {
+                position: (claim.generation, claim.attempt),
+                end,
+            });
+        }
+        Some(true)
+    }
+}
+
+impl State {
+    fn arrival(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+
+    fn record(&mut self, delivery: &Delivery, now: Timestamp) -> &mut DeliveryRecord {
+        let arrival = self.arrivals + 1;
+        let (given, record) = self
+            .records
+            .entry(delivery.id.clone())
+            .or_insert_with(|| (arrival, new_record(delivery, now)));
+        self.arrivals = self.arrivals.max(*given);
+        record.updated_at = now;
+        record
+    }
+
+    fn put_dead_letter(&mut self, dead_letter: &DeadLetter) {
+        let arrival = self.arrival();
+        self.dead_letters
+            .entry(dead_letter.id.clone())
+            .or_insert_with(|| (arrival, dead_letter.clone()));
+    }
+}
+
+fn new_record(delivery: &Delivery, now: Timestamp) -> DeliveryRecord {
+    let destination = match &delivery.destination {
+        Destination::Callback { url, .. } => Destination::Callback {
+            url: url.clone(),
+            secret: None,
+        },
+        webhook @ Destination::Webhook { .. } => webhook.clone(),
+    };
+    DeliveryRecord {
+        id: delivery.id.clone(),
+        event: delivery.event.clone(),
+        destination,
+        profile: delivery.profile.clone(),
+        generation: delivery.generation,
+        state: DeliveryState::Attempting,
+        attempts: Vec::new(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+impl SimulatedStore {
+    /// A store with nothing in it.
+    pub fn new(clock: TokioClock) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the lock")
+    }
+}
+
+#[async_trait]
+impl ClaimStore for SimulatedStore {
+    async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let answer = state
+            .claims
+            .entry(request.delivery.id.clone())
+            .or_default()
+            .claim(request, now);
+        if let ClaimAnswer::Granted { .. } = answer {
+            let record = state.record(request.delivery, now);
+            record.state = DeliveryState::Attempting;
+            record.generation = request.delivery.generation;
+        }
+        Ok(answer)
+    }
+
+    async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
+        let Settlement {
+            claim,
+            delivery,
+            attempts,
+            settled_as,
+            at,
+        } = settlement;
+        let now = self.clock.now();
+        let mut state = self.state();
+        match state
+            .claims
+            .entry(delivery.id.clone())
+            .or_default()
+            .settle(claim, settled_as)
+        {
+            None => return Ok(SettleAnswer::Stale),
+            Some(false) => return Ok(SettleAnswer::Settled),
+            Some(true) => {}
+        }
+        let record = state.record(delivery, now);
+        record.updated_at = at;
+        record.state = match settled_as {
+            SettledAs::Delivered => DeliveryState::Delivered { at },
+            SettledAs::Retrying { due_at } => DeliveryState::Waiting { until: *due_at },
+            SettledAs::DeadLettered(dead_letter) => DeliveryState::DeadLettered {
+                id: dead_letter.id.clone(),
+            },
+            SettledAs::Released => DeliveryState::Waiting { until: at },
+        };
+        record.generation = delivery.generation;
+        record.attempts.extend_from_slice(attempts);
+        let forgotten = record.attempts.len().saturating_sub(limits::HISTORY_MAX);
+        record.attempts.drain(..forgotten);
+        if let SettledAs::DeadLettered(dead_letter) = settled_as {
+            state.put_dead_letter(dead_letter);
+        }
+        Ok(SettleAnswer::Settled)
+    }
+}
+
+#[async_trait]
+impl WebhookStore for SimulatedStore {
+    async fn put_webhook(&self, webhook: &Webhook) -> Result<WriteAnswer, StoreError> {
+        let mut state = self.state();
+        let stored = state
+            .webhooks
+            .get(&webhook.id)
+            .map_or(0, |stored| stored.revision);
+        if stored + 1 != webhook.revision {
+            return Ok(WriteAnswer::Conflict);
+        }
+        state.webhooks.insert(webhook.id.clone(), webhook.clone());
+        Ok(WriteAnswer::Written)
+    }
+
+    async fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
+        Ok(self.state().webhooks.get(id).cloned())
+    }
+
+    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+        let state = self.state();
+        let mut webhooks: Vec<_> = state
+            .webhooks
+            .values()
+            .filter(|webhook| webhook.project == *project)
+            .cloned()
+            .collect();
+        webhooks.sort_by_key(|webhook| (webhook.created_at, webhook.id.clone()));
+        Ok(webhooks)
+    }
+
+    async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
+        Ok(self.state().webhooks.remove(id).is_some())
+    }
+}
+
+/// The entries that match, newest arrival first, from the cursor on.
+fn page<T: Clone>(
+    all: impl Iterator<Item = (u64, T)>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page<T>, StoreError> {
+    let before = match after {
+        None => u64::MAX,
+        Some(Cursor(text)) => text
+            .strip_prefix('n')
+            .and_then(|number| number.parse().ok())
+            .ok_or(StoreError::BadCursor)?,
+    };
+    let mut found: Vec<_> = all.filter(|(arrival, _)| *arrival < before).collect();
+    found.sort_by_key(|(arrival, _)| std::cmp::Reverse(*arrival));
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|(arrival, _)| Cursor(format!("n{arrival}")));
+    Ok(Page {
+        entries: found.into_iter().map(|(_, entry)| entry).collect(),
+        next,
+    })
+}
+
+/// Whether a wish is absent or met.
+fn met<T: PartialEq>(wish: Option<&T>, value: Option<&T>) -> bool {
+    wish.is_none() || wish == value
+}
+
+fn within(moment: Timestamp, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    since.is_none_or(|since| moment >= since) && until.is_none_or(|until| moment < until)
+}
+
+#[async_trait]
+impl DeliveryStore for SimulatedStore {
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        Ok(self
+            .state()
+            .records
+            .get(id)
+            .map(|(_, record)| record.clone()))
+    }
+
+    async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeliveryRecord>, StoreError> {
+        let state = self.state();
+        let matches = |record: &DeliveryRecord| {
+            met(filter.project.as_ref(), Some(&record.event.project))
+                && met(filter.event.as_ref(), Some(&record.event.id))
+                && met(filter.job.as_ref(), Some(&record.event.job.id))
+                && met(filter.destination.as_ref(), Some(&record.destination.id()))
+                && met(
+                    filter.state.as_ref(),
+                    Some(&record.state.class().to_owned()),
+                )
+                && within(record.created_at, filter.since, filter.until)
+        };
+        let found = state
+            .records
+            .values()
+            .filter(|(_, record)| matches(record))
+            .cloned();
+        page(found, after, limit)
+    }
+}
+
+#[async_trait]
+impl DeadLetterStore for SimulatedStore {
+    async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
+        self.state().put_dead_letter(dead_letter);
+        Ok(())
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
+        Ok(self
+            .state()
+            .dead_letters
+            .get(id)
+            .map(|(_, dead_letter)| dead_letter.clone()))
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let state = self.state();
+        let matches = |dead: &DeadLetter| {
+            let delivery = dead.delivery();
+            met(filter.project.as_ref(), dead.project.as_ref())
+                && met(
+                    filter.destination.as_ref(),
+                    delivery.map(|d| d.destination.id()).as_ref(),
+                )
+                && met(filter.event_type.as_ref(), dead.event_type())
+                && met(filter.job.as_ref(), dead.job())
+                && met(filter.cause.as_ref(), Some(&dead.cause.fingerprint))
+                && met(filter.reason.as_ref(), Some(&dead.reason))
+                && within(dead.died_at, filter.since, filter.until)
+                && (filter.include_disposed || dead.disposal == Disposal::Open)
+        };
+        let mut found: Vec<_> = state
+            .dead_letters
+            .values()
+            .filter(|(_, dead)| matches(dead))
+            .cloned()
+            .collect();
+        // By the moment of death, then by arrival; both go into one number that a cursor can name.
+        found.sort_by_key(|(arrival, dead)| (dead.died_at, *arrival));
+        let ordered = found
+            .into_iter()
+            .map(|(arrival, dead)| (rank(&dead, arrival), dead));
+        page(ordered, after, limit)
+    }
+
+    async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError> {
+        let state = self.state();
+        let open = state
+            .dead_letters
+            .values()
+            .filter(|(_, dead)| dead.disposal == Disposal::Open);
+        Ok(open
+            .filter(|(_, dead)| met(project, dead.project.as_ref()))
+            .count() as u64)
+    }
+
+    async fn dispose(
+        &self,
+        id: &DeadLetterId,
+        disposal: &Disposal,
+        again: bool,
+    ) -> Result<DisposeAnswer, StoreError> {
+        let mut state = self.state();
+        let Some((_, dead_letter)) = state.dead_letters.get_mut(id) else {
+            return Ok(DisposeAnswer::NotFound);
+        };
+        if dead_letter.disposal != Disposal::Open && !again {
+            return Ok(DisposeAnswer::Already(dead_letter.disposal.clone()));
+        }
+        dead_letter.disposal = disposal.clone();
+        Ok(DisposeAnswer::Disposed)
+    }
+}
+
+/// Milliseconds of the moment of death above, arrival below.
+fn rank(dead: &DeadLetter, arrival: u64) -> u64 {
+    let millis = u64::try_from(dead.died_at.as_millisecond()).unwrap_or(0);
+    (millis << 20) | (arrival & 0xf_ffff)
+}
+
+#[async_trait]
+impl EventStore for SimulatedStore {
+    async fn event_mark(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+    ) -> Result<Option<EventMark>, StoreError> {
+        Ok(self
+            .state()
+            .events
+            .get(&(project.clone(), id.clone()))
+            .copied())
+    }
+
+    async fn mark_event(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        mark: EventMark,
+    ) -> Result<(), StoreError> {
+        self.state()
+            .events
+            .entry((project.clone(), id.clone()))
+            .or_insert(mark);
+        Ok(())
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        Ok(StoreHealth {
+            product: "simulated store".into(),
+            clock_skew_ms: None,
+            findings: Vec::new(),
+        })
+    }
+}

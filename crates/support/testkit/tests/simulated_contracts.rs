@@ -1,0 +1,37 @@
+//! The simulated queue and store keep the contracts of the real ones.
+
+mod store {
+    use ringback_testkit::simulation::{SimulatedStore, TokioClock};
+
+    ringback_testkit::store_contract!(open);
+
+    async fn open() -> (SimulatedStore, ()) {
+        (SimulatedStore::new(TokioClock::begin()), ())
+    }
+}
+
+mod queue {
+    use async_trait::async_trait;
+    use ringback_delivery::port::Queue;
+    use ringback_testkit::{contract::queue::QueueHome, simulation::SimulatedQueue};
+    use std::sync::Arc;
+
+    ringback_testkit::queue_contract!(open);
+
+    struct Home(SimulatedQueue);
+
+    #[async_trait]
+    impl QueueHome for Home {
+        async fn open(&self) -> Arc<dyn Queue> {
+            Arc::new(self.0.reopen())
+        }
+
+        fn delivery_limit(&self) -> u32 {
+            SimulatedQueue::DELIVERY_LIMIT
+        }
+    }
+
+    async fn open() -> Home {
+        Home(SimulatedQueue::default())
+    }
+}
