@@ -138,7 +138,7 @@ mod tests {
             (secs(60), secs(64), "0.0.0.0.4.0.0.main", 2, 1),
             (secs(1800), secs(1800), "0.0.1.6.1.0.0.main", 4, 3),
             (secs(1800), secs(2160), "0.0.2.0.0.0.0.main", 4, 1),
-            (DELAY_MAX, DELAY_MAX, "6.4.6.0.0.0.0.main", 6, 3),
+            (DELAY_MAX, DELAY_MAX, "6.5.0.0.0.0.0.main", 6, 2),
         ] {
             let climb = plan(at_least, at_most).unwrap();
             assert_eq!(

@@ -20,10 +20,9 @@ pub struct Home {
 impl Home {
     /// At the broker that all tests share.
     pub fn shared() -> Self {
-        Self {
-            delete: true,
-            ..Self::at(servers::shared_amqp_url())
-        }
+        let mut home = Self::at(servers::shared_amqp_url());
+        home.delete = true;
+        home
     }
 
     /// At a broker of the test's own, which takes everything with it.
