@@ -1,1 +1,69 @@
-//! The store ports on Redis: claims, webhooks, deliveries, dead letters
+//! The store ports on Redis: claims, webhooks, the log of deliveries, dead letters, marks of events.
+//!
+//! One step is one script, and so one round trip and atomic. All keys of a step share a `{tag}`: everything about one
+//! delivery lies in one slot of a Redis Cluster. Deliveries are spread over [`key::SHARDS`] tags; lists merge them.
+//! `docs/store.md` names every key, its lifetime and its bound.
+//!
+//! Nothing is repeated here: a step whose answer got lost is reported as unreachable, and the caller decides.
+
+mod address;
+mod claims;
+mod connection;
+mod dead_letters;
+mod deliveries;
+mod durable;
+mod error;
+mod events;
+mod health;
+mod key;
+mod list;
+mod script;
+mod settings;
+mod webhooks;
+
+pub use settings::{RedisStoreSettings, SettingsError};
+
+use connection::Connection;
+use durable::Barrier;
+use key::Keys;
+use ringback_delivery::port::Clock;
+use std::sync::Arc;
+
+/// The store on Redis. Cheap to share behind an `Arc`; all calls go through one connection that replaces itself.
+pub struct RedisStore {
+    connection: Connection,
+    barrier: Option<Barrier>,
+    keys: Keys,
+    settings: RedisStoreSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl RedisStore {
+    /// Checks the settings. Connects with the first call, and again whenever it has to.
+    pub fn try_new(
+        settings: RedisStoreSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingsError> {
+        let keys = Keys::try_new(&settings.prefix)?;
+        let connect = || Connection::try_new(&settings);
+        Ok(Self {
+            connection: connect()?,
+            barrier: match settings.wait_aof {
+                true => Some(Barrier::new(connect()?)),
+                false => None,
+            },
+            keys,
+            settings,
+            clock,
+        })
+    }
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("address", &self.connection.address())
+            .field("prefix", &self.settings.prefix)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,268 @@
+//! Dead letters.
+
+use crate::{
+    RedisStore,
+    claims::{micros, millis},
+    error::{STORE, corrupt, unreadable},
+    key::{Shard, Suffix, term},
+    list::{Entry, Found, Query},
+    script::{COUNT, DISPOSE, PUT_LETTER},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use redis::ScriptInvocation;
+use ringback_delivery::port::{
+    Cursor, DeadLetterFilter, DeadLetterStore, DisposeAnswer, Page, StoreError,
+};
+use ringback_domain::{
+    DeadLetter, DeadLetterContent, DeadLetterId, Disposal, EventType, JobId, ProjectName,
+};
+use ringback_wire::record;
+use std::time::Duration;
+
+/// How much longer than its retention a record may stay when nobody comes by to remove it.
+const BACKSTOP: Duration = Duration::from_hours(24);
+
+#[async_trait]
+impl DeadLetterStore for RedisStore {
+    async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
+        let shard = self.home_of(dead_letter);
+        let mut script = PUT_LETTER.prepare_invoke();
+        script
+            .key(
+                [
+                    shard.letter(dead_letter.id.as_str()),
+                    shard.open(),
+                    shard.disposed(),
+                ]
+                .as_slice(),
+            )
+            .arg(shard.as_str());
+        letter_args(
+            &mut script,
+            dead_letter,
+            self.settings.dead_letter_retention,
+        )?;
+        let _: String = self.connection.run("store a dead letter", &script).await?;
+        self.wait_for_disk(&shard).await
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
+        let reads = self
+            .keys
+            .shards()
+            .map(|shard| async move { self.read_letter(&shard, id.as_str()).await });
+        Ok(try_join_all(reads).await?.into_iter().flatten().next())
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let query = self.query(filter);
+        let fetch = |entry: Entry| async move {
+            Ok(
+                match self.read_letter(&entry.shard, entry.suffix.id()).await? {
+                    None => Found::Gone,
+                    Some(dead_letter) if matches(filter, &dead_letter) => Found::Match(dead_letter),
+                    Some(_) => Found::Other,
+                },
+            )
+        };
+        self.page(&query, after, limit, fetch).await
+    }
+
+    async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError> {
+        let term = project.map_or_else(|| "a".to_owned(), |project| term('p', project.as_str()));
+        let counts = self.keys.shards().map(|shard| {
+            let mut script = COUNT.key(shard.open());
+            script
+                .arg(&term)
+                .arg(micros(self.settings.dead_letter_retention));
+            async move { self.connection.run::<u64>("count", &script).await }
+        });
+        Ok(try_join_all(counts).await?.into_iter().sum())
+    }
+
+    async fn dispose(
+        &self,
+        id: &DeadLetterId,
+        disposal: &Disposal,
+        again: bool,
+    ) -> Result<DisposeAnswer, StoreError> {
+        let disposal = record::encode_disposal(disposal);
+        let attempts = self.keys.shards().map(|shard| {
+            let mut script =
+                DISPOSE.key([shard.letter(id.as_str()), shard.open(), shard.disposed()].as_slice());
+            script.arg(&disposal).arg(u8::from(again));
+            async move { self.connection.run::<Vec<Bytes>>("dispose", &script).await }
+        });
+        for answer in try_join_all(attempts).await? {
+            match answer.as_slice() {
+                [word] if word == "disposed" => return Ok(DisposeAnswer::Disposed),
+                [word, earlier] if word == "already" => {
+                    let earlier = record::decode_disposal(earlier);
+                    return earlier
+                        .map(DisposeAnswer::Already)
+                        .map_err(|why| corrupt("disposal", id, &why));
+                }
+                _ => {}
+            }
+        }
+        Ok(DisposeAnswer::NotFound)
+    }
+}
+
+impl RedisStore {
+    /// With its delivery, so that giving up is one step; what has none lies by its own id.
+    ///
+    /// An id therefore does not tell the shard: whoever has only the id asks all of them at once.
+    fn home_of(&self, dead_letter: &DeadLetter) -> Shard {
+        let id = match dead_letter.delivery() {
+            Some(delivery) => delivery.id.as_str(),
+            None => dead_letter.id.as_str(),
+        };
+        self.keys.shard_of(id)
+    }
+
+    async fn read_letter(&self, shard: &Shard, id: &str) -> Result<Option<DeadLetter>, StoreError> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(shard.letter(id)).arg(&["record", "disposal"]);
+        let (stored, disposal): (Option<Bytes>, Option<Bytes>) =
+            self.connection.send("read a dead letter", &command).await?;
+        let (Some(stored), Some(disposal)) = (stored, disposal) else {
+            return Ok(None);
+        };
+        let read = || {
+            let mut dead_letter = record::decode_dead_letter(&stored)?;
+            dead_letter.disposal = record::decode_disposal(&disposal)?;
+            Ok(dead_letter)
+        };
+        let dead_letter = read().map_err(|why| corrupt("dead letter", &id, &why))?;
+        if dead_letter.id.as_str() == id {
+            Ok(Some(dead_letter))
+        } else {
+            Err(unreadable(
+                "dead letter",
+                &id,
+                "it holds another one".into(),
+            ))
+        }
+    }
+
+    fn query(&self, filter: &DeadLetterFilter) -> Query {
+        let mut indexes: Vec<_> = self
+            .keys
+            .shards()
+            .map(|shard| (shard.clone(), shard.open()))
+            .collect();
+        if filter.include_disposed {
+            indexes.extend(
+                self.keys
+                    .shards()
+                    .map(|shard| (shard.clone(), shard.disposed())),
+            );
+        }
+        let terms = [
+            filter
+                .project
+                .as_ref()
+                .map(|project| term('p', project.as_str())),
+            filter
+                .destination
+                .as_ref()
+                .map(|destination| term('d', destination.as_str())),
+            filter
+                .event_type
+                .as_ref()
+                .map(|event_type| term('t', event_type.as_str())),
+            filter.job.as_ref().map(|job| term('j', job.as_str())),
+            filter.cause.as_ref().map(|cause| term('c', cause)),
+            filter.reason.map(|reason| term('r', reason.class())),
+        ];
+        Query {
+            list: "dead",
+            indexes,
+            terms: terms.into_iter().flatten().collect(),
+            since: filter.since,
+            until: filter.until,
+            age_max: Some(self.settings.dead_letter_retention),
+        }
+    }
+}
+
+/// What `keep_letter` needs, in its order.
+pub(crate) fn letter_args(
+    script: &mut ScriptInvocation<'_>,
+    dead_letter: &DeadLetter,
+    retention: Duration,
+) -> Result<(), StoreError> {
+    let record = record::encode_dead_letter(dead_letter).map_err(|why| StoreError::Refused {
+        store: STORE,
+        step: "store a dead letter",
+        why: why.to_string(),
+    })?;
+    script
+        .arg(Suffix::new(dead_letter.died_at, dead_letter.id.as_str()).as_str())
+        .arg(terms(dead_letter).join(" "))
+        .arg(record.as_ref())
+        .arg(record::encode_disposal(&dead_letter.disposal))
+        .arg(micros(retention))
+        .arg(millis(retention + BACKSTOP));
+    Ok(())
+}
+
+fn terms(dead_letter: &DeadLetter) -> Vec<String> {
+    let (event_type, job) = event_of(dead_letter).unzip();
+    let destination = dead_letter
+        .delivery()
+        .map(|delivery| delivery.destination.id());
+    let optional = [
+        dead_letter
+            .project
+            .as_ref()
+            .map(|project| term('p', project.as_str())),
+        destination.map(|destination| term('d', destination.as_str())),
+        event_type.map(|event_type| term('t', event_type.as_str())),
+        job.map(|job| term('j', job.as_str())),
+    ];
+    let always = [
+        term('c', &dead_letter.cause.fingerprint),
+        term('r', dead_letter.reason.class()),
+    ];
+    optional.into_iter().flatten().chain(always).collect()
+}
+
+fn event_of(dead_letter: &DeadLetter) -> Option<(&EventType, &JobId)> {
+    match &dead_letter.content {
+        DeadLetterContent::Delivery(delivery) => {
+            Some((&delivery.event.event_type, &delivery.event.job.id))
+        }
+        DeadLetterContent::Event { event, .. } => Some((&event.event_type, &event.job.id)),
+        DeadLetterContent::Raw { .. } => None,
+    }
+}
+
+fn matches(filter: &DeadLetterFilter, dead_letter: &DeadLetter) -> bool {
+    fn agrees<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+        wanted.is_none() || wanted == found
+    }
+    let (event_type, job) = event_of(dead_letter).unzip();
+    let destination = dead_letter
+        .delivery()
+        .map(|delivery| delivery.destination.id());
+    agrees(filter.project.as_ref(), dead_letter.project.as_ref())
+        && agrees(filter.destination.as_ref(), destination.as_ref())
+        && agrees(filter.event_type.as_ref(), event_type)
+        && agrees(filter.job.as_ref(), job)
+        && agrees(filter.cause.as_ref(), Some(&dead_letter.cause.fingerprint))
+        && agrees(filter.reason.as_ref(), Some(&dead_letter.reason))
+        && filter
+            .since
+            .is_none_or(|since| dead_letter.died_at >= since)
+        && filter.until.is_none_or(|until| dead_letter.died_at < until)
+        && (filter.include_disposed || dead_letter.disposal == Disposal::Open)
+}

@@ -1,0 +1,163 @@
+//! The log of deliveries.
+
+use crate::{
+    RedisStore,
+    error::{corrupt, unreadable},
+    key::{Shard, Suffix, term},
+    list::{Entry, Found, Query},
+    script::READ_RECORD,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use ringback_delivery::port::{Cursor, DeliveryFilter, DeliveryStore, Page, StoreError};
+use ringback_domain::{DeliveryId, DeliveryRecord, Generation, Timestamp};
+use ringback_wire::{WireError, record};
+
+/// A record as the server has it: suffix, head, state, generation, moment of the last change; and the attempts.
+type Stored = (
+    (
+        Option<String>,
+        Option<Bytes>,
+        Option<String>,
+        Option<u32>,
+        Option<String>,
+    ),
+    Vec<Bytes>,
+);
+
+#[async_trait]
+impl DeliveryStore for RedisStore {
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        let read = self
+            .read_record(&self.keys.shard_of(id.as_str()), id.as_str())
+            .await?;
+        Ok(read.map(|(_, record)| record))
+    }
+
+    async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeliveryRecord>, StoreError> {
+        let query = self.log_query(filter);
+        let fetch = |entry: Entry| async move {
+            let read = self.read_record(&entry.shard, entry.suffix.id()).await?;
+            Ok(match read {
+                Some((suffix, record)) if suffix == entry.suffix => {
+                    match matches(filter, &record) {
+                        true => Found::Match(record),
+                        false => Found::Other,
+                    }
+                }
+                _ => Found::Gone,
+            })
+        };
+        self.page(&query, after, limit, fetch).await
+    }
+}
+
+impl RedisStore {
+    async fn read_record(
+        &self,
+        shard: &Shard,
+        id: &str,
+    ) -> Result<Option<(Suffix, DeliveryRecord)>, StoreError> {
+        let script = READ_RECORD.key([shard.record(id), shard.attempts(id)].as_slice());
+        let stored: Stored = self.connection.run("read a delivery", &script).await?;
+        let ((Some(suffix), Some(head), Some(state), Some(generation), Some(updated)), attempts) =
+            stored
+        else {
+            return Ok(None);
+        };
+        let suffix = Suffix::read(suffix);
+        let moments = suffix
+            .as_ref()
+            .and_then(Suffix::moment)
+            .zip(read_nanoseconds(&updated));
+        let (Some(suffix), Some((created_at, updated_at))) = (suffix, moments) else {
+            return Err(unreadable("delivery", &id, "its moments are none".into()));
+        };
+        let read = || -> Result<DeliveryRecord, WireError> {
+            let head = record::decode_record_head(&head)?;
+            Ok(DeliveryRecord {
+                id: head.id,
+                event: head.event,
+                destination: head.destination,
+                profile: head.profile,
+                generation: Generation::new(generation),
+                state: record::decode_state(&state)?,
+                attempts: attempts
+                    .iter()
+                    .map(|attempt| record::decode_attempt(attempt))
+                    .collect::<Result<_, _>>()?,
+                created_at,
+                updated_at,
+            })
+        };
+        let record = read().map_err(|why| corrupt("delivery", &id, &why))?;
+        Ok(Some((suffix, record)))
+    }
+
+    fn log_query(&self, filter: &DeliveryFilter) -> Query {
+        let terms = [
+            filter
+                .project
+                .as_ref()
+                .map(|project| term('p', project.as_str())),
+            filter.event.as_ref().map(|event| term('e', event.as_str())),
+            filter.job.as_ref().map(|job| term('j', job.as_str())),
+            filter
+                .destination
+                .as_ref()
+                .map(|destination| term('d', destination.as_str())),
+            filter
+                .state
+                .as_deref()
+                .map(|state| state_term(state).to_owned()),
+        ];
+        Query {
+            list: "log",
+            indexes: self
+                .keys
+                .shards()
+                .map(|shard| (shard.clone(), shard.log()))
+                .collect(),
+            terms: terms.into_iter().flatten().collect(),
+            since: filter.since,
+            until: filter.until,
+            age_max: None,
+        }
+    }
+}
+
+/// The same as in `log.lua`. A word that is no state matches nothing.
+fn state_term(class: &str) -> &'static str {
+    match class {
+        "attempting" => "sa",
+        "waiting" => "sw",
+        "delivered" => "sd",
+        "dead_lettered" => "sx",
+        _ => "s-",
+    }
+}
+
+fn read_nanoseconds(text: &str) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(text.parse().ok()?).ok()
+}
+
+fn matches(filter: &DeliveryFilter, record: &DeliveryRecord) -> bool {
+    fn agrees<T: PartialEq>(wanted: Option<&T>, found: &T) -> bool {
+        wanted.is_none_or(|wanted| wanted == found)
+    }
+    agrees(filter.project.as_ref(), &record.event.project)
+        && agrees(filter.event.as_ref(), &record.event.id)
+        && agrees(filter.job.as_ref(), &record.event.job.id)
+        && agrees(filter.destination.as_ref(), &record.destination.id())
+        && filter
+            .state
+            .as_deref()
+            .is_none_or(|state| state == record.state.class())
+        && filter.since.is_none_or(|since| record.created_at >= since)
+        && filter.until.is_none_or(|until| record.created_at < until)
+}

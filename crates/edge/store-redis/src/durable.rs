@@ -1,0 +1,62 @@
+//! Waiting until Redis has a write on disk.
+
+use crate::{RedisStore, connection::Connection, error::STORE, key::Shard};
+use ringback_delivery::port::StoreError;
+use tokio::{sync::Mutex, time::Instant};
+
+/// How long Redis may take to write its file out. Every second is the slowest it promises; a busy disk is slower.
+const DISK_TIMEOUT_MS: u32 = 1500;
+
+/// Waits on a connection of its own, since the wait holds up whatever comes behind it.
+///
+/// The file is written in order: a write made after ours and found on disk vouches for ours. So those who wait at the same
+/// time share one wait.
+pub(crate) struct Barrier {
+    connection: Connection,
+    /// When the last wait that succeeded began.
+    passed: Mutex<Option<Instant>>,
+}
+
+impl Barrier {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            passed: Mutex::new(None),
+        }
+    }
+
+    async fn pass(&self, shard: &Shard) -> Result<(), StoreError> {
+        const STEP: &str = "write to disk";
+        let written = Instant::now();
+        let mut passed = self.passed.lock().await;
+        if passed.is_some_and(|began| began >= written) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let mut mark = redis::cmd("SET");
+        mark.arg(shard.barrier()).arg(1).arg("PX").arg(60_000);
+        let () = self.connection.send(STEP, &mark).await?;
+        let mut wait = redis::cmd("WAITAOF");
+        wait.arg(1).arg(0).arg(DISK_TIMEOUT_MS);
+        let (local, _replicas): (u32, u32) = self.connection.send(STEP, &wait).await?;
+        if local == 0 {
+            return Err(StoreError::Refused {
+                store: STORE,
+                step: STEP,
+                why: format!("not done within {DISK_TIMEOUT_MS} ms"),
+            });
+        }
+        *passed = Some(began);
+        Ok(())
+    }
+}
+
+impl RedisStore {
+    /// Returns once what was written to the shard is on disk; at once where that is not asked for.
+    pub(crate) async fn wait_for_disk(&self, shard: &Shard) -> Result<(), StoreError> {
+        match &self.barrier {
+            Some(barrier) => barrier.pass(shard).await,
+            None => Ok(()),
+        }
+    }
+}

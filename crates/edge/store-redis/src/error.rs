@@ -1,0 +1,58 @@
+//! What Redis and its client say, in the store's words.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use ringback_delivery::port::StoreError;
+use ringback_wire::WireError;
+
+pub(crate) const STORE: &str = "Redis";
+
+/// A server that answers, but is not ready to: it comes back by itself.
+const NOT_READY: [&str; 5] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"];
+
+pub(crate) fn of_redis(address: &str, step: &'static str, failure: RedisError) -> StoreError {
+    let is_answer = matches!(
+        failure.kind(),
+        ErrorKind::Server(_)
+            | ErrorKind::Extension
+            | ErrorKind::UnexpectedReturnType
+            | ErrorKind::AuthenticationFailed
+    );
+    let is_ready = failure.code().is_none_or(|code| !NOT_READY.contains(&code));
+    if is_answer && is_ready {
+        return StoreError::Refused {
+            store: STORE,
+            step,
+            why: explain(&failure),
+        };
+    }
+    StoreError::Unreachable {
+        store: STORE,
+        address: address.to_owned(),
+        source: Box::new(failure),
+    }
+}
+
+fn explain(failure: &RedisError) -> String {
+    let hint = match failure.code() {
+        Some("OOM") => "out of memory (hint: raise `maxmemory`; the policy must be `noeviction`)",
+        Some("READONLY") => "the server became a replica",
+        Some("NOAUTH" | "WRONGPASS") => "the password is wrong or missing",
+        Some("NOPERM") => "the user may not run a command or touch a key that is needed",
+        Some("MISCONF") => "it cannot write to its disk",
+        _ if failure.kind() == ErrorKind::Server(ServerErrorKind::ExecAbort) => "aborted",
+        _ => return failure.to_string(),
+    };
+    hint.to_owned()
+}
+
+pub(crate) fn corrupt(what: &'static str, id: &impl ToString, why: &WireError) -> StoreError {
+    unreadable(what, id, why.to_string())
+}
+
+pub(crate) fn unreadable(what: &'static str, id: &impl ToString, why: String) -> StoreError {
+    StoreError::Corrupt {
+        what,
+        id: id.to_string(),
+        why,
+    }
+}

@@ -1,0 +1,215 @@
+//! Names of keys, terms of the indexes, cursors.
+//!
+//! A key is `{<prefix>:<shard>}:<what>:<id>`: what stands in braces decides the slot in a cluster. Ids are checked types of
+//! a narrow alphabet; everything else a customer wrote appears in keys and index members only as a digest.
+
+use crate::settings::SettingsError;
+use ringback_delivery::port::{Cursor, StoreError};
+use ringback_domain::Timestamp;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Parts the deliveries are spread over. Changing it would make everything stored unfindable.
+pub(crate) const SHARDS: u8 = 16;
+
+/// Names of keys under one prefix.
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+/// What the keys of one shard begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shard(String);
+
+impl Keys {
+    pub(crate) fn try_new(prefix: &str) -> Result<Self, SettingsError> {
+        let accepts = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if prefix.is_empty() || prefix.len() > 32 || !prefix.bytes().all(accepts) {
+            return Err(SettingsError::Prefix(prefix.to_owned()));
+        }
+        Ok(Self {
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// The shard where everything about this id lies.
+    pub(crate) fn shard_of(&self, id: &str) -> Shard {
+        self.shard(Sha256::digest(id)[0] % SHARDS)
+    }
+
+    pub(crate) fn shards(&self) -> impl Iterator<Item = Shard> {
+        (0..SHARDS).map(|number| self.shard(number))
+    }
+
+    fn shard(&self, number: u8) -> Shard {
+        Shard(format!("{{{}:{number:02}}}:", self.prefix))
+    }
+
+    /// Webhooks are few and read together: they share one slot.
+    pub(crate) fn webhooks(&self) -> String {
+        format!("{{{}:webhooks}}:by_id", self.prefix)
+    }
+
+    pub(crate) fn webhooks_of(&self, project: &str) -> String {
+        format!("{{{}:webhooks}}:of:{project}", self.prefix)
+    }
+}
+
+impl Shard {
+    /// What every key of the shard begins with.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn claim(&self, id: &str) -> String {
+        format!("{}claim:{id}", self.0)
+    }
+
+    pub(crate) fn record(&self, id: &str) -> String {
+        format!("{}record:{id}", self.0)
+    }
+
+    pub(crate) fn attempts(&self, id: &str) -> String {
+        format!("{}attempts:{id}", self.0)
+    }
+
+    pub(crate) fn letter(&self, id: &str) -> String {
+        format!("{}letter:{id}", self.0)
+    }
+
+    pub(crate) fn event(&self, project: &str, id: &str) -> String {
+        format!("{}event:{project}:{id}", self.0)
+    }
+
+    pub(crate) fn barrier(&self) -> String {
+        format!("{}barrier", self.0)
+    }
+
+    /// The index of the log of deliveries.
+    pub(crate) fn log(&self) -> String {
+        format!("{}log", self.0)
+    }
+
+    /// The index of dead letters nothing was done about.
+    pub(crate) fn open(&self) -> String {
+        format!("{}letters:open", self.0)
+    }
+
+    /// The index of dead letters replayed or discarded.
+    pub(crate) fn disposed(&self) -> String {
+        format!("{}letters:disposed", self.0)
+    }
+}
+
+/// What an entry can be found by: a letter for the member, 12 hex digits for its value.
+pub(crate) fn term(member: char, value: &str) -> String {
+    let digest = Sha256::digest(value);
+    let mut term = String::from(member);
+    for byte in &digest[..6] {
+        let _ = write!(term, "{byte:02x}");
+    }
+    term
+}
+
+/// Microseconds as text that sorts like the moments: 16 digits, good until 2286.
+pub(crate) fn sortable(moment: Timestamp) -> String {
+    format!("{:016}", moment.as_microsecond().max(0))
+}
+
+/// An entry's place in every list: its moment, then its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Suffix(String);
+
+const MOMENT_DIGITS: usize = 16;
+
+impl Suffix {
+    pub(crate) fn new(moment: Timestamp, id: &str) -> Self {
+        Self(sortable(moment) + id)
+    }
+
+    /// As the server has it.
+    pub(crate) fn read(text: String) -> Option<Self> {
+        let (moment, id) = text.split_at_checked(MOMENT_DIGITS)?;
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let is_one =
+            moment.bytes().all(|b| b.is_ascii_digit()) && !id.is_empty() && id.bytes().all(word);
+        is_one.then_some(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.0[MOMENT_DIGITS..]
+    }
+
+    pub(crate) fn moment(&self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.0[..MOMENT_DIGITS].parse().ok()?).ok()
+    }
+
+    /// Where a list goes on; `list` keeps the cursors of two lists apart.
+    pub(crate) fn to_cursor(&self, list: &str) -> Cursor {
+        Cursor(format!("{list}.{}", self.0))
+    }
+
+    pub(crate) fn of_cursor(cursor: &Cursor, list: &str) -> Result<Self, StoreError> {
+        let suffix = cursor
+            .0
+            .strip_prefix(list)
+            .and_then(|rest| rest.strip_prefix('.'));
+        suffix
+            .and_then(|text| Self::read(text.to_owned()))
+            .ok_or(StoreError::BadCursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_cannot_choose_the_slot() {
+        assert!(Keys::try_new("ringback-1").is_ok());
+        for prefix in ["", "a{b}", "a:b", "a b", &"x".repeat(33)] {
+            assert!(Keys::try_new(prefix).is_err(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn ids_are_spread_over_all_shards() {
+        let keys = Keys::try_new("r").unwrap();
+        let mut used: Vec<_> = (0..500)
+            .map(|number| keys.shard_of(&format!("dlv_{number}")).0)
+            .collect();
+        used.sort();
+        used.dedup();
+        assert_eq!(used.len(), usize::from(SHARDS));
+        assert_eq!(used[3], "{r:03}:");
+    }
+
+    #[test]
+    fn a_suffix_sorts_by_moment_and_survives_a_cursor() {
+        let at = |second| Suffix::new(Timestamp::from_second(second).unwrap(), "dlt_1");
+        assert!(at(9) < at(1_780_000_000));
+        let cursor = at(9).to_cursor("dead");
+        assert_eq!(Suffix::of_cursor(&cursor, "dead").unwrap(), at(9));
+        assert!(Suffix::of_cursor(&cursor, "log").is_err());
+        assert_eq!(at(9).id(), "dlt_1");
+        assert_eq!(at(9).moment(), Timestamp::from_second(9).ok());
+    }
+
+    #[test]
+    fn what_is_no_suffix_is_refused() {
+        for text in [
+            "",
+            "12",
+            "0000000000000001",
+            "000000000000000xdlt_1",
+            "0000000000000001dlt 1",
+            "000000000000000ädlt",
+        ] {
+            assert_eq!(Suffix::read(text.to_owned()), None, "{text}");
+        }
+    }
+}

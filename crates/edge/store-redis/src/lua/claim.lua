@@ -1,0 +1,37 @@
+-- KEYS: claim, record, log. ARGV: generation, attempt, worker, lease in microseconds, milliseconds to keep it all,
+-- then id, shard, head, terms and the most entries of the log.
+
+local generation, attempt, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local now = now_us()
+local held = read_claim(KEYS[1])
+local expired = {}
+
+if held then
+  local same_generation = generation == held.generation
+  local overtaken = same_generation and attempt < held.attempt
+  local ended = same_generation and attempt == held.attempt and held.state ~= 'held'
+  local given_up = same_generation and held.state == 'dead'
+  if held.state == 'delivered' or generation < held.generation or overtaken or ended or given_up then
+    return { 'settled' }
+  end
+  if held.state == 'held' then
+    if now < held.lease_end then
+      return { 'held', whole(held.lease_end - now) }
+    end
+    if same_generation and attempt == held.attempt then
+      expired = { held.worker, held.claimed }
+    end
+  end
+end
+
+-- By the clock, so that tokens grow even over a loss of everything stored.
+local token = whole(math.max(now, held and held.token + 1 or 0))
+redis.call('HSET', KEYS[1], 'generation', generation, 'attempt', attempt, 'state', 'held', 'token', token,
+  'worker', worker, 'claimed', whole(now), 'lease_end', whole(now + tonumber(ARGV[4])), 'before', held and pack_claim(held) or '')
+redis.call('HDEL', KEYS[1], 'ended')
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+write_record(KEYS[2], KEYS[3], ARGV[7], {
+  now = now, id = ARGV[6], head = ARGV[8], terms = ARGV[9], entries_max = tonumber(ARGV[10]),
+  state = 'attempting', generation = ARGV[1], updated = whole(now) .. '000', ttl = ARGV[5],
+})
+return { 'granted', token, unpack(expired) }

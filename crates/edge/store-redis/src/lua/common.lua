@@ -1,0 +1,63 @@
+-- Shared by every script; see docs/store.md for what each key holds. All keys of one call lie in one slot.
+
+local function now_us()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Moments in index members sort as text.
+local function sortable(us)
+  return string.format('%016.0f', us)
+end
+
+local function split(text)
+  local words = {}
+  for word in string.gmatch(text, '%S+') do
+    words[#words + 1] = word
+  end
+  return words
+end
+
+-- An index holds, for each entry, `<term><moment><id>` once a term, and `a<moment><id> <terms>` once, so that whoever
+-- removes an entry need not read it. All scores are 0: the order is that of the text.
+local function add_to_index(index, suffix, terms)
+  local members = { 0, 'a' .. suffix .. ' ' .. terms }
+  for _, term in ipairs(split(terms)) do
+    members[#members + 1] = 0
+    members[#members + 1] = term .. suffix
+  end
+  redis.call('ZADD', index, unpack(members))
+end
+
+-- Removes an entry; its terms, or nil when it was not there.
+local function remove_from_index(index, suffix)
+  local bottom, top = '[a' .. suffix .. ' ', '(a' .. suffix .. '!'
+  local found = redis.call('ZRANGEBYLEX', index, bottom, top, 'LIMIT', 0, 1)[1]
+  if not found then
+    return nil
+  end
+  local terms = string.sub(found, #suffix + 3)
+  local members = { found }
+  for _, term in ipairs(split(terms)) do
+    members[#members + 1] = term .. suffix
+  end
+  redis.call('ZREM', index, unpack(members))
+  return terms
+end
+
+local function oldest(index, term, count)
+  local suffixes = {}
+  local members = redis.call('ZRANGEBYLEX', index, '[' .. term .. '0', '(' .. term .. ':', 'LIMIT', 0, count)
+  for i, member in ipairs(members) do
+    suffixes[i] = string.match(string.sub(member, #term + 1), '^%S+')
+  end
+  return suffixes
+end
+
+local function id_of(suffix)
+  return string.sub(suffix, 17)
+end

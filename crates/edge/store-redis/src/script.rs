@@ -1,0 +1,31 @@
+//! The scripts. Each is one step; what several need is put before them.
+
+use redis::Script;
+use std::sync::LazyLock;
+
+macro_rules! script {
+    ($name:ident, $($file:literal),+) => {
+        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!($(include_str!(concat!("lua/", $file)), "\n"),+))
+        });
+    };
+}
+
+script!(CLAIM, "common.lua", "claims.lua", "log.lua", "claim.lua");
+script!(
+    SETTLE,
+    "common.lua",
+    "claims.lua",
+    "log.lua",
+    "letters.lua",
+    "settle.lua"
+);
+script!(PUT_LETTER, "common.lua", "letters.lua", "put_letter.lua");
+script!(DISPOSE, "common.lua", "dispose.lua");
+script!(LIST, "common.lua", "list.lua");
+script!(COUNT, "common.lua", "count.lua");
+script!(PRUNE, "common.lua", "prune.lua");
+script!(READ_RECORD, "read_record.lua");
+script!(PUT_WEBHOOK, "put_webhook.lua");
+script!(LIST_WEBHOOKS, "list_webhooks.lua");
+script!(REMOVE_WEBHOOK, "remove_webhook.lua");
