@@ -1,0 +1,295 @@
+//! The functions a filter may call.
+//!
+//! Those of jq that compute, and a few of our own. What would read a clock, the environment or further input is not here,
+//! and neither is what could run for ever.
+
+use super::value::{Error, Map, Val, into_members};
+use jaq_core::{
+    DataT, RunPtr, ValR,
+    load::{self, parse::Def},
+    native::{Filter, Fun, bome, run, unary, v},
+};
+use jaq_std::ValT as _;
+use jiff::Timestamp;
+
+/// Names and arities a filter may call, `$name` arguments counted; besides those it defines itself.
+///
+/// Every loop among them ends: it walks the parts of a value, or a range.
+const CALLABLE: &[(&str, usize)] = &[
+    // logic
+    ("empty", 0),
+    ("error", 0),
+    ("error", 1),
+    ("not", 0),
+    ("true", 0),
+    ("false", 0),
+    ("null", 0),
+    ("select", 1),
+    ("all", 0),
+    ("all", 1),
+    ("all", 2),
+    ("any", 0),
+    ("any", 1),
+    ("any", 2),
+    ("isempty", 1),
+    // kinds
+    ("type", 0),
+    ("values", 0),
+    ("nulls", 0),
+    ("booleans", 0),
+    ("numbers", 0),
+    ("strings", 0),
+    ("arrays", 0),
+    ("objects", 0),
+    ("iterables", 0),
+    ("scalars", 0),
+    ("isboolean", 0),
+    ("isnumber", 0),
+    ("isstring", 0),
+    ("isarray", 0),
+    ("isobject", 0),
+    // numbers
+    ("abs", 0),
+    ("floor", 0),
+    ("round", 0),
+    ("ceil", 0),
+    ("range", 1),
+    ("range", 2),
+    ("range", 3),
+    ("tonumber", 0),
+    // strings
+    ("tostring", 0),
+    ("tojson", 0),
+    ("ascii_downcase", 0),
+    ("ascii_upcase", 0),
+    ("startswith", 1),
+    ("endswith", 1),
+    ("ltrimstr", 1),
+    ("rtrimstr", 1),
+    ("trim", 0),
+    ("ltrim", 0),
+    ("rtrim", 0),
+    ("split", 1),
+    ("join", 1),
+    ("explode", 0),
+    ("implode", 0),
+    ("utf8bytelength", 0),
+    // arrays
+    ("length", 0),
+    ("first", 0),
+    ("last", 0),
+    ("first", 1),
+    ("last", 1),
+    ("nth", 1),
+    ("nth", 2),
+    ("limit", 2),
+    ("skip", 2),
+    ("map", 1),
+    ("add", 0),
+    ("add", 1),
+    ("reverse", 0),
+    ("sort", 0),
+    ("sort_by", 1),
+    ("group_by", 1),
+    ("min", 0),
+    ("max", 0),
+    ("min_by", 1),
+    ("max_by", 1),
+    ("unique", 0),
+    ("unique_by", 1),
+    ("flatten", 0),
+    ("contains_item", 1),
+    // objects
+    ("keys", 0),
+    ("keys_unsorted", 0),
+    ("has", 1),
+    ("to_entries", 0),
+    ("from_entries", 0),
+    ("with_entries", 1),
+    ("map_values", 1),
+    ("del", 1),
+    ("pick", 1),
+    ("path", 1),
+    ("getpath", 1),
+    ("setpath", 2),
+    ("delpaths", 1),
+    ("paths", 0),
+    // our own
+    ("to_seconds", 0),
+    ("to_milliseconds", 0),
+    ("to_unix_seconds", 0),
+    ("without_nulls", 0),
+    ("message", 0),
+];
+
+/// Whether a filter may call it.
+pub(super) fn is_callable(name: &str, arity: usize) -> bool {
+    CALLABLE.contains(&(name, arity))
+}
+
+/// The definitions of the standard library that rest on functions which are here.
+const STANDARD: &[&str] = &[
+    "null",
+    "isboolean",
+    "isnumber",
+    "isstring",
+    "isarray",
+    "isobject",
+    "abs",
+    "type",
+    "values",
+    "nulls",
+    "booleans",
+    "numbers",
+    "strings",
+    "arrays",
+    "objects",
+    "iterables",
+    "scalars",
+    "add",
+    "min_by",
+    "max_by",
+    "min",
+    "max",
+    "unique_by",
+    "unique",
+    "pick",
+    "keys",
+];
+
+/// Our own definitions.
+const OWN: &str = r#"
+def flatten: [recurse(arrays[]) | select(isarray | not)];
+def split($separator): . / $separator;
+def contains_item($item): any(.[]; . == $item);
+def message:
+  if isstring then .
+  elif isobject and (.message | isstring) then .message
+  elif . == null then "no reason given"
+  else tojson end;
+"#;
+
+/// What filters find defined.
+pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
+    let own = load::parse(OWN, |parser| parser.defs()).expect("our own definitions parse");
+    let standard = jaq_std::defs().filter(|def| STANDARD.contains(&def.name));
+    jaq_core::defs().chain(standard).chain(own)
+}
+
+/// What those definitions, and filters, rest on.
+pub(super) fn natives<D: DataT>() -> impl Iterator<Item = Fun<D>>
+where
+    for<'a> D: DataT<V<'a> = Val>,
+{
+    let standard = jaq_std::base_funs().filter(|(name, ..)| *name != "halt");
+    jaq_core::funs().chain(standard).chain(own().map(run))
+}
+
+fn own<D>() -> impl Iterator<Item = Filter<RunPtr<D>>>
+where
+    D: for<'a> DataT<V<'a> = Val>,
+{
+    let functions: [Filter<RunPtr<D>>; 8] = [
+        ("length", v(0), |cv| bome(length(cv.1))),
+        ("has", v(1), |cv| unary(cv, has)),
+        ("tojson", v(0), |cv| bome(Ok(Val::from(cv.1.to_json())))),
+        ("tonumber", v(0), |cv| bome(to_number(cv.1))),
+        ("without_nulls", v(0), |cv| bome(without_nulls(cv.1))),
+        ("to_seconds", v(0), |cv| {
+            bome(to_time(cv.1, |at| Val::from(seconds(at).to_string())))
+        }),
+        ("to_milliseconds", v(0), |cv| {
+            bome(to_time(cv.1, |at| Val::from(milliseconds(at))))
+        }),
+        ("to_unix_seconds", v(0), |cv| {
+            bome(to_time(cv.1, |at| Val::from(floored_second(at))))
+        }),
+    ];
+    functions.into_iter()
+}
+
+/// The number of characters, items or members.
+fn length(value: Val) -> ValR<Val> {
+    match value {
+        Val::Null => Ok(Val::from(0_usize)),
+        Val::Str(text) => Ok(Val::from(text.to_text().chars().count())),
+        Val::Arr(_) | Val::Obj(_) => Ok(Val::from(value.len())),
+        Val::Num(_) | Val::Bool(_) => Err(Error::typ(value, "something with a length")),
+    }
+}
+
+/// Whether an object has a member, be it null, or an array an item.
+fn has(value: Val, key: Val) -> ValR<Val> {
+    match (&value, &key) {
+        (Val::Obj(object), Val::Str(name)) => Ok(Val::from(object.members.contains_key(name))),
+        (Val::Arr(array), Val::Num(_)) => {
+            let index = key.as_isize().and_then(|index| usize::try_from(index).ok());
+            Ok(Val::from(
+                index.is_some_and(|index| index < array.items.len()),
+            ))
+        }
+        _ => Err(Error::index(value, key)),
+    }
+}
+
+fn to_number(value: Val) -> ValR<Val> {
+    match &value {
+        Val::Num(_) => Ok(value),
+        Val::Str(text) => {
+            let text = text.to_text();
+            match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => jaq_core::ValT::from_num(&text),
+                _ => Err(Error::typ(value, "a number")),
+            }
+        }
+        _ => Err(Error::typ(value, "a number")),
+    }
+}
+
+/// An object without the members that are null: for receivers that look whether a member is there.
+fn without_nulls(value: Val) -> ValR<Val> {
+    match value {
+        Val::Obj(object) => {
+            let members = into_members(object).into_iter();
+            Ok(Val::object(
+                members
+                    .filter(|(_, value)| *value != Val::Null)
+                    .collect::<Map>(),
+            ))
+        }
+        other => Err(Error::typ(other, "an object")),
+    }
+}
+
+/// A time of RFC 3339 in another form. What is null stays null, so that times which are not known yet need no care.
+fn to_time(value: Val, form: impl Fn(Timestamp) -> Val) -> ValR<Val> {
+    match &value {
+        Val::Null => Ok(Val::Null),
+        Val::Str(text) => match text.to_text().parse() {
+            Ok(at) => Ok(form(at)),
+            Err(_) => Err(Error::str(
+                "expected a time such as `2026-06-01T10:01:30.250Z`",
+            )),
+        },
+        _ => Err(Error::typ(value, "a time")),
+    }
+}
+
+/// The whole second a moment lies in, also before 1970.
+fn floored_second(at: Timestamp) -> isize {
+    let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
+    isize::try_from(second).expect("the years up to 9999 fit")
+}
+
+/// `2026-06-01T10:01:30Z`
+fn seconds(at: Timestamp) -> String {
+    let whole = Timestamp::from_second(floored_second(at) as i64).unwrap_or(at);
+    whole.to_string()
+}
+
+/// `2026-06-01T10:01:30.250Z`, with all three digits.
+fn milliseconds(at: Timestamp) -> String {
+    let millisecond = at.as_nanosecond().div_euclid(1_000_000) as i64;
+    let whole = Timestamp::from_millisecond(millisecond).unwrap_or(at);
+    format!("{whole:.3}")
+}
