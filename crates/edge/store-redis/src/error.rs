@@ -1,6 +1,6 @@
 //! What Redis and its client say, in the store's words.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 use ringback_delivery::port::StoreError;
 use ringback_wire::WireError;
 
@@ -33,16 +33,18 @@ pub(crate) fn of_redis(address: &str, step: &'static str, failure: RedisError) -
 }
 
 fn explain(failure: &RedisError) -> String {
-    let hint = match failure.code() {
+    let known = match failure.code() {
         Some("OOM") => "out of memory (hint: raise `maxmemory`; the policy must be `noeviction`)",
         Some("READONLY") => "the server became a replica",
         Some("NOAUTH" | "WRONGPASS") => "the password is wrong or missing",
         Some("NOPERM") => "the user may not run a command or touch a key that is needed",
         Some("MISCONF") => "it cannot write to its disk",
-        _ if failure.kind() == ErrorKind::Server(ServerErrorKind::ExecAbort) => "aborted",
+        _ if failure.kind() == ErrorKind::AuthenticationFailed => {
+            "the password is wrong or missing"
+        }
         _ => return failure.to_string(),
     };
-    hint.to_owned()
+    known.to_owned()
 }
 
 pub(crate) fn corrupt(what: &'static str, id: &impl ToString, why: &WireError) -> StoreError {

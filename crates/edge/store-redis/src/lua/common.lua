@@ -11,7 +11,7 @@ end
 
 -- Moments in index members sort as text.
 local function sortable(us)
-  return string.format('%016.0f', us)
+  return string.format('%016.0f', math.max(us, 0))
 end
 
 local function split(text)

@@ -1,0 +1,247 @@
+//! What is kept, for how long, and how much of it.
+
+use crate::{raw, settings, store};
+use ringback_delivery::port::{
+    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    DeliveryStore, EventMark, EventStore, SettledAs, Settlement, WebhookStore,
+};
+use ringback_domain::{Delivery, ProjectName, limits};
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
+use ringback_testkit::{samples, servers::shared_redis_url};
+use std::{collections::BTreeSet, time::Duration};
+
+async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&SettledAs>) {
+    let worker = samples::worker();
+    let request = ClaimRequest {
+        delivery,
+        worker: &worker,
+        lease: Duration::from_secs(600),
+    };
+    let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
+        panic!("not granted");
+    };
+    if let Some(settled_as) = settled_as {
+        let settlement = Settlement {
+            claim: &claim,
+            delivery,
+            attempts: &[samples::attempt_of(delivery)],
+            settled_as,
+            at: samples::moment(9),
+        };
+        store.settle(settlement).await.unwrap();
+    }
+}
+
+fn delivery_of(project: &ProjectName) -> Delivery {
+    samples::delivery_of(&samples::event_of(project), samples::webhook_destination())
+}
+
+async fn keys_of(settings: &RedisStoreSettings) -> Vec<String> {
+    let mut raw = raw(&shared_redis_url()).await;
+    let pattern = format!("{{{}:*", settings.prefix);
+    redis::cmd("KEYS")
+        .arg(pattern)
+        .query_async(&mut raw)
+        .await
+        .unwrap()
+}
+
+/// The kinds of key and whether they end by themselves, as promised in `docs/store.md`.
+#[tokio::test]
+async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let (done, lost, held) = (
+        samples::delivery(),
+        samples::delivery(),
+        samples::delivery(),
+    );
+    take(&store, &done, Some(&SettledAs::Delivered)).await;
+    let dead_letter = samples::dead_letter_of(lost.clone(), samples::moment(9));
+    take(
+        &store,
+        &lost,
+        Some(&SettledAs::DeadLettered(Box::new(dead_letter))),
+    )
+    .await;
+    take(&store, &held, None).await;
+    store.put_webhook(&samples::webhook()).await.unwrap();
+    let event = samples::event();
+    let mark = EventMark {
+        dispatched_at: samples::moment(1),
+        deliveries: 0,
+    };
+    store
+        .mark_event(&event.project, &event.id, mark)
+        .await
+        .unwrap();
+
+    let manual = include_str!("../../../../../docs/store.md");
+    let mut raw = raw(&shared_redis_url()).await;
+    let mut kinds = BTreeSet::new();
+    for key in keys_of(&settings).await {
+        let (_, rest) = key.split_once("}:").expect("a tag first");
+        let kind = rest.split(':').next().expect("a kind").to_owned();
+        assert!(
+            manual.contains(&format!("`{kind}")),
+            "{kind} is not in the manual"
+        );
+        let left: i64 = redis::cmd("PTTL")
+            .arg(&key)
+            .query_async(&mut raw)
+            .await
+            .unwrap();
+        let stays = ["log", "letters", "by_id", "of"].contains(&kind.as_str());
+        assert_eq!(left < 0, stays, "{key} has {left} ms left");
+        kinds.insert(kind);
+    }
+    let expected = [
+        "attempts", "by_id", "claim", "event", "letter", "letters", "log", "of", "record",
+    ];
+    assert_eq!(kinds, expected.map(String::from).into());
+}
+
+#[tokio::test]
+async fn the_log_forgets_the_oldest_final_deliveries_first() {
+    const KEPT: u64 = 64;
+    let settings = RedisStoreSettings {
+        log_entries_max: KEPT,
+        ..settings(&shared_redis_url())
+    };
+    let store = store(settings.clone());
+    let project = samples::project();
+    let waiting = delivery_of(&project);
+    take(&store, &waiting, None).await;
+    let mut newest = waiting.clone();
+    for _ in 0..KEPT * 4 {
+        newest = delivery_of(&project);
+        take(&store, &newest, Some(&SettledAs::Delivered)).await;
+    }
+    let filter = DeliveryFilter {
+        project: Some(project),
+        ..DeliveryFilter::default()
+    };
+    let page = store
+        .deliveries(&filter, None, limits::PAGE_ENTRIES_MAX)
+        .await
+        .unwrap();
+    assert!(
+        page.entries.len() <= usize::try_from(KEPT).unwrap(),
+        "{}",
+        page.entries.len()
+    );
+    assert!(
+        page.entries.len() > usize::try_from(KEPT / 2).unwrap(),
+        "{}",
+        page.entries.len()
+    );
+    assert_eq!(page.entries[0].id, newest.id);
+    assert!(
+        store.delivery(&waiting.id).await.unwrap().is_some(),
+        "not final: kept"
+    );
+
+    let keys = keys_of(&settings).await;
+    let count = |kind: &str| keys.iter().filter(|key| key.contains(kind)).count();
+    assert_eq!(count("}:record:"), page.entries.len());
+    assert_eq!(
+        count("}:claim:") as u64,
+        KEPT * 4 + 1,
+        "who forgets the record still knows the claim"
+    );
+}
+
+#[tokio::test]
+async fn what_expired_leaves_every_list() {
+    let settings = RedisStoreSettings {
+        idempotency_window: Duration::from_millis(300),
+        dead_letter_retention: Duration::from_secs(3600),
+        ..settings(&shared_redis_url())
+    };
+    let store = store(settings);
+    let delivery = samples::delivery();
+    take(&store, &delivery, Some(&SettledAs::Delivered)).await;
+    // Given up in the summer of 2026, more than an hour ago.
+    let old = samples::dead_letter_of(samples::delivery(), samples::moment(-7200 - 86_400 * 365));
+    store.put_dead_letter(&old).await.unwrap();
+    assert_eq!(store.dead_letter_count(None).await.unwrap(), 0);
+    let any = DeadLetterFilter::default();
+    assert!(
+        store
+            .dead_letters(&any, None, 10)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+    );
+
+    let filter = DeliveryFilter {
+        project: Some(delivery.event.project.clone()),
+        ..DeliveryFilter::default()
+    };
+    let poll = async {
+        while !store
+            .deliveries(&filter, None, 10)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), poll)
+        .await
+        .expect("it expires");
+    assert_eq!(store.delivery(&delivery.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_list_through_many_that_do_not_match_reaches_its_end() {
+    let store = store(settings(&shared_redis_url()));
+    let project = samples::project();
+    let mut odd = Vec::new();
+    for number in 0..300 {
+        let mut event = samples::event_of(&project);
+        if number % 100 == 7 {
+            event.event_type = "task.failed".parse().unwrap();
+        }
+        let delivery = samples::delivery_of(&event, samples::webhook_destination());
+        let dead_letter = samples::dead_letter_of(delivery, samples::moment(number));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+        if number % 100 == 7 {
+            odd.insert(0, dead_letter.id);
+        }
+    }
+    let filter = DeadLetterFilter {
+        project: Some(project),
+        event_type: Some("task.failed".parse().unwrap()),
+        ..DeadLetterFilter::default()
+    };
+    let page = store.dead_letters(&filter, None, 2).await.unwrap();
+    let rest = store
+        .dead_letters(&filter, page.next.as_ref(), 2)
+        .await
+        .unwrap();
+    let seen: Vec<_> = page
+        .entries
+        .iter()
+        .chain(&rest.entries)
+        .map(|letter| letter.id.clone())
+        .collect();
+    assert_eq!(seen, odd);
+    assert!(rest.next.is_none());
+}
+
+/// The secrets of webhooks and callbacks are sealed before they come here; URLs of callbacks may hold tokens, and are not in the log's keys.
+#[tokio::test]
+async fn no_key_tells_what_a_customer_wrote() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let delivery = samples::delivery_of(&samples::event(), samples::callback_destination());
+    take(&store, &delivery, None).await;
+    for key in keys_of(&settings).await {
+        assert!(!key.contains(delivery.event.job.id.as_str()), "{key}");
+        assert!(!key.contains("example"), "{key}");
+    }
+}

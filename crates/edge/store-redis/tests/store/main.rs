@@ -1,0 +1,49 @@
+//! The store on real servers: one shared by all tests, a cluster of three, and private ones that are killed, frozen and emptied.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bounds;
+mod cluster;
+mod faults;
+mod shared;
+
+use async_trait::async_trait;
+use ringback_delivery::port::Clock;
+use ringback_domain::Timestamp;
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
+use ringback_testkit::samples;
+use std::{sync::Arc, time::Duration};
+
+/// The machine's clock.
+struct MachineClock;
+
+#[async_trait]
+impl Clock for MachineClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Keys nobody else uses.
+fn settings(url: &str) -> RedisStoreSettings {
+    RedisStoreSettings {
+        prefix: samples::unique("t"),
+        // The samples were given up in the summer of 2026, whenever the tests run.
+        dead_letter_retention: Duration::from_hours(24 * 365 * 100),
+        ..RedisStoreSettings::at(url.to_owned().into())
+    }
+}
+
+fn store(settings: RedisStoreSettings) -> RedisStore {
+    RedisStore::try_new(settings, Arc::new(MachineClock)).unwrap()
+}
+
+/// A raw connection, to look behind the store.
+async fn raw(url: &str) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
