@@ -9,6 +9,7 @@ mod process;
 mod rabbitmq;
 mod redis;
 
+pub(crate) use port::free_port;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};
 

@@ -112,7 +112,7 @@ fn guard(group: u32, folder: &Path) -> std::io::Result<Child> {
     Command::new("sh")
         .args([
             "-c",
-            r#"read -r _; kill -KILL -- "-$0"; rm -rf -- "$1""#,
+            r#"read -r _; kill -s KILL -- "-$0"; rm -rf -- "$1""#,
             &group.to_string(),
         ])
         .arg(folder)
