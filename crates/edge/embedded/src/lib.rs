@@ -1,1 +1,169 @@
-//! Queue and stores in one process and one directory, for no servers at all
+//! Queue and store in one process and one directory, for no servers at all.
+//!
+//! Both live in one [redb](https://www.redb.org) file. A single thread writes it: what is asked for while one commit is on its way
+//! to the disk goes into the next together, so that a sync costs a busy system little (see `engine`). Which message is ready, due
+//! later or in somebody's hands is kept in memory and read back when the file is opened; a message leaves the file only by being
+//! acknowledged, so that a process that dies, however it dies, finds all its unfinished messages again.
+//!
+//! One directory belongs to one process. Many workers want RabbitMQ and Redis; nothing else changes.
+
+mod bytes_of;
+mod directory;
+mod engine;
+mod queue;
+mod store;
+mod tables;
+
+pub use directory::DataDir;
+pub use queue::EmbeddedQueue;
+pub use store::EmbeddedStore;
+
+use engine::Engine;
+use queue::Lanes;
+use ringback_delivery::port::Clock;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How often a message can be given back before it is parked.
+    pub delivery_limit: u32,
+    /// Events that may wait; further ones are refused. Retries and fan-out are never refused.
+    pub events_max: usize,
+    /// How long an event's mark is kept, and how long a delivered delivery is remembered at least.
+    pub idempotency_window: Duration,
+    /// Deliveries kept in the log, the oldest final ones forgotten first.
+    pub deliveries_max: u64,
+    /// How long a dead letter is kept.
+    pub dead_letter_retention: Duration,
+    /// Dead letters kept, the oldest forgotten first.
+    pub dead_letters_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            delivery_limit: 20,
+            events_max: 1_000_000,
+            idempotency_window: Duration::from_hours(24),
+            deliveries_max: 100_000,
+            dead_letter_retention: Duration::from_hours(30 * 24),
+            dead_letters_max: 1_000_000,
+        }
+    }
+}
+
+/// The queue and the store of one directory, or of no directory at all.
+///
+/// The file is closed, and everything acknowledged is on disk, once this and all queues, stores and consumers made of it are dropped.
+pub struct Embedded {
+    engine: Arc<Engine>,
+    lanes: Arc<Lanes>,
+    settings: Settings,
+}
+
+impl Embedded {
+    /// Opens what the directory holds, or begins empty. After a process was killed this reads the whole file once; call it where
+    /// blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::NotOurs`] when the file is not a store of this release, or is damaged.
+    pub fn open(
+        dir: &DataDir,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EmbeddedError> {
+        let database = dir.open_database()?;
+        let place = dir.path().display().to_string();
+        Self::start(database, Some(dir.clone()), place, settings, clock)
+            .map_err(|source| EmbeddedError::not_ours(dir.database_path(), source))
+    }
+
+    /// A queue and a store that are gone with the process: for tests and demonstrations.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot")]
+    pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        redb::Builder::new()
+            .create_with_backend(redb::backends::InMemoryBackend::new())
+            .map_err(redb::Error::from)
+            .and_then(|database| Self::start(database, None, "memory".to_owned(), settings, clock))
+            .expect("an empty store in memory has nothing that could be wrong")
+    }
+
+    fn start(
+        database: redb::Database,
+        dir: Option<DataDir>,
+        place: String,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, redb::Error> {
+        let waiting = tables::prepare(&database)?;
+        let keeper = store::Keeper::new(settings.clone(), clock.clone());
+        let engine = Engine::start(database, dir, place, waiting.boot, keeper);
+        let lanes = Lanes::new(waiting.messages, settings, engine.notes(), clock);
+        Ok(Self {
+            engine: Arc::new(engine),
+            lanes: Arc::new(lanes),
+            settings: settings.clone(),
+        })
+    }
+
+    /// A queue of its own that can be closed by itself; all made of one [`Embedded`] share the messages.
+    pub fn queue(&self) -> EmbeddedQueue {
+        EmbeddedQueue::new(self.engine.clone(), self.lanes.clone())
+    }
+
+    /// The store.
+    pub fn store(&self) -> EmbeddedStore {
+        EmbeddedStore::new(
+            self.engine.clone(),
+            self.lanes.clock(),
+            self.settings.idempotency_window,
+        )
+    }
+}
+
+/// Why a directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// Another process has it.
+    #[error(
+        "data directory `{}` is in use by {holder} (hint: stop it first, or choose another `data_dir`)", dir.display()
+    )]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// `process 4711`, or `another process`.
+        holder: String,
+    },
+    /// The directory, or a file in it, cannot be made, read or written.
+    #[error("could not open data directory `{}`", dir.display())]
+    Unusable {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is something else, or damaged.
+    #[error(
+        "`{}` is no store of this release, or is damaged (hint: restore a copy, or move it away to begin empty)", file.display()
+    )]
+    NotOurs {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl EmbeddedError {
+    fn not_ours(file: PathBuf, source: redb::Error) -> Self {
+        Self::NotOurs {
+            file,
+            source: Box::new(source),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The data directory: private, and one process's at a time.
+
+use crate::EmbeddedError;
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const LOCK_FILE: &str = "lock";
+const DATABASE_FILE: &str = "ringback.redb";
+
+/// Pages kept in memory; the messages about to be taken are kept beside it.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A directory for what must outlive the process, readable by its owner alone, locked while any copy of this is held.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
+
+impl DataDir {
+    /// Makes the directory if it is missing, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::InUse`] when another process has it; [`EmbeddedError::Unusable`] when it cannot be made or written.
+    pub fn lock(path: impl Into<PathBuf>) -> Result<Self, EmbeddedError> {
+        let path = path.into();
+        let unusable = |source| EmbeddedError::Unusable {
+            dir: path.clone(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(unusable)?;
+        let mut lock = private()
+            .read(true)
+            .truncate(false)
+            .open(path.join(LOCK_FILE))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(EmbeddedError::InUse {
+                    holder: holder(&mut lock),
+                    dir: path,
+                });
+            }
+        }
+        name_ourselves(&mut lock).map_err(unusable)?;
+        Ok(Self {
+            path,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text of a private file, such as generated keys; made and synced to disk if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Unusable`] when it cannot be written or read.
+    pub fn private_file(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> String,
+    ) -> Result<String, EmbeddedError> {
+        self.read_or_make(name, make)
+            .map_err(|source| EmbeddedError::Unusable {
+                dir: self.path.clone(),
+                source,
+            })
+    }
+
+    fn read_or_make(&self, name: &str, make: impl FnOnce() -> String) -> io::Result<String> {
+        let path = self.path.join(name);
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            read => return read,
+        }
+        // Under another name first: half a key file would be worse than none.
+        let text = make();
+        let unfinished = self.path.join(format!("{name}.unfinished"));
+        let mut file = private().truncate(true).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, &path)?;
+        self.sync()?;
+        Ok(text)
+    }
+
+    pub(crate) fn database_path(&self) -> PathBuf {
+        self.path.join(DATABASE_FILE)
+    }
+
+    pub(crate) fn open_database(&self) -> Result<redb::Database, EmbeddedError> {
+        let path = self.database_path();
+        let unusable = |source| EmbeddedError::Unusable {
+            dir: self.path.clone(),
+            source,
+        };
+        private()
+            .read(true)
+            .truncate(false)
+            .open(&path)
+            .and_then(|_| self.sync())
+            .map_err(unusable)?;
+        redb::Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create(&path)
+            .map_err(|error| match error {
+                redb::DatabaseError::DatabaseAlreadyOpen => EmbeddedError::InUse {
+                    dir: self.path.clone(),
+                    holder: "another process".to_owned(),
+                },
+                other => EmbeddedError::not_ours(path, other.into()),
+            })
+    }
+
+    /// A file is there after a power cut only once its directory is on disk.
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+/// Options that make a file for its owner alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+/// Leaves our process id, for the message to whoever comes second.
+fn name_ourselves(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.write_all(std::process::id().to_string().as_bytes())
+}
+
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    let read = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
+    match (read, text.trim().parse::<u32>()) {
+        (Ok(_), Ok(id)) => format!("process {id}"),
+        _ => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,294 @@
+//! One thread writes the file, and everything asked of it while a commit is under way is the next commit.
+//!
+//! A sync to disk costs the same for one change as for hundreds, so batches form by themselves when there is much to do. What is
+//! asked for is applied in order and answered once its transaction is on disk. Acknowledgements do not wait and are in no hurry:
+//! they go along with the next transaction, or into one of their own soon after. Nothing is polled: the thread sleeps until it is
+//! given something, or until it is time to forget what is too old.
+
+mod inbox;
+
+pub(crate) use inbox::{Note, Notes};
+
+use crate::{
+    DataDir,
+    store::Keeper,
+    tables::{PARKED, Tables},
+};
+use inbox::{Inbox, Woken, Work};
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Between two looks for what is too old to be kept.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// The same while there is more of it than one transaction should take.
+const SWEEP_AGAIN: Duration = Duration::from_millis(250);
+/// After a commit that failed, before acknowledgements are tried again without being asked.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Why something was not written or read. Shared by all that were in one transaction.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    Database(Arc<redb::Error>),
+    Closed,
+}
+
+impl From<redb::Error> for Failure {
+    fn from(error: redb::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+/// The file and the thread that writes it.
+pub(crate) struct Engine {
+    inbox: Arc<Inbox>,
+    writer: Option<JoinHandle<()>>,
+    numbers: AtomicU64,
+    place: String,
+    // Dropped in this order: the file is closed before the directory is unlocked.
+    database: Arc<Database>,
+    dir: Option<DataDir>,
+}
+
+impl Engine {
+    pub(crate) fn start(
+        database: Database,
+        dir: Option<DataDir>,
+        place: String,
+        boot: u64,
+        keeper: Keeper,
+    ) -> Self {
+        let database = Arc::new(database);
+        let inbox = Arc::new(Inbox::default());
+        let writer = std::thread::Builder::new()
+            .name("ringback-embedded".to_owned())
+            .spawn({
+                let (database, inbox) = (database.clone(), inbox.clone());
+                move || write_until_closed(&database, &inbox, keeper)
+            })
+            .expect("a process that cannot start a thread cannot start");
+        Self {
+            inbox,
+            writer: Some(writer),
+            // Numbers of one opening are below those of the next, without being written down.
+            numbers: AtomicU64::new(boot << 40),
+            place,
+            database,
+            dir,
+        }
+    }
+
+    /// A number larger than any given before, by this process or an earlier one on the same file.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The directory, for messages.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Whether it outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    /// Where acknowledgements go.
+    pub(crate) fn notes(&self) -> Notes {
+        Notes::new(self.inbox.clone())
+    }
+
+    /// Changes tables; returns once the change is on disk.
+    ///
+    /// Once accepted it happens, also when the caller no longer waits. A failure fails all that shared the transaction, and nothing
+    /// of it is kept.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.write_then(change, |changed| changed).await
+    }
+
+    /// Like [`Engine::write`]; `then` runs after the commit, in the order of commits, also when the caller no longer waits.
+    pub(crate) async fn write_then<T: Send + 'static, U: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+        then: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<U, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            change: Some(change),
+            changed: None,
+            then,
+            answer,
+        };
+        self.inbox.submit(Box::new(job)).await?;
+        answered.await.unwrap_or(Err(Failure::Closed))
+    }
+
+    /// Returns once everything noted before is on disk.
+    pub(crate) async fn flush(&self) -> Result<(), Failure> {
+        self.write(|_| Ok(())).await
+    }
+
+    /// Reads a consistent state, here and now: for look-ups by key.
+    pub(crate) fn read<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Failure> {
+        read(&self.database, look)
+    }
+
+    /// Reads a consistent state where it may take its time: for lists.
+    pub(crate) async fn read_long<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let database = self.database.clone();
+        tokio::task::spawn_blocking(move || read(&database, look))
+            .await
+            .unwrap_or(Err(Failure::Closed))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the embedded store's writer panicked");
+        }
+    }
+}
+
+fn read<T>(
+    database: &Database,
+    look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+) -> Result<T, Failure> {
+    let tx = database.begin_read().map_err(redb::Error::from)?;
+    Ok(look(&tx)?)
+}
+
+/// Something asked for, its outcome, and who waits for it.
+struct Job<C, T, N, U> {
+    change: Option<C>,
+    changed: Option<T>,
+    then: N,
+    answer: oneshot::Sender<Result<U, Failure>>,
+}
+
+impl<C, T, N, U> Work for Job<C, T, N, U>
+where
+    C: FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send,
+    T: Send,
+    N: FnOnce(T) -> U + Send,
+    U: Send,
+{
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+        let change = self.change.take().expect("applied once");
+        self.changed = Some(change(tables)?);
+        Ok(())
+    }
+
+    fn conclude(self: Box<Self>, committed: Result<(), Failure>) {
+        let Self {
+            changed,
+            then,
+            answer,
+            ..
+        } = *self;
+        let outcome = committed.map(|()| then(changed.expect("applied before it was committed")));
+        // Whoever asked may have stopped waiting.
+        let _ = answer.send(outcome);
+    }
+}
+
+fn write_until_closed(database: &Database, inbox: &Inbox, mut keeper: Keeper) {
+    // However this ends, nobody must wait for it afterwards.
+    let _closes = inbox.closes_on_drop();
+    let mut sweep_in = Duration::ZERO;
+    loop {
+        match inbox.wait(sweep_in) {
+            Woken::ForWork(mut works, notes) => {
+                let committed = commit(database, &mut works, &notes);
+                if let Err(failure) = &committed {
+                    inbox.put_back(notes, AFTER_FAILURE);
+                    tracing::warn!(error = ?failure, "the embedded store could not commit");
+                }
+                let count = works.len();
+                for work in works {
+                    work.conclude(committed.clone());
+                }
+                inbox.make_room(count);
+            }
+            Woken::ToSweep => sweep_in = sweep(database, &mut keeper),
+            Woken::Closed => return,
+        }
+    }
+}
+
+fn commit(database: &Database, works: &mut [Box<dyn Work>], notes: &[Note]) -> Result<(), Failure> {
+    let tx = database.begin_write().map_err(redb::Error::from)?;
+    {
+        let mut tables = Tables::of(&tx);
+        for note in notes {
+            apply_note(&mut tables, note)?;
+        }
+        for work in works {
+            work.apply(&mut tables)?;
+        }
+    }
+    tx.commit().map_err(redb::Error::from)?;
+    Ok(())
+}
+
+fn apply_note(tables: &mut Tables<'_>, note: &Note) -> Result<(), redb::Error> {
+    match *note {
+        Note::Done {
+            key,
+            was_given_back,
+        } => {
+            tables.messages()?.remove(key)?;
+            if was_given_back {
+                tables.given_back()?.remove(key.2)?;
+            }
+        }
+        Note::GivenBack { key, count } => {
+            tables.given_back()?.insert(key.2, count)?;
+        }
+        Note::Parked { key } => {
+            tables.given_back()?.insert(key.2, PARKED)?;
+        }
+    }
+    Ok(())
+}
+
+/// How long until the next.
+fn sweep(database: &Database, keeper: &mut Keeper) -> Duration {
+    let swept = (|| {
+        let tx = database.begin_write()?;
+        let swept = keeper.sweep(&mut Tables::of(&tx))?;
+        if swept.forgotten > 0 {
+            tx.commit()?;
+        } else {
+            tx.abort()?;
+        }
+        Ok::<_, redb::Error>(swept)
+    })();
+    match swept {
+        Ok(swept) if swept.more => SWEEP_AGAIN,
+        Ok(_) => SWEEP_EVERY,
+        Err(error) => {
+            tracing::warn!(%error, "the embedded store could not forget what is too old");
+            SWEEP_EVERY
+        }
+    }
+}

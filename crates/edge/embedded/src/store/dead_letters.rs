@@ -1,0 +1,277 @@
+//! Dead letters.
+
+use super::{
+    EmbeddedStore, corrupt, cursor_to, read_cursor,
+    terms::{Terms, encode_terms_of},
+};
+use crate::tables::{
+    DEAD_LETTER_KEYS, DEAD_LETTER_TERMS, DEAD_LETTERS, DeadLetterKey, OPEN_DEAD_LETTERS, Tables,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableTable};
+use ringback_delivery::port::{
+    Cursor, DeadLetterFilter, DeadLetterStore, DisposeAnswer, Page, StoreError,
+};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, ProjectName, Timestamp};
+use ringback_wire::record as wire;
+use std::ops::Bound;
+
+const WHAT: &str = "dead letter";
+const LIST: &str = "dead";
+/// All projects together, in the table of counts.
+const ALL: &str = "";
+
+/// A dead letter on its way into the file.
+pub(super) struct Burial {
+    id: DeadLetterId,
+    project: Option<ProjectName>,
+    is_open: bool,
+    key: DeadLetterKey,
+    terms: Vec<u8>,
+    whole: Bytes,
+}
+
+impl Burial {
+    pub(super) fn of(dead_letter: &DeadLetter, number: u64) -> Result<Self, StoreError> {
+        let whole = wire::encode_dead_letter(dead_letter)
+            .map_err(|fault| EmbeddedStore::refused("store a dead letter", fault))?;
+        Ok(Self {
+            id: dead_letter.id.clone(),
+            project: dead_letter.project.clone(),
+            is_open: dead_letter.disposal == Disposal::Open,
+            key: (dead_letter.died_at.as_nanosecond(), number),
+            terms: encode_terms_of(dead_letter),
+            whole,
+        })
+    }
+
+    /// Giving up twice is giving up once.
+    pub(super) fn bury_in(self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+        let keys = tables.dead_letter_keys()?;
+        if keys.get(self.id.as_str())?.is_some() {
+            return Ok(());
+        }
+        keys.insert(self.id.as_str(), self.key)?;
+        tables.dead_letter_terms()?.insert(self.key, &*self.terms)?;
+        tables.dead_letters()?.insert(self.key, &*self.whole)?;
+        if self.is_open {
+            let project = self.project.as_ref().map_or(ALL, ProjectName::as_str);
+            count(tables, project, 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes one for good.
+pub(super) fn forget(tables: &mut Tables<'_>, key: DeadLetterKey) -> Result<(), redb::Error> {
+    let bytes = tables
+        .dead_letter_terms()?
+        .remove(key)?
+        .map(|terms| terms.value().to_vec());
+    tables.dead_letters()?.remove(key)?;
+    if let Some(terms) = bytes.as_deref().and_then(Terms::decode) {
+        tables.dead_letter_keys()?.remove(terms.id)?;
+        if terms.is_open() {
+            count(tables, terms.project, -1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts an open dead letter of a project, or one less.
+fn count(tables: &mut Tables<'_>, project: &str, by: i64) -> Result<(), redb::Error> {
+    let counts = tables.open_dead_letters()?;
+    let mut names = vec![ALL, project];
+    names.dedup();
+    for name in names {
+        let before = counts.get(name)?.map_or(0, |count| count.value());
+        match before.saturating_add_signed(by) {
+            0 => counts.remove(name)?,
+            after => counts.insert(name, after)?,
+        };
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl DeadLetterStore for EmbeddedStore {
+    async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
+        let burial = Burial::of(dead_letter, self.engine.number())?;
+        self.engine
+            .write(move |tables| burial.bury_in(tables))
+            .await
+            .map_err(|failure| self.error(failure))
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
+        let look = |tx: &ReadTransaction| {
+            let key = tx.open_table(DEAD_LETTER_KEYS)?.get(id.as_str())?;
+            key.map_or(Ok(None), |key| read(tx, key.value()))
+        };
+        self.engine
+            .read(look)
+            .map_err(|failure| self.error(failure))?
+            .transpose()
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let before = after.map(read_key).transpose()?;
+        let filter = filter.clone();
+        self.engine
+            .read_long(move |tx| list(tx, &filter, before, limit))
+            .await
+            .map_err(|failure| self.error(failure))?
+    }
+
+    async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError> {
+        let name = project.map_or(ALL, ProjectName::as_str);
+        let look = |tx: &ReadTransaction| {
+            let found = tx.open_table(OPEN_DEAD_LETTERS)?.get(name)?;
+            Ok(found.map_or(0, |count| count.value()))
+        };
+        self.engine
+            .read(look)
+            .map_err(|failure| self.error(failure))
+    }
+
+    async fn dispose(
+        &self,
+        id: &DeadLetterId,
+        disposal: &Disposal,
+        again: bool,
+    ) -> Result<DisposeAnswer, StoreError> {
+        let (id, disposal) = (id.clone(), wire::encode_disposal(disposal));
+        self.engine
+            .write(move |tables| dispose_in(tables, &id, &disposal, again))
+            .await
+            .map_err(|failure| self.error(failure))?
+    }
+}
+
+fn dispose_in(
+    tables: &mut Tables<'_>,
+    id: &DeadLetterId,
+    disposal: &[u8],
+    again: bool,
+) -> Result<Result<DisposeAnswer, StoreError>, redb::Error> {
+    let key = tables
+        .dead_letter_keys()?
+        .get(id.as_str())?
+        .map(|key| key.value());
+    let Some(key) = key else {
+        return Ok(Ok(DisposeAnswer::NotFound));
+    };
+    let bytes = tables
+        .dead_letter_terms()?
+        .get(key)?
+        .map(|terms| terms.value().to_vec());
+    let Some(mut terms) = bytes.as_deref().and_then(Terms::decode) else {
+        return Ok(Err(damaged(id)));
+    };
+    let was_open = terms.is_open();
+    if !was_open && !again {
+        let earlier = wire::decode_disposal(terms.disposal);
+        return Ok(earlier
+            .map(DisposeAnswer::Already)
+            .map_err(|fault| corrupt(WHAT, id, fault)));
+    }
+    terms.disposal = disposal;
+    tables.dead_letter_terms()?.insert(key, &*terms.encode())?;
+    match (was_open, terms.is_open()) {
+        (true, false) => count(tables, terms.project, -1)?,
+        (false, true) => count(tables, terms.project, 1)?,
+        _ => {}
+    }
+    Ok(Ok(DisposeAnswer::Disposed))
+}
+
+fn damaged(id: impl std::fmt::Display) -> StoreError {
+    corrupt(WHAT, id, "it is cut or of another form")
+}
+
+/// One dead letter; `None` when there is none under the key.
+fn read(
+    tx: &ReadTransaction,
+    key: DeadLetterKey,
+) -> Result<Option<Result<DeadLetter, StoreError>>, redb::Error> {
+    let terms = tx.open_table(DEAD_LETTER_TERMS)?.get(key)?;
+    let whole = tx.open_table(DEAD_LETTERS)?.get(key)?;
+    let (Some(terms), Some(whole)) = (terms, whole) else {
+        return Ok(None);
+    };
+    let Some(terms) = Terms::decode(terms.value()) else {
+        return Ok(Some(Err(damaged(key.1))));
+    };
+    let decoded = wire::decode_dead_letter(&Bytes::copy_from_slice(whole.value()))
+        .and_then(|mut dead_letter| {
+            dead_letter.disposal = wire::decode_disposal(terms.disposal)?;
+            Ok(dead_letter)
+        })
+        .map_err(|fault| corrupt(WHAT, terms.id, fault));
+    Ok(Some(decoded))
+}
+
+fn list(
+    tx: &ReadTransaction,
+    filter: &DeadLetterFilter,
+    before: Option<DeadLetterKey>,
+    limit: usize,
+) -> Result<Result<Page<DeadLetter>, StoreError>, redb::Error> {
+    let first_at = |moment: Timestamp| (moment.as_nanosecond(), 0);
+    let from = filter
+        .since
+        .map_or(Bound::Unbounded, |since| Bound::Included(first_at(since)));
+    let until = filter.until.map(first_at);
+    let to = match (before, until) {
+        (Some(before), Some(until)) => Some(before.min(until)),
+        (before, until) => before.or(until),
+    };
+    if let (Bound::Included(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Ok(Ok(Page {
+            entries: Vec::new(),
+            next: None,
+        }));
+    }
+    let mut keys = Vec::new();
+    let mut more = false;
+    let range = (from, to.map_or(Bound::Unbounded, Bound::Excluded));
+    let terms = tx.open_table(DEAD_LETTER_TERMS)?;
+    for entry in terms.range::<DeadLetterKey>(range)?.rev() {
+        let (key, bytes) = entry?;
+        let Some(terms) = Terms::decode(bytes.value()) else {
+            return Ok(Err(damaged(key.value().1)));
+        };
+        if terms.matches(filter) {
+            if keys.len() == limit {
+                more = true;
+                break;
+            }
+            keys.push(key.value());
+        }
+    }
+    let mut entries = Vec::with_capacity(keys.len());
+    for key in &keys {
+        match read(tx, *key)? {
+            Some(Ok(dead_letter)) => entries.push(dead_letter),
+            Some(Err(error)) => return Ok(Err(error)),
+            None => {}
+        }
+    }
+    let last = keys.last().filter(|_| more);
+    let next = last.map(|(died_at, number)| cursor_to(LIST, &[*died_at, i128::from(*number)]));
+    Ok(Ok(Page { entries, next }))
+}
+
+fn read_key(cursor: &Cursor) -> Result<DeadLetterKey, StoreError> {
+    let [died_at, number] = read_cursor(LIST, cursor)?;
+    let number = u64::try_from(number).map_err(|_| StoreError::BadCursor)?;
+    Ok((died_at, number))
+}

@@ -1,0 +1,108 @@
+//! Marks of events, and the store's health.
+
+use super::{EmbeddedStore, corrupt};
+use crate::{
+    bytes_of::{Reader, Writer},
+    tables::EVENT_MARKS,
+};
+use async_trait::async_trait;
+use redb::{ReadTransaction, ReadableTable};
+use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
+use ringback_domain::{EventId, ProjectName, Timestamp};
+
+/// A mark, and when it was made by our clock: that is what it ages by.
+pub(super) struct Mark {
+    pub(super) marked_at: Timestamp,
+    mark: EventMark,
+}
+
+impl Mark {
+    fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.moment(self.marked_at);
+        to.moment(self.mark.dispatched_at);
+        to.u32(self.mark.deliveries);
+        to.0
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        Some(Self {
+            marked_at: from.moment()?,
+            mark: EventMark {
+                dispatched_at: from.moment()?,
+                deliveries: from.u32()?,
+            },
+        })
+    }
+}
+
+#[async_trait]
+impl EventStore for EmbeddedStore {
+    async fn event_mark(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+    ) -> Result<Option<EventMark>, StoreError> {
+        let look = |tx: &ReadTransaction| {
+            let found = tx
+                .open_table(EVENT_MARKS)?
+                .get((project.as_str(), id.as_str()))?;
+            Ok(found.map(|bytes| Mark::decode(bytes.value())))
+        };
+        let found = self
+            .engine
+            .read(look)
+            .map_err(|failure| self.error(failure))?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let found =
+            found.ok_or_else(|| corrupt("event mark", id, "it is cut or of another form"))?;
+        let since = self.window_began();
+        Ok((found.marked_at > since).then_some(found.mark))
+    }
+
+    async fn mark_event(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        mark: EventMark,
+    ) -> Result<(), StoreError> {
+        let (project, id, since) = (project.clone(), id.clone(), self.window_began());
+        let marked_at = self.clock.now();
+        let bytes = Mark { marked_at, mark }.encode();
+        self.engine
+            .write(move |tables| {
+                let marks = tables.event_marks()?;
+                let key = (project.as_str(), id.as_str());
+                let known = marks
+                    .get(key)?
+                    .and_then(|bytes| Mark::decode(bytes.value()));
+                if known.is_none_or(|known| known.marked_at <= since) {
+                    marks.insert(key, &*bytes)?;
+                }
+                Ok(())
+            })
+            .await
+            .map_err(|failure| self.error(failure))
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        self.engine
+            .read(|_| Ok(()))
+            .map_err(|failure| self.error(failure))?;
+        let mut findings = Vec::new();
+        if !self.engine.is_durable() {
+            findings.push(
+                "kept in memory only: everything is gone when the process ends (hint: set `data_dir`)"
+                    .to_owned(),
+            );
+        }
+        Ok(StoreHealth {
+            product: format!("embedded store (redb) in {}", self.engine.place()),
+            clock_skew_ms: None,
+            findings,
+        })
+    }
+}

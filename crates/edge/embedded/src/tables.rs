@@ -1,0 +1,156 @@
+//! What the file holds, and how it is read back when it is opened.
+
+use redb::{
+    Database, Key, ReadableDatabase, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
+};
+
+/// Lane, due millisecond, number.
+pub(crate) type MessageKey = (u8, i64, u64);
+/// Died at, in nanoseconds; number.
+pub(crate) type DeadLetterKey = (i128, u64);
+/// Project, created at in nanoseconds, webhook.
+type WebhookOrder = (&'static str, i128, &'static str);
+
+/// Messages that nobody acknowledged, as they were published.
+pub(crate) const MESSAGES: TableDefinition<MessageKey, &[u8]> = TableDefinition::new("messages");
+/// How often a message was given back, for the few that were; [`PARKED`] once it is parked.
+pub(crate) const GIVEN_BACK: TableDefinition<u64, u32> = TableDefinition::new("given_back");
+/// Where the record of a delivery is.
+pub(crate) const DELIVERY_NUMBERS: TableDefinition<&str, u64> =
+    TableDefinition::new("delivery_numbers");
+/// Records of deliveries with their claims, in the order they were first taken.
+pub(crate) const DELIVERIES: TableDefinition<u64, &[u8]> = TableDefinition::new("deliveries");
+/// Where a dead letter is.
+pub(crate) const DEAD_LETTER_KEYS: TableDefinition<&str, DeadLetterKey> =
+    TableDefinition::new("dead_letter_keys");
+/// What dead letters are listed and filtered by, and what was done about them.
+pub(crate) const DEAD_LETTER_TERMS: TableDefinition<DeadLetterKey, &[u8]> =
+    TableDefinition::new("dead_letter_terms");
+/// Dead letters whole, as they were stored.
+pub(crate) const DEAD_LETTERS: TableDefinition<DeadLetterKey, &[u8]> =
+    TableDefinition::new("dead_letters");
+/// Open dead letters by project, under the empty name all of them.
+pub(crate) const OPEN_DEAD_LETTERS: TableDefinition<&str, u64> =
+    TableDefinition::new("open_dead_letters");
+/// Webhooks by id.
+pub(crate) const WEBHOOKS: TableDefinition<&str, &[u8]> = TableDefinition::new("webhooks");
+/// Webhooks of a project, oldest first.
+pub(crate) const WEBHOOK_ORDER: TableDefinition<WebhookOrder, ()> =
+    TableDefinition::new("webhook_order");
+/// Marks of events by project and id.
+pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
+    TableDefinition::new("event_marks");
+/// Format and number of times opened.
+const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
+
+/// In place of a count in [`GIVEN_BACK`].
+pub(crate) const PARKED: u32 = u32::MAX;
+
+/// Raised when an older release could no longer read the file.
+const FORMAT: u64 = 1;
+
+macro_rules! tables {
+    ($($name:ident: $definition:ident<$key:ty, $value:ty>),* $(,)?) => {
+        /// The tables of one transaction, opened when first used.
+        pub(crate) struct Tables<'tx> {
+            tx: &'tx WriteTransaction,
+            $($name: Option<Table<'tx, $key, $value>>,)*
+        }
+
+        impl<'tx> Tables<'tx> {
+            pub(crate) fn of(tx: &'tx WriteTransaction) -> Self {
+                Self { tx, $($name: None,)* }
+            }
+
+            $(
+                pub(crate) fn $name(&mut self) -> Result<&mut Table<'tx, $key, $value>, redb::Error> {
+                    opened(&mut self.$name, self.tx, $definition)
+                }
+            )*
+        }
+    };
+}
+
+tables! {
+    messages: MESSAGES<MessageKey, &'static [u8]>,
+    given_back: GIVEN_BACK<u64, u32>,
+    delivery_numbers: DELIVERY_NUMBERS<&'static str, u64>,
+    deliveries: DELIVERIES<u64, &'static [u8]>,
+    dead_letter_keys: DEAD_LETTER_KEYS<&'static str, DeadLetterKey>,
+    dead_letter_terms: DEAD_LETTER_TERMS<DeadLetterKey, &'static [u8]>,
+    dead_letters: DEAD_LETTERS<DeadLetterKey, &'static [u8]>,
+    open_dead_letters: OPEN_DEAD_LETTERS<&'static str, u64>,
+    webhooks: WEBHOOKS<&'static str, &'static [u8]>,
+    webhook_order: WEBHOOK_ORDER<WebhookOrder, ()>,
+    event_marks: EVENT_MARKS<(&'static str, &'static str), &'static [u8]>,
+    about: ABOUT<&'static str, u64>,
+}
+
+fn opened<'a, 'tx, K: Key, V: Value>(
+    slot: &'a mut Option<Table<'tx, K, V>>,
+    tx: &'tx WriteTransaction,
+    definition: TableDefinition<'static, K, V>,
+) -> Result<&'a mut Table<'tx, K, V>, redb::Error> {
+    match slot {
+        Some(table) => Ok(table),
+        None => Ok(slot.insert(tx.open_table(definition)?)),
+    }
+}
+
+/// What an opened file holds.
+pub(crate) struct Waiting {
+    /// How often it was opened, this time included.
+    pub(crate) boot: u64,
+    /// All messages: key, bytes, and how often given back.
+    pub(crate) messages: Vec<(MessageKey, u32)>,
+}
+
+/// Makes the tables that are missing and reads what waits.
+pub(crate) fn prepare(database: &Database) -> Result<Waiting, redb::Error> {
+    let tx = database.begin_write()?;
+    let boot = {
+        let mut tables = Tables::of(&tx);
+        let found = tables.about()?.get("format")?.map(|format| format.value());
+        if found.is_some_and(|format| format > FORMAT) {
+            return Err(redb::Error::Corrupted(format!(
+                "format {}, this release reads up to {FORMAT}",
+                found.unwrap_or_default()
+            )));
+        }
+        tables.make_all()?;
+        let about = tables.about()?;
+        let boot = about.get("boot")?.map_or(0, |boot| boot.value()) + 1;
+        about.insert("format", FORMAT)?;
+        about.insert("boot", boot)?;
+        boot
+    };
+    tx.commit()?;
+
+    let tx = database.begin_read()?;
+    let given_back = tx.open_table(GIVEN_BACK)?;
+    let mut messages = Vec::new();
+    for entry in tx.open_table(MESSAGES)?.iter()? {
+        let key = entry?.0.value();
+        let count = given_back.get(key.2)?.map_or(0, |count| count.value());
+        messages.push((key, count));
+    }
+    Ok(Waiting { boot, messages })
+}
+
+impl Tables<'_> {
+    /// Reading transactions find only tables that were made.
+    fn make_all(&mut self) -> Result<(), redb::Error> {
+        self.messages()?;
+        self.given_back()?;
+        self.delivery_numbers()?;
+        self.deliveries()?;
+        self.dead_letter_keys()?;
+        self.dead_letter_terms()?;
+        self.dead_letters()?;
+        self.open_dead_letters()?;
+        self.webhooks()?;
+        self.webhook_order()?;
+        self.event_marks()?;
+        Ok(())
+    }
+}
