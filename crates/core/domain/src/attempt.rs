@@ -216,9 +216,9 @@ impl AttemptOutcome {
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Accepted { .. } => None,
-            Self::Refused { .. } => Some(Fault::Destination),
             Self::Unreachable(cause) => Some(cause.fault()),
-            Self::NotSent(
+            Self::Refused { .. }
+            | Self::NotSent(
                 NotSentReason::UrlForbidden
                 | NotSentReason::AddressForbidden
                 | NotSentReason::DestinationGone,

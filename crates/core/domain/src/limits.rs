@@ -27,10 +27,10 @@ pub const ATTEMPTS_MAX: u16 = 32;
 pub const EXCERPT_BYTES_MAX: usize = 1024;
 
 /// The longest wait before a retry. The delay ladder reaches 6 days; a schedule may not ask for more than 5.
-pub const DELAY_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+pub const DELAY_MAX: Duration = Duration::from_hours(5 * 24);
 
 /// The longest time limit a profile may ask for one attempt.
-pub const TIME_LIMIT_MAX: Duration = Duration::from_secs(120);
+pub const TIME_LIMIT_MAX: Duration = Duration::from_mins(2);
 
 /// Webhooks of one project.
 pub const WEBHOOKS_PER_PROJECT_MAX: usize = 10_000;

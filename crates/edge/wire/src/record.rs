@@ -10,8 +10,8 @@ use crate::{
 use bytes::Bytes;
 use ringback_domain::{
     Attempt, Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Delivery, DeliveryId,
-    DeliveryState, Destination, Disposal, EventFilter, EventSummary, Generation, ProfileName,
-    Replayed, Timestamp, Webhook, WebhookSecret, WebhookState,
+    DeliveryRecord, DeliveryState, Destination, Disposal, EventFilter, EventSummary, Generation,
+    ProfileName, Replayed, Timestamp, Webhook, WebhookSecret, WebhookState,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -174,12 +174,31 @@ const HEAD: &str = "delivery record";
 
 /// The head of a delivery's record.
 pub fn encode_record_head(delivery: &Delivery) -> Vec<u8> {
+    head_line(
+        &delivery.id,
+        &delivery.event,
+        &delivery.destination,
+        &delivery.profile,
+    )
+}
+
+/// The head of a record that was read before.
+pub fn encode_head_of_record(found: &DeliveryRecord) -> Vec<u8> {
+    head_line(&found.id, &found.event, &found.destination, &found.profile)
+}
+
+fn head_line(
+    id: &DeliveryId,
+    event: &EventSummary,
+    destination: &Destination,
+    profile: &ProfileName,
+) -> Vec<u8> {
     to_bytes(&HeadLine {
         v: VERSION,
-        id: delivery.id.to_string(),
-        event: SummaryLine::of(&delivery.event),
-        destination: DestinationLine::without_secret(&delivery.destination),
-        profile: delivery.profile.to_string(),
+        id: id.to_string(),
+        event: SummaryLine::of(event),
+        destination: DestinationLine::without_secret(destination),
+        profile: profile.to_string(),
     })
 }
 
