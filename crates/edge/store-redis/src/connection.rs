@@ -52,9 +52,9 @@ struct Servers {
 }
 
 enum Servant {
-    Single(Client),
+    Single(Box<Client>),
     Sentinel(Box<SentinelClient>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 struct Misses {
@@ -219,10 +219,10 @@ fn no_answer() -> RedisError {
 impl Servant {
     fn try_new(topology: Topology, certificates: Option<TlsCertificates>) -> RedisResult<Self> {
         Ok(match topology {
-            Topology::Single(node) => Self::Single(match certificates {
+            Topology::Single(node) => Self::Single(Box::new(match certificates {
                 Some(certificates) => Client::build_with_tls(*node, certificates)?,
                 None => Client::open(*node)?,
-            }),
+            })),
             Topology::Sentinel {
                 sentinels,
                 master,
@@ -239,7 +239,7 @@ impl Servant {
                 if let Some(certificates) = certificates {
                     builder = builder.certs(certificates);
                 }
-                Self::Cluster(builder.build()?)
+                Self::Cluster(Box::new(builder.build()?))
             }
         })
     }

@@ -44,13 +44,10 @@ impl DeliveryStore for RedisStore {
         let fetch = |entry: Entry| async move {
             let read = self.read_record(&entry.shard, entry.suffix.id()).await?;
             Ok(match read {
-                Some((suffix, record)) if suffix == entry.suffix => {
-                    match matches(filter, &record) {
-                        true => Found::Match(record),
-                        false => Found::Other,
-                    }
-                }
-                _ => Found::Gone,
+                Some((suffix, _)) if suffix != entry.suffix => Found::Gone,
+                Some((_, record)) if matches(filter, &record) => Found::Match(record),
+                Some(_) => Found::Other,
+                None => Found::Gone,
             })
         };
         self.page(&query, after, limit, fetch).await

@@ -48,10 +48,10 @@ impl RedisStore {
         let connect = || Connection::try_new(&settings);
         Ok(Self {
             connection: connect()?,
-            barrier: match settings.wait_aof {
-                true => Some(Barrier::new(connect()?)),
-                false => None,
-            },
+            barrier: settings
+                .wait_aof
+                .then(|| connect().map(Barrier::new))
+                .transpose()?,
             keys,
             settings,
             clock,

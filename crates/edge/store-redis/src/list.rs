@@ -158,9 +158,10 @@ impl RedisStore {
 
     async fn prune(&self, entry: &Entry) -> Result<(), StoreError> {
         let id = entry.suffix.id();
-        let record = match entry.index == entry.shard.log() {
-            true => entry.shard.record(id),
-            false => entry.shard.letter(id),
+        let record = if entry.index == entry.shard.log() {
+            entry.shard.record(id)
+        } else {
+            entry.shard.letter(id)
         };
         let mut script = PRUNE.key([&entry.index, &record].as_slice());
         script.arg(entry.suffix.as_str());

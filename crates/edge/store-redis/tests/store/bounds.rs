@@ -15,7 +15,7 @@ async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&Settl
     let request = ClaimRequest {
         delivery,
         worker: &worker,
-        lease: Duration::from_secs(600),
+        lease: Duration::from_mins(10),
     };
     let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
         panic!("not granted");
@@ -155,7 +155,7 @@ async fn the_log_forgets_the_oldest_final_deliveries_first() {
 async fn what_expired_leaves_every_list() {
     let settings = RedisStoreSettings {
         idempotency_window: Duration::from_millis(300),
-        dead_letter_retention: Duration::from_secs(3600),
+        dead_letter_retention: Duration::from_hours(1),
         ..settings(&shared_redis_url())
     };
     let store = store(settings);

@@ -88,7 +88,7 @@ async fn wait_until_joined(url: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), poll)
+    tokio::time::timeout(Duration::from_mins(1), poll)
         .await
         .expect("the nodes find each other");
 }

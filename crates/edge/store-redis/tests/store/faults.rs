@@ -13,8 +13,8 @@ use ringback_testkit::{
 };
 use std::time::Duration;
 
-const LEASE: Duration = Duration::from_secs(600);
-const PATIENCE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn server() -> RedisServer {
     RedisServer::start(RedisOptions {

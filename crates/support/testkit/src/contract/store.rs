@@ -97,7 +97,7 @@ macro_rules! store_contract {
 }
 
 /// Long enough that no test outlives it.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 /// Short enough to wait for its end.
 const SHORT: Duration = Duration::from_millis(40);
 /// How long a test waits for something that must happen.

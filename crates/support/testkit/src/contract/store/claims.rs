@@ -273,6 +273,9 @@ pub async fn of_many_claims_at_once_exactly_one_is_granted(store: &dyn Store) {
     let answers = tokio::task::block_in_place(claim_each);
     let held = answers.iter().filter(|answer| is_held(answer)).count();
     assert_eq!(held, WORKERS - 1, "{answers:?}");
+    assert!(is_held(
+        &claim(store, &delivery, &samples::worker(), LONG).await
+    ));
 }
 
 /// The store was emptied, or forgot, between claim and settlement: the worker's word is all there is, and must not be lost.

@@ -122,7 +122,7 @@ pub async fn a_dead_letter_is_stored_by_the_settlement_itself(store: &dyn Store)
     let project = &delivery.event.project;
     assert_eq!(
         listed(store, &of_project(project)).await,
-        [expected.id.clone()]
+        std::slice::from_ref(&expected.id)
     );
     let record = store.delivery(&delivery.id).await.unwrap().unwrap();
     assert_eq!(

@@ -202,7 +202,7 @@ pub async fn deliveries_are_filtered_by_every_member(store: &dyn Store) {
     ] {
         assert_eq!(
             listed(store, &filter).await,
-            [expected.id.clone()],
+            std::slice::from_ref(&expected.id),
             "{filter:?}"
         );
     }
