@@ -1,0 +1,459 @@
+//! Delivering: claim, send, decide, make the decision safe, settle.
+//!
+//! The order is the promise. A claim comes first, so that two workers with the same message make one request. The
+//! successor of an attempt (the retry in the queue, the dead letter in the store) is safe before the claim is settled,
+//! and the claim is settled before the message is acknowledged; docs/protocol.md lists what each crash in between costs.
+
+use crate::{
+    Context, Handled, Route, build_request,
+    judge::{excerpt_of, judge},
+    port::{
+        Claim, ClaimAnswer, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence, QueueError,
+        SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
+    },
+};
+use ringback_domain::{
+    Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination,
+    Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp, Trigger, Wait, Webhook,
+    WebhookState, limits, next_step,
+};
+use ringback_profile::{DestinationKind, Profile};
+use std::{sync::Arc, time::Duration};
+
+/// Makes attempts at deliveries.
+pub struct Deliver {
+    context: Arc<Context>,
+    lease_margin: Duration,
+}
+
+/// Could not be handled, by our own failure.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// How long a delivery held by another worker waits beyond the end of that worker's lease.
+const HELD_EXTRA: Duration = Duration::from_millis(250);
+
+impl Deliver {
+    /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue.
+    pub fn new(context: Arc<Context>, lease_margin: Duration) -> Self {
+        Self {
+            context,
+            lease_margin,
+        }
+    }
+
+    /// Handles one delivery, from taking it to knowing what to do with its message.
+    ///
+    /// Dropped in the middle, it leaves a claim that runs out and a message that comes again.
+    pub async fn handle(&self, delivery: Delivery) -> Handled {
+        match self.try_handle(&delivery).await {
+            Ok(()) => Handled::Acknowledge,
+            Err(stuck) => {
+                tracing::error!(
+                    ringback.delivery.id = %delivery.id,
+                    error = &stuck as &(dyn std::error::Error + 'static),
+                    "could not handle a delivery, giving it back"
+                );
+                Handled::GiveBack
+            }
+        }
+    }
+
+    /// Publishes the delivery to a lane as it is. No claim is taken and no attempt counted.
+    pub async fn move_to(&self, lane: Lane, delivery: &Delivery) -> Handled {
+        let publish = || self.context.queue.publish_delivery(delivery, lane, None);
+        match self.context.until_done("move to lane", publish).await {
+            Ok(()) => Handled::Acknowledge,
+            Err(_) => Handled::GiveBack,
+        }
+    }
+
+    async fn try_handle(&self, delivery: &Delivery) -> Result<(), Stuck> {
+        let now = self.context.clock.now();
+        if let Some(early) = delivery
+            .due_at
+            .and_then(|due_at| positive(due_at.duration_since(now)))
+        {
+            return Ok(self.put_off(delivery, early).await?);
+        }
+        let Some((claim, expired)) = self.claim(delivery).await? else {
+            return Ok(());
+        };
+        let profile = self.context.profiles.profile(&delivery.profile).cloned();
+        let kind = DestinationKind::of(&delivery.destination);
+        // Without the profile there is nothing to sign by; without rules there is no retry. A person has to look.
+        let Some(profile) = profile else {
+            let attempt = self.not_sent(delivery, NotSentReason::ProfileUnknown);
+            return self
+                .give_up(
+                    delivery,
+                    &claim,
+                    vec![attempt],
+                    DeadLetterReason::CouldNotPrepare,
+                )
+                .await;
+        };
+        let rules = profile.rules(kind);
+        let mut attempts: Vec<_> = expired
+            .map(|expired| unknown_attempt(delivery, expired))
+            .into_iter()
+            .collect();
+        if !attempts.is_empty() {
+            self.context
+                .observer
+                .saw(&Occurrence::OutcomeUnknown { delivery });
+            let step = next_step(&AttemptOutcome::Unknown, delivery.attempt, rules, 0.0);
+            if let NextStep::GiveUp {
+                reason: reason @ DeadLetterReason::OutcomeUnknown,
+                ..
+            } = step
+            {
+                return self.give_up(delivery, &claim, attempts, reason).await;
+            }
+        }
+        let attempt = self.attempt(delivery, &profile, kind).await?;
+        self.context.observer.saw(&Occurrence::AttemptMade {
+            delivery,
+            attempt: &attempt,
+        });
+        let step = next_step(
+            &attempt.outcome,
+            delivery.attempt,
+            rules,
+            self.context.entropy.draw(),
+        );
+        attempts.push(attempt);
+        match step {
+            NextStep::Complete => self.complete(delivery, &claim, &attempts).await,
+            NextStep::RetryAfter(wait) => self.retry(delivery, &claim, &attempts, wait).await,
+            NextStep::GiveUp {
+                reason,
+                disable_webhook,
+            } => {
+                if disable_webhook {
+                    self.disable_webhook(delivery).await?;
+                }
+                self.give_up(delivery, &claim, attempts, reason).await
+            }
+        }
+    }
+
+    /// The claim to this attempt, or nothing when somebody else has it or had it.
+    async fn claim(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<(Claim, Option<ExpiredClaim>)>, Stuck> {
+        let request = ClaimRequest {
+            delivery,
+            worker: &self.context.worker,
+            lease: self.lease(delivery),
+        };
+        match self
+            .context
+            .until_done("claim", || self.context.store.claim(request))
+            .await?
+        {
+            ClaimAnswer::Granted { claim, expired } => Ok(Some((claim, expired))),
+            ClaimAnswer::Held { remaining } => {
+                let until = self.context.clock.now() + remaining;
+                self.context
+                    .observer
+                    .saw(&Occurrence::ClaimHeld { delivery, until });
+                self.put_off(delivery, remaining + HELD_EXTRA).await?;
+                Ok(None)
+            }
+            ClaimAnswer::Settled => {
+                self.context
+                    .observer
+                    .saw(&Occurrence::DuplicateSuppressed { delivery });
+                Ok(None)
+            }
+        }
+    }
+
+    /// The lease covers everything up to the settlement: the request's whole time limit and the margin.
+    fn lease(&self, delivery: &Delivery) -> Duration {
+        let time_limit = match self.context.profiles.profile(&delivery.profile) {
+            Some(profile) => {
+                profile
+                    .rules(DestinationKind::of(&delivery.destination))
+                    .time_limit
+            }
+            None => Duration::ZERO,
+        };
+        time_limit + self.lease_margin
+    }
+
+    /// Publishes the same attempt again for later. No attempt is counted.
+    async fn put_off(&self, delivery: &Delivery, wait: Duration) -> Result<(), QueueError> {
+        let wait = Some(Wait::exactly(wait));
+        self.context
+            .until_done("put off", || {
+                self.context
+                    .queue
+                    .publish_delivery(delivery, Lane::Main, wait)
+            })
+            .await
+    }
+
+    /// Makes the attempt: prepares, sends, judges.
+    async fn attempt(
+        &self,
+        delivery: &Delivery,
+        profile: &Profile,
+        kind: DestinationKind,
+    ) -> Result<Attempt, StoreError> {
+        let started_at = self.context.clock.now();
+        let exchange = match self.prepare(delivery, profile, started_at).await? {
+            Ok(request) => self.context.sender.send(request).await,
+            Err(reason) => not_sent_exchange(reason),
+        };
+        let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
+        Ok(self.record_of(delivery, started_at, &exchange, outcome))
+    }
+
+    async fn prepare(
+        &self,
+        delivery: &Delivery,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Result<Result<crate::port::Request, NotSentReason>, StoreError> {
+        let webhook = match &delivery.destination {
+            Destination::Callback { .. } => None,
+            Destination::Webhook { id, .. } => {
+                let project = &delivery.event.project;
+                let read = || self.context.webhooks.webhook(project, id);
+                match self.context.until_done("read webhook", read).await? {
+                    Some(webhook) if webhook.is_enabled() => Some(webhook),
+                    _ => return Ok(Err(NotSentReason::DestinationGone)),
+                }
+            }
+        };
+        let route = match Route::open(delivery, webhook.as_ref(), profile, &self.context.keys, now)
+        {
+            Ok(route) => route,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        Ok(build_request(delivery, profile, &route, now))
+    }
+
+    fn record_of(
+        &self,
+        delivery: &Delivery,
+        started_at: Timestamp,
+        exchange: &Exchange,
+        outcome: AttemptOutcome,
+    ) -> Attempt {
+        Attempt {
+            generation: delivery.generation,
+            number: delivery.attempt,
+            trigger: trigger_of(delivery.generation, delivery.attempt),
+            started_at,
+            worker: self.context.worker.clone(),
+            phases: exchange.phases,
+            address: exchange.address,
+            outcome,
+            excerpt: excerpt_of(exchange),
+        }
+    }
+
+    fn not_sent(&self, delivery: &Delivery, reason: NotSentReason) -> Attempt {
+        let outcome = AttemptOutcome::NotSent(reason);
+        self.record_of(
+            delivery,
+            self.context.clock.now(),
+            &not_sent_exchange(reason),
+            outcome,
+        )
+    }
+
+    async fn complete(
+        &self,
+        delivery: &Delivery,
+        claim: &Claim,
+        attempts: &[Attempt],
+    ) -> Result<(), Stuck> {
+        if self
+            .settle(delivery, claim, attempts, &SettledAs::Delivered)
+            .await?
+            == SettleAnswer::Settled
+        {
+            let attempt = attempts.last().expect("an attempt was made");
+            self.context
+                .observer
+                .saw(&Occurrence::Delivered { delivery, attempt });
+        }
+        Ok(())
+    }
+
+    async fn retry(
+        &self,
+        delivery: &Delivery,
+        claim: &Claim,
+        attempts: &[Attempt],
+        wait: Wait,
+    ) -> Result<(), Stuck> {
+        let due_at = self.context.clock.now() + wait.at_least;
+        let next = Delivery {
+            attempt: delivery.attempt.next(),
+            due_at: Some(due_at),
+            history: history_with(delivery, attempts),
+            ..delivery.clone()
+        };
+        self.context
+            .until_done("publish retry", || {
+                self.context
+                    .queue
+                    .publish_delivery(&next, Lane::Main, Some(wait))
+            })
+            .await?;
+        self.context.observer.saw(&Occurrence::RetryPlanned {
+            delivery: &next,
+            wait,
+        });
+        self.settle(delivery, claim, attempts, &SettledAs::Retrying { due_at })
+            .await?;
+        Ok(())
+    }
+
+    async fn give_up(
+        &self,
+        delivery: &Delivery,
+        claim: &Claim,
+        attempts: Vec<Attempt>,
+        reason: DeadLetterReason,
+    ) -> Result<(), Stuck> {
+        let dead = Delivery {
+            history: history_with(delivery, &attempts),
+            due_at: None,
+            ..delivery.clone()
+        };
+        let dead_letter = DeadLetter::of_delivery(dead, reason, self.context.clock.now());
+        let settled_as = SettledAs::DeadLettered(Box::new(dead_letter));
+        if self.settle(delivery, claim, &attempts, &settled_as).await? == SettleAnswer::Settled
+            && let SettledAs::DeadLettered(dead_letter) = &settled_as
+        {
+            self.context
+                .observer
+                .saw(&Occurrence::DeadLettered { dead_letter });
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        delivery: &Delivery,
+        claim: &Claim,
+        attempts: &[Attempt],
+        settled_as: &SettledAs,
+    ) -> Result<SettleAnswer, StoreError> {
+        let settlement = Settlement {
+            claim,
+            delivery,
+            attempts,
+            settled_as,
+            at: self.context.clock.now(),
+        };
+        let answer = self
+            .context
+            .until_done("settle", || self.context.store.settle(settlement))
+            .await?;
+        if answer == SettleAnswer::Stale {
+            let Claim {
+                delivery: id,
+                generation,
+                attempt,
+                ..
+            } = claim;
+            let (generation, attempt) = (*generation, *attempt);
+            self.context.observer.saw(&Occurrence::SettledTooLate {
+                id,
+                generation,
+                attempt,
+            });
+        }
+        Ok(answer)
+    }
+
+    /// 410: the receiver says it is gone for good. The webhook gets nothing more until a person enables it.
+    async fn disable_webhook(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let Destination::Webhook { id, .. } = &delivery.destination else {
+            return Ok(());
+        };
+        let store = &self.context.store;
+        let Some(webhook) = self
+            .context
+            .until_done("read webhook", || store.webhook(id))
+            .await?
+        else {
+            return Ok(());
+        };
+        if webhook.is_enabled() {
+            let at = self.context.clock.now();
+            let disabled = Webhook {
+                state: WebhookState::Disabled {
+                    at,
+                    reason: "answered 410 Gone".into(),
+                },
+                updated_at: at,
+                revision: webhook.revision + 1,
+                ..webhook
+            };
+            // A conflict means a person changed it this very moment: theirs stands.
+            self.context
+                .until_done("disable webhook", || store.put_webhook(&disabled))
+                .await?;
+            self.context.webhooks.forget(&disabled.project);
+        }
+        Ok(())
+    }
+}
+
+fn positive(difference: jiff::SignedDuration) -> Option<Duration> {
+    Duration::try_from(difference)
+        .ok()
+        .filter(|wait| !wait.is_zero())
+}
+
+fn trigger_of(generation: Generation, attempt: AttemptNumber) -> Trigger {
+    if generation > Generation::FIRST && attempt == AttemptNumber::FIRST {
+        Trigger::Replay
+    } else {
+        Trigger::Schedule
+    }
+}
+
+/// The history of what follows, the oldest forgotten beyond the limit.
+fn history_with(delivery: &Delivery, attempts: &[Attempt]) -> Vec<Attempt> {
+    let mut history: Vec<_> = delivery.history.iter().chain(attempts).cloned().collect();
+    history.drain(..history.len().saturating_sub(limits::HISTORY_MAX));
+    history
+}
+
+/// What is known of an attempt whose worker vanished.
+fn unknown_attempt(delivery: &Delivery, expired: ExpiredClaim) -> Attempt {
+    Attempt {
+        generation: delivery.generation,
+        number: delivery.attempt,
+        trigger: trigger_of(delivery.generation, delivery.attempt),
+        started_at: expired.claimed_at,
+        worker: expired.worker,
+        phases: Phases::default(),
+        address: None,
+        outcome: AttemptOutcome::Unknown,
+        excerpt: Excerpt::default(),
+    }
+}
+
+fn not_sent_exchange(reason: NotSentReason) -> Exchange {
+    Exchange {
+        phases: Phases::default(),
+        address: None,
+        result: Err(SendFailure::NotSent(reason)),
+    }
+}

@@ -1,0 +1,300 @@
+//! Dispatching: from an event to one delivery per destination.
+//!
+//! A delivery's id is derived from the event and the destination, so a second dispatch of the same event (after a crash
+//! between publishing and marking) yields the same deliveries, and their claims keep them from being sent twice.
+
+use crate::{
+    Context, Handled,
+    port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
+};
+use bytes::Bytes;
+use ringback_domain::{
+    AttemptNumber, Callback, CallbackSecret, DeadLetter, DeadLetterReason, Delivery, DeliveryId,
+    Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, TraceContext,
+};
+use ringback_profile::{DestinationKind, Profile};
+use ringback_signing::{NONCE_BYTES, SealedFor, Secret};
+use std::{collections::HashMap, sync::Arc};
+
+/// Turns events into deliveries.
+pub struct Dispatch {
+    context: Arc<Context>,
+    plain_secrets: PlainSecrets,
+}
+
+/// What to do with a callback's secret that arrives in plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainSecrets {
+    /// Keep the event as a dead letter, its secret sealed: the producer should have sealed it.
+    Refuse,
+    /// Seal it and go on.
+    Seal,
+}
+
+/// Could not be dispatched, by our own failure.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// One destination of an event, with the profile that applies to it.
+struct Stop {
+    destination: Destination,
+    kind: DestinationKind,
+    name: ProfileName,
+    profile: Arc<Profile>,
+}
+
+impl Dispatch {
+    /// A dispatch in this context.
+    pub fn new(context: Arc<Context>, plain_secrets: PlainSecrets) -> Self {
+        Self {
+            context,
+            plain_secrets,
+        }
+    }
+
+    /// Handles one event message.
+    pub async fn handle(
+        &self,
+        content: Result<Event, Unreadable>,
+        trace: Option<TraceContext>,
+    ) -> Handled {
+        let done = match content {
+            Ok(event) => self.dispatch(event, trace).await,
+            Err(unreadable) => self.keep_unreadable(unreadable).await,
+        };
+        match done {
+            Ok(()) => Handled::Acknowledge,
+            Err(stuck) => {
+                tracing::error!(
+                    error = &stuck as &(dyn std::error::Error + 'static),
+                    "could not dispatch an event, giving it back"
+                );
+                Handled::GiveBack
+            }
+        }
+    }
+
+    async fn dispatch(&self, event: Event, trace: Option<TraceContext>) -> Result<(), Stuck> {
+        let store = &self.context.store;
+        let read_mark = || store.event_mark(&event.project, &event.id);
+        if self
+            .context
+            .until_done("read event mark", read_mark)
+            .await?
+            .is_some()
+        {
+            self.context
+                .observer
+                .saw(&Occurrence::EventSuppressed { event: &event });
+            return Ok(());
+        }
+        let (event, refused) = self.seal_callback(event);
+        if let Some(why) = refused {
+            return self.keep_event(event, why).await;
+        }
+        let stops = match self.stops(&event).await? {
+            Ok(stops) => stops,
+            Err(why) => return self.keep_event(event, why).await,
+        };
+        let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), &stops);
+        let publishes = deliveries.iter().map(|delivery| {
+            let publish = || {
+                self.context
+                    .queue
+                    .publish_delivery(delivery, Lane::Main, None)
+            };
+            self.context.until_done("publish delivery", publish)
+        });
+        futures_util::future::try_join_all(publishes).await?;
+        if !faults.is_empty() {
+            // Not marked: once the profile or the event is put right, a replay of this dead letter reaches those left out.
+            return self.keep_event(event, faults.join("; ")).await;
+        }
+        let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
+        let mark = EventMark {
+            dispatched_at: self.context.clock.now(),
+            deliveries: count,
+        };
+        self.context
+            .until_done("mark event", || {
+                store.mark_event(&event.project, &event.id, mark)
+            })
+            .await?;
+        self.context.observer.saw(&Occurrence::EventDispatched {
+            event: &event,
+            deliveries: deliveries.len(),
+        });
+        Ok(())
+    }
+
+    /// The event with its callback's secret sealed, and why it goes no further, if so.
+    fn seal_callback(&self, mut event: Event) -> (Event, Option<String>) {
+        let Some(Callback {
+            url,
+            secret: Some(secret),
+        }) = &mut event.callback
+        else {
+            return (event, None);
+        };
+        let CallbackSecret::Plain(plain) = &*secret else {
+            return (event, None);
+        };
+        let opened = match Secret::try_new(plain.clone()) {
+            Ok(opened) => opened,
+            Err(why) => {
+                let why = format!("member `callback.secret` is not accepted: {why}");
+                event.callback = None;
+                return (event, Some(why));
+            }
+        };
+        let mut nonce = [0; NONCE_BYTES];
+        self.context.entropy.fill(&mut nonce);
+        let sealed =
+            self.context
+                .keys
+                .seal(&opened, &SealedFor::callback(&event.project, url), nonce);
+        self.context
+            .observer
+            .saw(&Occurrence::PlainSecretSealed { sealed: &sealed });
+        *secret = CallbackSecret::Sealed(sealed);
+        let refused = (self.plain_secrets == PlainSecrets::Refuse).then(|| {
+            "member `callback.secret` is in plain text (hint: publish with the producer library, which seals it, or set \
+             `secrets.allow_plain_callback_secrets`)"
+                .to_owned()
+        });
+        (event, refused)
+    }
+
+    /// Where the event goes, or why it goes nowhere.
+    async fn stops(&self, event: &Event) -> Result<Result<Vec<Stop>, String>, StoreError> {
+        let profiles = &self.context.profiles;
+        let (name, profile) = match profiles.of_project(&event.project) {
+            Ok(found) => found,
+            Err(unknown) => return Ok(Err(unknown.to_string())),
+        };
+        let mut stops = Vec::new();
+        if let Some(callback) = &event.callback {
+            stops.push(Stop {
+                destination: Destination::Callback {
+                    url: callback.url.clone(),
+                    secret: sealed_of(callback),
+                },
+                kind: DestinationKind::Callback,
+                name: name.clone(),
+                profile: profile.clone(),
+            });
+        }
+        let read = || self.context.webhooks.of_project(&event.project);
+        let webhooks = self.context.until_done("read webhooks", read).await?;
+        for webhook in webhooks
+            .iter()
+            .filter(|webhook| webhook.wants(&event.event_type))
+        {
+            let name = profiles.name_for(webhook).unwrap_or(name);
+            let Some(profile) = profiles.profile(name) else {
+                return Ok(Err(format!(
+                    "webhook {} has profile `{name}`, which is not configured",
+                    webhook.id
+                )));
+            };
+            stops.push(Stop {
+                destination: Destination::Webhook {
+                    id: webhook.id.clone(),
+                    url: webhook.url.clone(),
+                },
+                kind: DestinationKind::Webhook,
+                name: name.clone(),
+                profile: profile.clone(),
+            });
+        }
+        Ok(Ok(stops))
+    }
+
+    /// The deliveries, each distinct body rendered once, and what kept some from being made.
+    fn deliveries(
+        &self,
+        event: &Event,
+        trace: Option<&TraceContext>,
+        stops: &[Stop],
+    ) -> (Vec<Delivery>, Vec<String>) {
+        let summary = EventSummary::of(event, self.context.clock.now());
+        let mut bodies: HashMap<(&ProfileName, DestinationKind), Option<Bytes>> = HashMap::new();
+        let mut faults = Vec::new();
+        let mut deliveries = Vec::with_capacity(stops.len());
+        for Stop {
+            destination,
+            kind,
+            name,
+            profile,
+        } in stops
+        {
+            let body =
+                bodies
+                    .entry((name, *kind))
+                    .or_insert_with(|| match profile.render(*kind, event) {
+                        Ok(rendered) => {
+                            if rendered.large {
+                                self.context.observer.saw(&Occurrence::BodyLarge {
+                                    event,
+                                    bytes: rendered.body.len(),
+                                });
+                            }
+                            Some(rendered.body)
+                        }
+                        Err(fault) => {
+                            faults.push(format!(
+                                "profile `{name}` cannot make a body of it: {fault}"
+                            ));
+                            None
+                        }
+                    });
+            let Some(body) = body else { continue };
+            deliveries.push(Delivery {
+                id: DeliveryId::derive(&event.project, &event.id, &destination.id()),
+                event: summary.clone(),
+                destination: destination.clone(),
+                profile: name.clone(),
+                generation: Generation::FIRST,
+                attempt: AttemptNumber::FIRST,
+                due_at: None,
+                history: Vec::new(),
+                trace: trace.cloned(),
+                body: body.clone(),
+            });
+        }
+        (deliveries, faults)
+    }
+
+    async fn keep_event(&self, event: Event, why: String) -> Result<(), Stuck> {
+        self.keep(DeadLetter::of_event(event, why, self.context.clock.now()))
+            .await
+    }
+
+    async fn keep_unreadable(&self, unreadable: Unreadable) -> Result<(), Stuck> {
+        let Unreadable { bytes, why } = unreadable;
+        self.keep(DeadLetter::of_raw(
+            bytes,
+            DeadLetterReason::Malformed,
+            why,
+            self.context.clock.now(),
+        ))
+        .await
+    }
+
+    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), Stuck> {
+        self.context.keep(&dead_letter).await?;
+        Ok(())
+    }
+}
+
+fn sealed_of(callback: &Callback) -> Option<SealedSecret> {
+    match &callback.secret {
+        Some(CallbackSecret::Sealed(sealed)) => Some(sealed.clone()),
+        Some(CallbackSecret::Plain(_)) | None => None,
+    }
+}

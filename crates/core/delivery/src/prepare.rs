@@ -1,0 +1,142 @@
+//! From a delivery to a signed request.
+
+use crate::port::Request;
+use ringback_domain::{Delivery, Destination, NotSentReason, SealedSecret, Timestamp, Webhook};
+use ringback_profile::{DestinationKind, HeaderContext, Profile};
+use ringback_signing::{KeyRing, SealedFor, Secret, Signable};
+use url::Url;
+
+/// Where an attempt goes and what it is signed with, as of now: a webhook's URL and secrets are read fresh, a callback's
+/// are frozen with the event.
+#[derive(Debug)]
+pub struct Route<'a> {
+    kind: DestinationKind,
+    url: &'a Url,
+    secrets: Vec<Secret>,
+    /// Headers the webhook adds, after the profile's own.
+    added_headers: &'a [(String, String)],
+}
+
+impl<'a> Route<'a> {
+    /// Opens what is needed to send to the delivery's destination; `webhook` is the webhook as it is now, when it is one.
+    pub fn open(
+        delivery: &'a Delivery,
+        webhook: Option<&'a Webhook>,
+        profile: &Profile,
+        keys: &KeyRing,
+        now: Timestamp,
+    ) -> Result<Self, NotSentReason> {
+        let project = &delivery.event.project;
+        match (&delivery.destination, webhook) {
+            (Destination::Callback { url, secret }, _) => {
+                let sealed: Vec<_> = secret.iter().collect();
+                let secrets = open_all(keys, &sealed, &SealedFor::callback(project, url))?;
+                Ok(Self {
+                    kind: DestinationKind::Callback,
+                    url,
+                    secrets,
+                    added_headers: &[],
+                })
+            }
+            (Destination::Webhook { .. }, Some(webhook)) if webhook.project == *project => {
+                Self::to_webhook(webhook, profile, keys, now)
+            }
+            (Destination::Webhook { .. }, _) => Err(NotSentReason::DestinationGone),
+        }
+    }
+
+    fn to_webhook(
+        webhook: &'a Webhook,
+        profile: &Profile,
+        keys: &KeyRing,
+        now: Timestamp,
+    ) -> Result<Self, NotSentReason> {
+        let kind = DestinationKind::Webhook;
+        let several = profile
+            .signature(kind)
+            .is_some_and(ringback_signing::SignatureScheme::allows_several);
+        let sealed = webhook.signing_secrets(now, several);
+        let secrets = open_all(
+            keys,
+            &sealed,
+            &SealedFor::webhook(&webhook.project, &webhook.id),
+        )?;
+        Ok(Self {
+            kind,
+            url: &webhook.url,
+            secrets,
+            added_headers: &webhook.headers,
+        })
+    }
+}
+
+fn open_all(
+    keys: &KeyRing,
+    sealed: &[&SealedSecret],
+    place: &SealedFor<'_>,
+) -> Result<Vec<Secret>, NotSentReason> {
+    let opened = sealed
+        .iter()
+        .map(|sealed| keys.open(sealed, place))
+        .collect::<Result<_, _>>();
+    opened.map_err(|error| {
+        tracing::warn!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "could not open a secret"
+        );
+        NotSentReason::SecretUnreadable
+    })
+}
+
+/// Builds the signed request of an attempt made now.
+///
+/// A webhook whose profile signs is never sent unsigned; a callback without a secret is, since that is what its profile
+/// promises.
+///
+/// # Errors
+///
+/// When a signature is due and cannot be made.
+pub fn build_request(
+    delivery: &Delivery,
+    profile: &Profile,
+    route: &Route<'_>,
+    now: Timestamp,
+) -> Result<Request, NotSentReason> {
+    let context = HeaderContext {
+        event_id: &delivery.event.id,
+        event_type: &delivery.event.event_type,
+        job_id: &delivery.event.job.id,
+        delivery_id: &delivery.id,
+        attempt: delivery.attempt,
+        timestamp_seconds: now.as_second(),
+    };
+    let mut headers = profile.headers(route.kind, &context);
+    let unsigned_callback = route.kind == DestinationKind::Callback && route.secrets.is_empty();
+    if let Some(scheme) = profile.signature(route.kind).filter(|_| !unsigned_callback) {
+        let signable = Signable {
+            id: delivery.event.id.as_str(),
+            timestamp_seconds: now.as_second(),
+            body: &delivery.body,
+        };
+        let value = scheme
+            .sign(&route.secrets, signable)
+            .map_err(|_| NotSentReason::SecretUnreadable)?;
+        headers.push((scheme.header().to_owned(), value));
+    }
+    // The profile's headers come last in effect: an added header never replaces one of ours.
+    let ours = headers.len();
+    for (name, value) in route.added_headers {
+        if !headers[..ours]
+            .iter()
+            .any(|(taken, _)| taken.eq_ignore_ascii_case(name))
+        {
+            headers.push((name.clone(), value.clone()));
+        }
+    }
+    Ok(Request {
+        url: route.url.clone(),
+        headers,
+        body: delivery.body.clone(),
+        time_limit: profile.rules(route.kind).time_limit,
+    })
+}

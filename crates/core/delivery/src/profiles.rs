@@ -1,0 +1,75 @@
+//! Which project has which profile.
+
+use ringback_domain::{ProfileName, ProjectName, Webhook};
+use ringback_profile::Profile;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The profiles at hand, and which project has which.
+#[derive(Debug, Default)]
+pub struct ProfileBook {
+    profiles: BTreeMap<ProfileName, Arc<Profile>>,
+    projects: BTreeMap<ProjectName, ProfileName>,
+}
+
+/// A project that is not configured, or whose profile is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("project `{0}` is not configured (hint: add `[projects.{0}]` to the configuration)")]
+pub struct UnknownProject(pub ProjectName);
+
+impl ProfileBook {
+    /// A book of these profiles and projects. A project whose profile is missing is left out.
+    pub fn new(
+        profiles: impl IntoIterator<Item = (ProfileName, Arc<Profile>)>,
+        projects: impl IntoIterator<Item = (ProjectName, ProfileName)>,
+    ) -> Self {
+        let profiles: BTreeMap<_, _> = profiles.into_iter().collect();
+        let projects = projects
+            .into_iter()
+            .filter(|(_, name)| profiles.contains_key(name))
+            .collect();
+        Self { profiles, projects }
+    }
+
+    /// A profile by name.
+    pub fn profile(&self, name: &ProfileName) -> Option<&Arc<Profile>> {
+        self.profiles.get(name)
+    }
+
+    /// The name and profile of a project.
+    ///
+    /// # Errors
+    ///
+    /// When the project is not configured.
+    pub fn of_project(
+        &self,
+        project: &ProjectName,
+    ) -> Result<(&ProfileName, &Arc<Profile>), UnknownProject> {
+        let name = self
+            .projects
+            .get(project)
+            .ok_or_else(|| UnknownProject(project.clone()))?;
+        let profile = self
+            .profiles
+            .get(name)
+            .expect("projects without a profile were left out");
+        Ok((name, profile))
+    }
+
+    /// The name of the profile that applies to a webhook: its own, or its project's.
+    pub fn name_for<'a>(&'a self, webhook: &'a Webhook) -> Option<&'a ProfileName> {
+        webhook
+            .profile
+            .as_ref()
+            .or_else(|| self.projects.get(&webhook.project))
+    }
+
+    /// All profiles by name.
+    pub fn profiles(&self) -> impl Iterator<Item = (&ProfileName, &Arc<Profile>)> {
+        self.profiles.iter()
+    }
+
+    /// All projects with the names of their profiles.
+    pub fn projects(&self) -> impl Iterator<Item = (&ProjectName, &ProfileName)> {
+        self.projects.iter()
+    }
+}

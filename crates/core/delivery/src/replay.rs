@@ -1,0 +1,141 @@
+//! Replaying: sending a dead letter again, as a new generation.
+
+use crate::port::{
+    Clock, DisposeAnswer, Lane, Observer, Occurrence, Queue, QueueError, Store, StoreError,
+};
+use ringback_domain::{
+    AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, Disposal, Generation,
+    Replayed,
+};
+use std::sync::Arc;
+
+/// Sends dead letters again.
+pub struct Replay {
+    /// Where the replay goes.
+    pub queue: Arc<dyn Queue>,
+    /// Where the dead letters are.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A wish to replay one dead letter.
+#[derive(Debug, Clone)]
+pub struct ReplayRequest {
+    /// Which.
+    pub id: DeadLetterId,
+    /// Who asks, for the record.
+    pub by: String,
+    /// Also when it was replayed or discarded before.
+    pub again: bool,
+}
+
+/// Why nothing was replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no such dead letter.
+    #[error("there is no dead letter {0}")]
+    NotFound(DeadLetterId),
+    /// It was dealt with before.
+    #[error("dead letter {id} was already {} (hint: pass --again to replay it once more)", describe(.disposal))]
+    Already {
+        /// Which.
+        id: DeadLetterId,
+        /// How.
+        disposal: Disposal,
+    },
+    /// It never was an event, and would not be one now.
+    #[error("dead letter {id} holds bytes that are no event: {why}")]
+    NotAnEvent {
+        /// Which.
+        id: DeadLetterId,
+        /// What is wrong with the bytes.
+        why: String,
+    },
+    /// The queue failed; nothing was changed.
+    #[error("could not publish the replay")]
+    Queue(#[from] QueueError),
+    /// The store failed.
+    #[error("could not read or mark the dead letter")]
+    Store(#[from] StoreError),
+}
+
+fn describe(disposal: &Disposal) -> String {
+    match disposal {
+        Disposal::Open => "open".into(),
+        Disposal::Replayed(Replayed { at, by, .. }) => format!("replayed at {at} by {by}"),
+        Disposal::Discarded { at, note } => format!("discarded at {at}: {note}"),
+    }
+}
+
+impl Replay {
+    /// Publishes the dead letter again, then marks it; the generation it went out as.
+    ///
+    /// A crash between the two leaves it open: replaying it again publishes the same generation, and the claim lets one through.
+    pub async fn replay(&self, request: &ReplayRequest) -> Result<Generation, ReplayError> {
+        let id = &request.id;
+        let found = self
+            .store
+            .dead_letter(id)
+            .await?
+            .ok_or_else(|| ReplayError::NotFound(id.clone()))?;
+        if !request.again && found.disposal != Disposal::Open {
+            return Err(ReplayError::Already {
+                id: id.clone(),
+                disposal: found.disposal,
+            });
+        }
+        let generation = self.publish(&found).await?;
+        let replayed = Disposal::Replayed(Replayed {
+            at: self.clock.now(),
+            by: request.by.clone(),
+            generation,
+        });
+        match self.store.dispose(id, &replayed, request.again).await? {
+            DisposeAnswer::Disposed => Ok(generation),
+            DisposeAnswer::Already(disposal) => Err(ReplayError::Already {
+                id: id.clone(),
+                disposal,
+            }),
+            DisposeAnswer::NotFound => Err(ReplayError::NotFound(id.clone())),
+        }
+    }
+
+    async fn publish(&self, dead_letter: &DeadLetter) -> Result<Generation, ReplayError> {
+        match &dead_letter.content {
+            DeadLetterContent::Delivery(delivery) => {
+                let generation = next_generation(delivery, &dead_letter.disposal);
+                let replay = Delivery {
+                    generation,
+                    attempt: AttemptNumber::FIRST,
+                    due_at: None,
+                    ..Delivery::clone(delivery)
+                };
+                self.queue
+                    .publish_delivery(&replay, Lane::Main, None)
+                    .await?;
+                self.observer
+                    .saw(&Occurrence::Replayed { delivery: &replay });
+                Ok(generation)
+            }
+            DeadLetterContent::Event { event, .. } => {
+                self.queue.publish_event(event, None).await?;
+                Ok(Generation::FIRST)
+            }
+            DeadLetterContent::Raw { why, .. } => Err(ReplayError::NotAnEvent {
+                id: dead_letter.id.clone(),
+                why: why.clone(),
+            }),
+        }
+    }
+}
+
+/// One more than the generation that died, or than the one it was last replayed as.
+fn next_generation(delivery: &Delivery, disposal: &Disposal) -> Generation {
+    match disposal {
+        Disposal::Replayed(replayed) => replayed.generation.max(delivery.generation).next(),
+        Disposal::Open | Disposal::Discarded { .. } => delivery.generation.next(),
+    }
+}
