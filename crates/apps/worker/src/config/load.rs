@@ -1,19 +1,22 @@
 //! From the file, the variables and the default to a checked [`Config`].
 
 use super::{
-    Api, Broker, Config, ConfigError, ConfigFault, DEFAULT_TOML, DeadLetters, Deliver, Http,
-    Idempotency, Log, LogFormat, Place, Project, Proxy, Secrets, StoreAt, Windows,
+    Api, Broker, Config, ConfigError, ConfigFault, DEFAULT_TOML, DeadLetters, Deliver, Deliveries,
+    Http, Idempotency, Log, LogFormat, Place, Project, Proxy, RabbitMq, Redis, Secrets, StoreAt,
+    Windows,
     profiles::{Profiles, read_profiles},
     read::{Section, duration, list, number, optional, shorten, size, text, unknown, yes_or_no},
-    server,
+    server::{self, ServerUrl},
     tree::{self, Table, Value},
 };
 use ringback_domain::{ProfileName, ProjectName};
+use ringback_queue_rabbitmq::{BrokerUrlError, Prefix};
+use ringback_sender_http::AllowedNetworkError;
 use ringback_signing::{KeyRing, KeyRingError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
-    num::NonZeroUsize,
+    num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -199,6 +202,9 @@ fn read_config(
         queue: read_windows(top.section("queue")),
         deliver: read_deliver(top.section("deliver")),
         http: read_http(top.section("http")),
+        rabbitmq: read_rabbitmq(top.section("rabbitmq")),
+        redis: read_redis(top.section("redis")),
+        deliveries: read_deliveries(top.section("deliveries")),
         dead_letters: read_dead_letters(top.section("dead_letters")),
         idempotency: read_idempotency(top.section("idempotency")),
         secrets: read_secrets(top.section("secrets")),
@@ -257,16 +263,8 @@ fn read_deliver(mut section: Section<'_>) -> Deliver {
 
 fn read_http(mut section: Section<'_>) -> Http {
     let network = |text: &str| {
-        let not_one = || {
-            format!(
-                "`{}` is not a network such as `10.20.0.0/16`",
-                shorten(text)
-            )
-        };
-        let text = text.trim();
         text.parse()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
-            .map_err(|_| not_one())
+            .map_err(|refused: AllowedNetworkError| refused.to_string())
     };
     let http = Http {
         connect_timeout: section.member(
@@ -281,6 +279,38 @@ fn read_http(mut section: Section<'_>) -> Http {
     };
     section.end();
     http
+}
+
+fn read_rabbitmq(mut section: Section<'_>) -> RabbitMq {
+    let delivery_limit = |value: &Value| {
+        let limit = number::<u16>(1..=65_535)(value)?;
+        NonZeroU16::new(limit).ok_or_else(|| "`0` is out of range; allowed: 1 to 65535".to_owned())
+    };
+    let rabbitmq = RabbitMq {
+        delivery_limit: section.member("delivery_limit", delivery_limit),
+        confirm_timeout: section.member("confirm_timeout", duration(SECOND..=HOUR)),
+        declare: section.member("declare", yes_or_no),
+        ca_file: section.path("ca_file", optional(path)),
+    };
+    section.end();
+    rabbitmq
+}
+
+fn read_redis(mut section: Section<'_>) -> Redis {
+    let redis = Redis {
+        wait_aof: section.member("wait_aof", yes_or_no),
+        ca_file: section.path("ca_file", optional(path)),
+    };
+    section.end();
+    redis
+}
+
+fn read_deliveries(mut section: Section<'_>) -> Deliveries {
+    let deliveries = Deliveries {
+        entries_max: section.member("entries_max", number(1_000..=1_000_000_000)),
+    };
+    section.end();
+    deliveries
 }
 
 fn read_dead_letters(mut section: Section<'_>) -> DeadLetters {
@@ -405,10 +435,10 @@ fn known_profile(value: &Value, profiles: &Profiles) -> Result<ProfileName, Stri
     let name: ProfileName = name
         .parse()
         .map_err(|refused: ringback_domain::IdError| refused.to_string())?;
-    if profiles.is_known(&name) {
+    if profiles.contains_key(&name) {
         return Ok(name);
     }
-    let known: Vec<_> = profiles.names().collect();
+    let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
     Err(format!(
         "there is no profile `{name}`; known: {}",
         known.join(", ")
@@ -419,9 +449,11 @@ fn known_profile(value: &Value, profiles: &Profiles) -> Result<ProfileName, Stri
 struct PlacesOf(BTreeMap<&'static str, Place>);
 
 impl PlacesOf {
-    const MEMBERS: [&'static str; 6] = [
+    const MEMBERS: [&'static str; 8] = [
         "secrets.keys",
         "http.ca_file",
+        "rabbitmq.ca_file",
+        "redis.ca_file",
         "deliver.concurrency",
         "deliver.slow_concurrency",
         "queue.deliveries_window",
@@ -472,17 +504,18 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
         Err(wrong) => fault("secrets.keys", wrong.to_string(), None),
         Ok(_) => {}
     }
-    if let Some(file) = config
-        .http
-        .ca_file
-        .as_deref()
-        .filter(|file| !file.is_file())
-    {
-        fault(
-            "http.ca_file",
-            format!("there is no file `{}`", file.display()),
-            None,
-        );
+    for (member, file) in [
+        ("http.ca_file", &config.http.ca_file),
+        ("rabbitmq.ca_file", &config.rabbitmq.ca_file),
+        ("redis.ca_file", &config.redis.ca_file),
+    ] {
+        if let Some(file) = file.as_deref().filter(|file| !file.is_file()) {
+            fault(
+                member,
+                format!("there is no file `{}`", file.display()),
+                None,
+            );
+        }
     }
     let deliver = &config.deliver;
     for (member, window, name, concurrency) in [
@@ -514,7 +547,17 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
 fn broker(text: &str) -> Result<Broker, String> {
     match text.trim() {
         "embedded" => Ok(Broker::Embedded),
-        text => server::broker(text).map(Broker::RabbitMq),
+        text => {
+            let nodes = server::broker(text)?;
+            let joined =
+                |part: fn(&ServerUrl) -> &str| nodes.iter().map(part).collect::<Vec<_>>().join(",");
+            let urls: Result<_, BrokerUrlError> =
+                joined(|node| node.secret().expose_secret()).parse();
+            Ok(Broker::RabbitMq {
+                urls: urls.map_err(|refused| refused.to_string())?,
+                address: joined(ServerUrl::address),
+            })
+        }
     }
 }
 
@@ -525,17 +568,19 @@ fn store(text: &str) -> Result<StoreAt, String> {
     }
 }
 
-/// A prefix is part of names in RabbitMQ and of keys in Redis Cluster, where braces have a meaning.
-fn prefix(text: &str) -> Result<String, String> {
-    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if (1..=64).contains(&text.len()) && text.bytes().all(accepted) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "`{}` is not accepted: 1 to 64 letters, digits, `_`, `-` or `.`",
+/// Accepted is what both RabbitMQ's names and Redis's keys take.
+fn prefix(text: &str) -> Result<Prefix, String> {
+    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let refused = || {
+        format!(
+            "`{}` is not accepted: 1 to 32 letters, digits, `_` or `-`",
             shorten(text)
-        ))
+        )
+    };
+    if text.len() > 32 || !text.bytes().all(accepted) {
+        return Err(refused());
     }
+    text.parse().map_err(|_| refused())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

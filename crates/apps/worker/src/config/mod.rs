@@ -6,6 +6,7 @@ mod load;
 mod profiles;
 mod read;
 mod server;
+mod settings;
 mod tree;
 mod units;
 
@@ -14,15 +15,22 @@ mod tests;
 
 pub use fault::{ConfigError, ConfigFault, Place};
 pub use load::Flag;
-pub use profiles::Profiles;
 pub use server::ServerUrl;
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 
-use ipnet::IpNet;
 use ringback_domain::{ProfileName, ProjectName};
+use ringback_profile::Profile;
+use ringback_queue_rabbitmq::{BrokerUrls, Prefix};
+use ringback_sender_http::AllowedNetwork;
+pub use ringback_telemetry::LogFormat;
 use secrecy::SecretString;
 use std::{
-    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
 use url::Url;
 
@@ -37,26 +45,35 @@ pub struct Config {
     pub broker: Broker,
     pub store: StoreAt,
     pub data_dir: PathBuf,
-    pub prefix: String,
+    pub prefix: Prefix,
     pub api: Api,
     pub queue: Windows,
     pub deliver: Deliver,
     pub http: Http,
+    pub rabbitmq: RabbitMq,
+    pub redis: Redis,
+    pub deliveries: Deliveries,
     pub dead_letters: DeadLetters,
     pub idempotency: Idempotency,
     pub secrets: Secrets,
     pub log: Log,
     pub projects: BTreeMap<ProjectName, Project>,
-    pub profiles: Profiles,
+    /// Those built in, and those of the configuration.
+    pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
 }
 
 /// Where events and deliveries wait.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Broker {
     /// In this process, and in `data_dir`.
     Embedded,
-    /// On a RabbitMQ with these nodes; never empty.
-    RabbitMq(Vec<ServerUrl>),
+    /// On a RabbitMQ.
+    RabbitMq {
+        /// Its nodes, with credentials.
+        urls: BrokerUrls,
+        /// Their hosts and ports; safe to show.
+        address: String,
+    },
 }
 
 /// Where claims, webhooks and dead letters are kept.
@@ -94,7 +111,7 @@ pub struct Deliver {
 pub struct Http {
     pub connect_timeout: Duration,
     pub response_body_max: usize,
-    pub allow_networks: Vec<IpNet>,
+    pub allow_networks: Vec<AllowedNetwork>,
     pub require_https: bool,
     /// May hold a password.
     pub proxy: Option<Proxy>,
@@ -104,6 +121,28 @@ pub struct Http {
 /// The only way out.
 #[derive(Clone)]
 pub struct Proxy(Url);
+
+/// How the queue uses RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct RabbitMq {
+    pub delivery_limit: NonZeroU16,
+    pub confirm_timeout: Duration,
+    pub declare: bool,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the store uses Redis.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    pub wait_aof: bool,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The log of deliveries.
+#[derive(Debug, Clone)]
+pub struct Deliveries {
+    pub entries_max: u64,
+}
 
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
@@ -130,12 +169,6 @@ pub struct Log {
     pub level: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Human,
-    Json,
-}
-
 #[derive(Debug, Clone)]
 pub struct Project {
     pub profile: ProfileName,
@@ -159,10 +192,7 @@ impl Broker {
     pub fn describe(&self) -> String {
         match self {
             Self::Embedded => "embedded".to_owned(),
-            Self::RabbitMq(nodes) => {
-                let nodes: Vec<_> = nodes.iter().map(ServerUrl::address).collect();
-                format!("RabbitMQ at {}", nodes.join(", "))
-            }
+            Self::RabbitMq { address, .. } => format!("RabbitMQ at {address}"),
         }
     }
 }

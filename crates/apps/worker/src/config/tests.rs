@@ -26,7 +26,7 @@ fn faults(text: &str, env: &[(&str, &str)]) -> String {
 #[test]
 fn nothing_said_is_the_default() {
     let config = load("", &[]).unwrap();
-    assert_eq!(config.broker, Broker::Embedded);
+    assert!(matches!(config.broker, Broker::Embedded));
     assert_eq!(config.store, StoreAt::Embedded);
     assert_eq!(config.deliver.concurrency.get(), 512);
     assert_eq!(config.deliver.shutdown_grace, Duration::from_secs(35));
@@ -78,16 +78,16 @@ fn a_variable_stands_above_the_file_and_a_flag_above_both() {
         ("HOME", "/root"),
     ];
     let config = load(text, &env).unwrap();
-    assert_eq!(config.prefix, "file");
+    assert_eq!(config.prefix.as_str(), "file");
     assert_eq!(config.deliver.concurrency.get(), 64);
     assert!(config.http.require_https);
-    let networks: Vec<_> = config
-        .http
-        .allow_networks
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(networks, ["127.0.0.1/32", "192.168.0.0/16"]);
+    assert_eq!(
+        config.http.allow_networks,
+        [
+            "127.0.0.1".parse().unwrap(),
+            "192.168.0.0/16".parse().unwrap()
+        ]
+    );
     assert_eq!(config.projects.len(), 2);
 
     let flag = Flag {
@@ -97,7 +97,7 @@ fn a_variable_stands_above_the_file_and_a_flag_above_both() {
     };
     let env = [("RINGBACK_PREFIX".to_owned(), "variable".to_owned())];
     let config = Config::load_with_flags(None, env, &[flag]).unwrap();
-    assert_eq!(config.prefix, "flag");
+    assert_eq!(config.prefix.as_str(), "flag");
 }
 
 #[test]
@@ -197,12 +197,12 @@ flat = "standard"
     ringback.toml:10: deliver.shutdown_grace: `35` has no unit; write a wait such as `30s`
     ringback.toml:7: deliver.concurency: there is no such member (hint: did you mean `concurrency`?)
     ringback.toml:14: http.response_body_max: `1GiB` is out of range; allowed: 1KiB to 1MiB
-    ringback.toml:15: http.allow_networks: `nonsense` is not a network such as `10.20.0.0/16`; `300.0.0.0/8` is not a network such as `10.20.0.0/16`
+    ringback.toml:15: http.allow_networks: `nonsense` is not a network such as `10.20.0.0/16`, `127.0.0.1/32:8080` or `[fd00::/8]:443`; `300.0.0.0/8` is not a network such as `10.20.0.0/16`, `127.0.0.1/32:8080` or `[fd00::/8]:443`
     ringback.toml:18: http.require_https: `perhaps` is neither true nor false
     ringback.toml:16: http.proxy: the proxy is not a URL such as `http://proxy:3128`
     ringback.toml:27: log.format: `xml` is not a format; allowed: `human` and `json`
     ringback.toml:28: log.level: `loud=very` is not a level: write `info`, or by part `info,ringback_delivery=debug`
-    ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, dead_letters, idempotency, secrets, log, projects, profiles)
+    ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, rabbitmq, redis, deliveries, dead_letters, idempotency, secrets, log, projects, profiles)
     RINGBACK_DELIVRE__CONCURRENCY: delivre: there is no such member (hint: did you mean `deliver`?)
     ringback.toml:33: projects.Acme: project `Acme` is not accepted: 1 to 64 lower-case letters, digits, `_` or `-`
     ringback.toml:32: projects.acme.colour: there is no such member (hint: known here: profile)
@@ -239,6 +239,67 @@ fn a_named_file_that_is_not_there_is_a_fault() {
     the configuration has a fault
       no-such.toml: could not be read: No such file or directory (os error 2)
     ");
+}
+
+#[test]
+fn a_profile_is_written_here_or_in_a_file_and_its_faults_have_lines() {
+    let standard = ringback_profile::Profile::builtin_source("standard").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("mine.toml"), standard).unwrap();
+    std::fs::write(directory.path().join("broken.toml"), "\ncolour = \"red\"").unwrap();
+    let load = |text: &str| {
+        let file = directory.path().join("ringback.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), [])
+    };
+    let config =
+        load("[profiles.mine]\nfile = \"mine.toml\"\n[projects.acme]\nprofile = \"mine\"").unwrap();
+    assert_eq!(config.profiles[&"mine".parse().unwrap()].source(), standard);
+
+    let error = load("[profiles.broken]\nfile = \"broken.toml\"\n[profiles.inline]\ncolour = \"red\"\n[profiles.both]\nfile = \"mine.toml\"\nx = 1\n[profiles.lost]\nfile = \"lost.toml\"").unwrap_err();
+    let shown = error
+        .to_string()
+        .replace(&format!("{}/", directory.path().display()), "");
+    assert_snapshot!(shown, @r#"
+    the configuration has 10 faults
+      ringback.toml:7: profiles.both.x: a profile is written here or in its file, not both (hint: known here: file)
+      broken.toml:1: body: is missing; write a filter that makes the body of the event, such as `'{id, type, data}'`
+      broken.toml:1: retry: is missing; write a table, or `retry = "none"` to try once
+      broken.toml:1: signature: is missing; write a table, or `signature = "none"` to send unsigned
+      broken.toml:2: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+      ringback.toml:3: profiles.inline.body: is missing; write a filter that makes the body of the event, such as `'{id, type, data}'`
+      ringback.toml:4: profiles.inline.colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+      ringback.toml:3: profiles.inline.retry: is missing; write a table, or `retry = "none"` to try once
+      ringback.toml:3: profiles.inline.signature: is missing; write a table, or `signature = "none"` to send unsigned
+      ringback.toml:9: profiles.lost.file: could not read `lost.toml`: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn every_edge_gets_its_settings() {
+    let key = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
+    let text = format!(
+        "broker = \"amqp://a,b/v\"\nstore = \"redis://r\"\nprefix = \"p\"\n[secrets]\nkeys = [\"{key}\"]\n[idempotency]\nwindow = \"2h\"\n[http]\nconnect_timeout = \"1s\""
+    );
+    let config = load(&text, &[]).unwrap();
+    assert_eq!(config.broker.describe(), "RabbitMQ at a,b");
+    assert_eq!(config.rabbit_config().prefix.as_str(), "p");
+    let StoreAt::Redis(url) = &config.store else {
+        panic!("a Redis was given")
+    };
+    let redis = config.redis_settings(url.secret()).unwrap();
+    assert_eq!(
+        (redis.prefix.as_str(), redis.idempotency_window),
+        ("p", Duration::from_hours(2))
+    );
+    assert_eq!(
+        config.http_config().unwrap().lookup_timeout,
+        Duration::from_secs(1)
+    );
+    assert_eq!(
+        config.embedded_settings().idempotency_window,
+        Duration::from_hours(2)
+    );
 }
 
 #[test]
