@@ -10,9 +10,7 @@ use crate::{
     header::{Template, check_name},
     profile::Contract,
 };
-use ringback_domain::{
-    DeliveryRules, OnUnknownOutcome, RetryPolicy, RetryPolicyError, StatusSet, limits,
-};
+use ringback_domain::{DeliveryRules, OnUnknownOutcome, RetryPolicy, StatusSet, limits};
 use ringback_signing::SignatureScheme;
 use std::time::Duration;
 
@@ -256,11 +254,14 @@ fn retry(source: &mut Source<'_>, member: &Member<'_>) -> Option<RetryPolicy> {
             "honours_retry_after",
         ],
     );
-    let jitter = section.get("jitter");
-    let jitter_share = match &jitter {
-        Some(member) => member.number(source),
-        None => Some(0.0),
-    };
+    let jitter = section.get("jitter").map_or(Some(0.0), |member| {
+        let share = member.number(source)?;
+        let checked = RetryPolicy::try_new(Vec::new(), share, false);
+        checked
+            .map_err(|refused| member.fault(source, refused))
+            .ok()?;
+        Some(share)
+    });
     let honours = section
         .get("honours_retry_after")
         .and_then(|member| member.flag(source));
@@ -278,12 +279,8 @@ fn retry(source: &mut Source<'_>, member: &Member<'_>) -> Option<RetryPolicy> {
         }
         None => exponential(source, &section),
     };
-    let policy = RetryPolicy::try_new(delays?, jitter_share?, honours.unwrap_or(true));
-    policy
-        .map_err(|error| match (&error, &jitter) {
-            (RetryPolicyError::Jitter(_), Some(jitter)) => jitter.fault(source, error),
-            _ => member.fault(source, error),
-        })
+    RetryPolicy::try_new(delays?, jitter?, honours.unwrap_or(true))
+        .map_err(|refused| member.fault(source, refused))
         .ok()
 }
 
