@@ -118,6 +118,8 @@ impl DataDir {
             .map_err(unusable)?;
         redb::Builder::new()
             .set_cache_size(CACHE_BYTES)
+            // A damaged file would otherwise be noticed in the middle of a delivery, by a panic.
+            .set_check_integrity_on_open(true)
             .create(&path)
             .map_err(|error| match error {
                 redb::DatabaseError::DatabaseAlreadyOpen => EmbeddedError::InUse {

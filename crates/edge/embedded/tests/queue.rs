@@ -40,20 +40,22 @@ impl QueueHome for OnDisk {
 
 mod in_memory {
     use super::{InMemory, common};
+    use std::future::{Ready, ready};
 
     ringback_testkit::queue_contract!(open);
 
-    async fn open() -> InMemory {
-        InMemory(common::in_memory())
+    fn open() -> Ready<InMemory> {
+        ready(InMemory(common::in_memory()))
     }
 }
 
 mod on_disk {
     use super::OnDisk;
+    use std::future::{Ready, ready};
 
     ringback_testkit::queue_contract!(open);
 
-    async fn open() -> OnDisk {
-        OnDisk(tempfile::tempdir().unwrap())
+    fn open() -> Ready<OnDisk> {
+        ready(OnDisk(tempfile::tempdir().unwrap()))
     }
 }

@@ -7,23 +7,25 @@ mod common;
 mod in_memory {
     use super::common;
     use ringback_embedded::EmbeddedStore;
+    use std::future::{Ready, ready};
 
     ringback_testkit::store_contract!(open);
 
-    async fn open() -> (EmbeddedStore, ()) {
-        (common::in_memory().store(), ())
+    fn open() -> Ready<(EmbeddedStore, ())> {
+        ready((common::in_memory().store(), ()))
     }
 }
 
 mod on_disk {
     use super::common;
     use ringback_embedded::EmbeddedStore;
+    use std::future::{Ready, ready};
     use tempfile::TempDir;
 
     ringback_testkit::store_contract!(open);
 
-    async fn open() -> (EmbeddedStore, TempDir) {
+    fn open() -> Ready<(EmbeddedStore, TempDir)> {
         let dir = tempfile::tempdir().unwrap();
-        (common::open(dir.path()).store(), dir)
+        ready((common::open(dir.path()).store(), dir))
     }
 }

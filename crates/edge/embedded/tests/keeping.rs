@@ -1,0 +1,183 @@
+//! What is kept, and for how long.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use common::StandingClock;
+use ringback_delivery::port::{
+    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    DeliveryStore, EventMark, EventStore, SettleAnswer, SettledAs, Settlement,
+};
+use ringback_domain::{DeadLetter, Delivery};
+use ringback_embedded::{DataDir, Embedded, EmbeddedStore, Settings};
+use ringback_testkit::samples;
+use std::{path::Path, sync::Arc, time::Duration};
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn open(dir: &Path, settings: &Settings, clock: &Arc<StandingClock>) -> Embedded {
+    Embedded::open(&DataDir::lock(dir).unwrap(), settings, clock.clone()).unwrap()
+}
+
+/// Waits for the sweep that follows an opening to have had its effect.
+async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut look: impl AsyncFnMut() -> T) {
+    let mut found = look().await;
+    for _ in 0..3_000 {
+        if found == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        found = look().await;
+    }
+    assert_eq!(found, expected);
+}
+
+async fn claim(store: &EmbeddedStore, delivery: &Delivery) -> ClaimAnswer {
+    let request = ClaimRequest {
+        delivery,
+        worker: &samples::worker(),
+        lease: DAY,
+    };
+    store.claim(request).await.unwrap()
+}
+
+async fn deliver(store: &EmbeddedStore, clock: &StandingClock) -> Delivery {
+    use ringback_delivery::port::Clock;
+    let delivery = samples::delivery();
+    let ClaimAnswer::Granted { claim, .. } = claim(store, &delivery).await else {
+        panic!("not granted");
+    };
+    let settlement = Settlement {
+        claim: &claim,
+        delivery: &delivery,
+        attempts: &[samples::attempt_of(&delivery)],
+        settled_as: &SettledAs::Delivered,
+        at: clock.now(),
+    };
+    assert_eq!(
+        store.settle(settlement).await.unwrap(),
+        SettleAnswer::Settled
+    );
+    delivery
+}
+
+async fn logged(store: &EmbeddedStore) -> usize {
+    let page = store
+        .deliveries(&DeliveryFilter::default(), None, 500)
+        .await;
+    page.unwrap().entries.len()
+}
+
+#[tokio::test]
+async fn the_log_forgets_the_oldest_final_deliveries_but_not_that_they_were_delivered() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let settings = Settings {
+        deliveries_max: 3,
+        ..Settings::default()
+    };
+    let embedded = open(dir.path(), &settings, &clock);
+    let under_way = samples::delivery();
+    claim(&embedded.store(), &under_way).await;
+    let oldest = deliver(&embedded.store(), &clock).await;
+    for _ in 0..4 {
+        deliver(&embedded.store(), &clock).await;
+    }
+    drop(embedded);
+
+    let store = open(dir.path(), &settings, &clock).store();
+    eventually(4, async || logged(&store).await).await;
+    assert!(
+        store.delivery(&under_way.id).await.unwrap().is_some(),
+        "it is not final"
+    );
+    assert_eq!(store.delivery(&oldest.id).await.unwrap(), None);
+    assert_eq!(claim(&store, &oldest).await, ClaimAnswer::Settled);
+    drop(store);
+
+    clock.forward(DAY * 2);
+    let store = open(dir.path(), &settings, &clock).store();
+    // Asked as a replay would: only a delivery nobody remembers is granted.
+    eventually(true, async || {
+        matches!(claim(&store, &oldest).await, ClaimAnswer::Granted { .. })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_forgotten_after_their_retention_and_beyond_their_number() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let settings = Settings {
+        dead_letters_max: 5,
+        ..Settings::default()
+    };
+    let embedded = open(dir.path(), &settings, &clock);
+    let mut letters: Vec<DeadLetter> = Vec::new();
+    for second in 0..8 {
+        let letter = samples::dead_letter_of(samples::delivery(), samples::moment(second));
+        embedded.store().put_dead_letter(&letter).await.unwrap();
+        letters.push(letter);
+    }
+    drop(embedded);
+
+    let store = open(dir.path(), &settings, &clock).store();
+    eventually(5, async || store.dead_letter_count(None).await.unwrap()).await;
+    let page = store
+        .dead_letters(&DeadLetterFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let kept: Vec<_> = page.entries.iter().map(|letter| &letter.id).collect();
+    let newest: Vec<_> = letters[3..].iter().rev().map(|letter| &letter.id).collect();
+    assert_eq!(kept, newest);
+    assert!(store.dead_letter(&letters[0].id).await.unwrap().is_none());
+    let project = letters[0].project.as_ref();
+    assert_eq!(store.dead_letter_count(project).await.unwrap(), 0);
+    drop(store);
+
+    clock.forward(settings.dead_letter_retention + Duration::from_secs(7));
+    let store = open(dir.path(), &settings, &clock).store();
+    eventually(1, async || store.dead_letter_count(None).await.unwrap()).await;
+    assert!(store.dead_letter(&letters[7].id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_event_is_known_for_the_idempotency_window() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let store = open(dir.path(), &Settings::default(), &clock).store();
+    let event = samples::event();
+    let mark = |deliveries| EventMark {
+        dispatched_at: samples::moment(0),
+        deliveries,
+    };
+    store
+        .mark_event(&event.project, &event.id, mark(1))
+        .await
+        .unwrap();
+    clock.forward(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        Some(mark(1))
+    );
+    clock.forward(Duration::from_secs(1));
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        None
+    );
+    store
+        .mark_event(&event.project, &event.id, mark(2))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        Some(mark(2))
+    );
+}
