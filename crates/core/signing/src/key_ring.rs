@@ -139,6 +139,10 @@ impl KeyRing {
     }
 
     /// Seals with the first key. The nonce must come from a good source and never be used twice.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "cannot: see the two reasons inside"
+    )]
     pub fn seal(
         &self,
         secret: &Secret,

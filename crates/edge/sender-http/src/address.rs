@@ -135,6 +135,27 @@ impl AddressPolicy {
         check_port(address.port())
     }
 
+    /// Judges a connection that stands, before anything is sent on it.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing must be sent.
+    pub fn check_connection(
+        &self,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<(), AddressFault> {
+        self.check(remote)?;
+        // A machine that connects to one of its own addresses, public ones included, gets it at both ends.
+        if remote.ip() == local.ip() && !self.allows(remote) {
+            return Err(AddressFault::Special {
+                address: remote.ip(),
+                why: "this machine",
+            });
+        }
+        Ok(())
+    }
+
     /// Judges a port before the name is looked up. Some opened network may have use for an unusual one; whether the
     /// address is in it, [`AddressPolicy::check`] says later.
     ///
@@ -159,7 +180,7 @@ impl AddressPolicy {
     }
 
     /// Whether the operator opened this address.
-    pub(crate) fn allows(&self, address: SocketAddr) -> bool {
+    fn allows(&self, address: SocketAddr) -> bool {
         let ip = address.ip();
         let metadata = METADATA.iter().any(|network| network.contains(&ip));
         self.allowed.iter().any(|allowed| {
@@ -393,6 +414,23 @@ mod tests {
         assert!(policy.check(at("93.184.216.34", 443)).is_err());
         assert!(policy.check(at("10.1.0.1", 443)).is_err());
         assert_eq!(policy.check(at("10.2.0.1", 443)), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_to_the_machine_itself_is_refused_unless_it_is_opened() {
+        let (own, other) = (at("93.184.216.34", 443), at("93.184.216.35", 50_000));
+        let local = SocketAddr::new(own.ip(), 50_000);
+        assert_eq!(policy(&[]).check_connection(own, other), Ok(()));
+        assert!(policy(&[]).check_connection(own, local).is_err());
+        assert_eq!(
+            policy(&["93.184.216.34"]).check_connection(own, local),
+            Ok(())
+        );
+        assert!(
+            policy(&[])
+                .check_connection(at("10.0.0.1", 443), other)
+                .is_err()
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     HttpConfig,
-    address::{AddressFault, AddressPolicy},
+    address::AddressPolicy,
     lookup::{GuardedResolver, Lookup},
     watch::{Step, Watch},
 };
@@ -173,30 +173,18 @@ where
             let connection = connecting.await?;
             let mut extensions = http::Extensions::new();
             connection.connected().get_extras(&mut extensions);
-            let ends = extensions.get::<HttpInfo>();
-            if let (Some(policy), Some(ends)) = (&policy, ends) {
-                check_ends(policy, ends)?;
+            let ends = extensions
+                .get::<HttpInfo>()
+                .ok_or("a connection without addresses")?;
+            if let Some(policy) = policy {
+                policy.check_connection(ends.remote_addr(), ends.local_addr())?;
             }
             if let Some(watch) = Watch::current() {
-                watch.connected_to(ends.map(HttpInfo::remote_addr));
+                watch.connected_to(ends.remote_addr());
             }
             Ok(connection)
         })
     }
-}
-
-/// The addresses of a connection that stands, before anything is sent on it.
-fn check_ends(policy: &AddressPolicy, ends: &HttpInfo) -> Result<(), AddressFault> {
-    let remote = ends.remote_addr();
-    policy.check(remote)?;
-    // A machine that connects to one of its own addresses, public ones included, gets it at both ends.
-    if remote.ip() == ends.local_addr().ip() && !policy.allows(remote) {
-        return Err(AddressFault::Special {
-            address: remote.ip(),
-            why: "this machine",
-        });
-    }
-    Ok(())
 }
 
 /// Remembers TLS sessions. It is asked for one when a handshake starts, which nothing else tells us.

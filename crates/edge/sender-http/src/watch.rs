@@ -71,10 +71,10 @@ impl Watch {
         self.with(|state| state.enter(step));
     }
 
-    pub(crate) fn connected_to(&self, address: Option<SocketAddr>) {
+    pub(crate) fn connected_to(&self, address: SocketAddr) {
         self.with(|state| {
             state.enter(Step::Connected);
-            state.address = address;
+            state.address = Some(address);
         });
     }
 

@@ -38,7 +38,7 @@ async fn a_request_carries_exactly_what_it_should() {
     let exchange = local_sender().send(sent).await;
     assert_eq!(status(&exchange), 200);
 
-    let seen = requests.recv().await.unwrap();
+    let seen = requests.try_recv().unwrap();
     let (head, body) = seen.split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<_> = head.lines().collect();
     assert_eq!(lines.remove(0), "POST /hook?token=a%20b HTTP/1.1");
@@ -199,7 +199,7 @@ async fn a_configured_proxy_is_the_only_way_out() {
     )
     .await;
     assert_eq!(status(&exchange), 200);
-    let seen = requests.recv().await.unwrap();
+    let seen = requests.try_recv().unwrap();
     assert!(
         seen.starts_with(&format!(
             "POST http://hooks.example.com:{}/x HTTP/1.1\r\n",
