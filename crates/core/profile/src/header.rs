@@ -1,7 +1,7 @@
 //! Headers that a profile adds: a name, and a template filled for each attempt.
 
 use ringback_domain::{AttemptNumber, DeliveryId, EventId, EventType, JobId};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 /// What headers can tell about an attempt.
 #[derive(Debug, Clone, Copy)]
@@ -90,23 +90,16 @@ impl Template {
     pub(crate) fn fill(&self, context: &HeaderContext<'_>) -> String {
         let mut value = String::new();
         for piece in &self.0 {
-            match piece {
-                Piece::Literal(text) => value.push_str(text),
-                Piece::Filled(Placeholder::EventId) => value.push_str(context.event_id.as_str()),
-                Piece::Filled(Placeholder::EventType) => {
-                    value.push_str(context.event_type.as_str())
-                }
-                Piece::Filled(Placeholder::JobId) => value.push_str(context.job_id.as_str()),
-                Piece::Filled(Placeholder::DeliveryId) => {
-                    value.push_str(context.delivery_id.as_str())
-                }
-                Piece::Filled(Placeholder::Attempt) => {
-                    write!(value, "{}", context.attempt).expect("a String takes all");
-                }
-                Piece::Filled(Placeholder::Timestamp) => {
-                    write!(value, "{}", context.timestamp_seconds).expect("a String takes all");
-                }
-            }
+            let text: &dyn Display = match piece {
+                Piece::Literal(text) => text,
+                Piece::Filled(Placeholder::EventId) => context.event_id,
+                Piece::Filled(Placeholder::EventType) => context.event_type,
+                Piece::Filled(Placeholder::JobId) => context.job_id,
+                Piece::Filled(Placeholder::DeliveryId) => context.delivery_id,
+                Piece::Filled(Placeholder::Attempt) => &context.attempt,
+                Piece::Filled(Placeholder::Timestamp) => &context.timestamp_seconds,
+            };
+            write!(value, "{text}").expect("a String takes all");
         }
         value
     }

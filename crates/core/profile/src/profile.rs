@@ -76,6 +76,10 @@ impl Profile {
     }
 
     /// A profile that comes along; nothing for any other name.
+    ///
+    /// # Panics
+    ///
+    /// Never: the tests read them all.
     pub fn builtin(name: &str) -> Option<Self> {
         let (name, source) = BUILTIN.into_iter().find(|(builtin, _)| *builtin == name)?;
         let name = name.parse().expect("a built-in name");

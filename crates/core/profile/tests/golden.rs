@@ -2,7 +2,6 @@
 //!
 //! Every body printed in the four platforms' pages is here, without its white space. A change of any of these bytes breaks
 //! receivers and signatures that are out of our reach, so these files are only ever added to.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

@@ -12,7 +12,7 @@ use jaq_core::{
     path::Part,
 };
 
-/// A call that is not allowed.
+/// A part of a filter that is not allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused<'f> {
     /// What is called; a part of the filter's text.
@@ -31,106 +31,43 @@ pub(super) fn refused<'f>(filter: &Term<&'f str>) -> Vec<Refused<'f>> {
     walk.refused
 }
 
-struct Walk<'t, 'f> {
+struct Walk<'f> {
     /// What the filter has defined where the walk is.
-    defined: Vec<Defined<'t, 'f>>,
+    defined: Vec<Defined<'f>>,
     refused: Vec<Refused<'f>>,
 }
 
-struct Defined<'t, 'f> {
-    name: &'t &'f str,
+struct Defined<'f> {
+    name: &'f str,
     arity: usize,
     /// The walk is inside its body.
     is_open: bool,
 }
 
-impl<'t, 'f> Walk<'t, 'f> {
-    fn term(&mut self, term: &'t Term<&'f str>) {
+impl<'f> Walk<'f> {
+    fn term(&mut self, term: &Term<&'f str>) {
+        let defined_before = self.defined.len();
         match term {
-            Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => {}
-            Term::Str(format, parts) => {
-                if let Some(format) = format {
-                    self.refuse(format, "string formats are not available");
-                }
-                for part in parts {
-                    if let StrPart::Term(term) = part {
-                        self.term(term);
-                    }
+            Term::Str(Some(format), _) => {
+                self.refuse(format, "string formats are not available");
+            }
+            Term::Call(name, arguments) => self.call(name, arguments.len()),
+            Term::Def(definitions, _) => {
+                for definition in definitions {
+                    self.definition(definition);
                 }
             }
-            Term::Arr(items) => items.iter().for_each(|items| self.term(items)),
-            Term::Obj(members) => {
-                for (name, value) in members {
-                    self.term(name);
-                    value.iter().for_each(|value| self.term(value));
-                }
-            }
-            Term::Neg(term) | Term::Label(_, term) => self.term(term),
-            Term::BinOp(left, operator, right) => {
-                self.term(left);
-                if let BinaryOp::Pipe(Some(pattern)) = operator {
-                    self.pattern(pattern);
-                }
-                self.term(right);
-            }
-            Term::Fold(_, over, pattern, steps) => {
-                self.term(over);
-                self.pattern(pattern);
-                steps.iter().for_each(|step| self.term(step));
-            }
-            Term::TryCatch(term, catch) => {
-                self.term(term);
-                catch.iter().for_each(|catch| self.term(catch));
-            }
-            Term::IfThenElse(branches, otherwise) => {
-                for (condition, then) in branches {
-                    self.term(condition);
-                    self.term(then);
-                }
-                otherwise.iter().for_each(|otherwise| self.term(otherwise));
-            }
-            Term::Def(definitions, term) => {
-                let before = self.defined.len();
-                definitions
-                    .iter()
-                    .for_each(|definition| self.definition(definition));
-                self.term(term);
-                self.defined.truncate(before);
-            }
-            Term::Call(name, arguments) => {
-                self.call(name, arguments.len());
-                arguments.iter().for_each(|argument| self.term(argument));
-            }
-            Term::Path(term, path) => {
-                self.term(term);
-                for (part, _) in &path.0 {
-                    match part {
-                        Part::Index(index) => self.term(index),
-                        Part::Range(from, upto) => {
-                            from.iter().chain(upto).for_each(|end| self.term(end));
-                        }
-                    }
-                }
-            }
+            _ => {}
         }
+        for part in parts(term) {
+            self.term(part);
+        }
+        self.defined.truncate(defined_before);
     }
 
-    fn pattern(&mut self, pattern: &'t Pattern<&'f str>) {
-        match pattern {
-            Pattern::Var(_) => {}
-            Pattern::Arr(patterns) => patterns.iter().for_each(|pattern| self.pattern(pattern)),
-            Pattern::Obj(members) => {
-                for (name, pattern) in members {
-                    self.term(name);
-                    self.pattern(pattern);
-                }
-            }
-        }
-    }
-
-    fn definition(&mut self, definition: &'t Def<&'f str>) {
+    fn definition(&mut self, definition: &Def<&'f str>) {
         let at = self.defined.len();
-        self.define(&definition.name, definition.args.len(), true);
+        self.define(definition.name, definition.args.len(), true);
         for argument in &definition.args {
             if !argument.starts_with('$') {
                 self.define(argument, 0, false);
@@ -141,7 +78,7 @@ impl<'t, 'f> Walk<'t, 'f> {
         self.defined[at].is_open = false;
     }
 
-    fn define(&mut self, name: &'t &'f str, arity: usize, is_open: bool) {
+    fn define(&mut self, name: &'f str, arity: usize, is_open: bool) {
         self.defined.push(Defined {
             name,
             arity,
@@ -150,22 +87,17 @@ impl<'t, 'f> Walk<'t, 'f> {
     }
 
     fn call(&mut self, name: &'f str, arity: usize) {
-        let found = self
-            .defined
-            .iter()
-            .rev()
-            .find(|it| *it.name == name && it.arity == arity);
-        match found.map(|found| found.is_open) {
-            Some(true) => self.refuse(name, "a definition must not call itself"),
-            Some(false) => {}
-            None if is_callable(name, arity) => {}
-            None => {
-                let arguments = if arity == 1 { "argument" } else { "arguments" };
-                self.refuse(
-                    name,
-                    &format!("there is no such function with {arity} {arguments}"),
-                );
+        let mut defined = self.defined.iter().rev();
+        match defined.find(|it| it.name == name && it.arity == arity) {
+            Some(found) if found.is_open => {
+                self.refuse(name, "a definition must not call itself");
             }
+            None if !is_callable(name, arity) => {
+                let arguments = if arity == 1 { "argument" } else { "arguments" };
+                let why = format!("there is no such function with {arity} {arguments}");
+                self.refuse(name, &why);
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -174,5 +106,65 @@ impl<'t, 'f> Walk<'t, 'f> {
             name,
             problem: format!("`{name}`: {why}"),
         });
+    }
+}
+
+/// The terms that a term is made of, definitions left out.
+fn parts<'t, 'f>(term: &'t Term<&'f str>) -> Vec<&'t Term<&'f str>> {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => Vec::new(),
+        Term::Str(_, parts) => {
+            let parts = parts.iter().filter_map(|part| match part {
+                StrPart::Term(term) => Some(term),
+                StrPart::Str(_) | StrPart::Char(_) => None,
+            });
+            parts.collect()
+        }
+        Term::Arr(items) => items.iter().map(AsRef::as_ref).collect(),
+        Term::Obj(members) => members
+            .iter()
+            .flat_map(|(name, value)| [name].into_iter().chain(value))
+            .collect(),
+        Term::Neg(term) | Term::Label(_, term) | Term::Def(_, term) => vec![term],
+        Term::BinOp(left, BinaryOp::Pipe(Some(pattern)), right) => [
+            vec![left.as_ref(), right.as_ref()],
+            parts_of_pattern(pattern),
+        ]
+        .concat(),
+        Term::BinOp(left, _, right) => vec![left, right],
+        Term::Fold(_, over, pattern, steps) => [
+            vec![over.as_ref()],
+            steps.iter().collect(),
+            parts_of_pattern(pattern),
+        ]
+        .concat(),
+        Term::TryCatch(term, catch) => [term].into_iter().chain(catch).map(AsRef::as_ref).collect(),
+        Term::IfThenElse(branches, otherwise) => {
+            let branches = branches
+                .iter()
+                .flat_map(|(condition, then)| [condition, then]);
+            branches.chain(otherwise.as_deref()).collect()
+        }
+        Term::Call(_, arguments) => arguments.iter().collect(),
+        Term::Path(term, path) => {
+            let indices = path.0.iter().flat_map(|(part, _)| match part {
+                Part::Index(index) => vec![index],
+                Part::Range(from, upto) => from.iter().chain(upto).collect(),
+            });
+            [term.as_ref()].into_iter().chain(indices).collect()
+        }
+    }
+}
+
+fn parts_of_pattern<'t, 'f>(pattern: &'t Pattern<&'f str>) -> Vec<&'t Term<&'f str>> {
+    match pattern {
+        Pattern::Var(_) => Vec::new(),
+        Pattern::Arr(patterns) => patterns.iter().flat_map(parts_of_pattern).collect(),
+        Pattern::Obj(members) => {
+            let members = members.iter();
+            members
+                .flat_map(|(name, pattern)| [vec![name], parts_of_pattern(pattern)].concat())
+                .collect()
+        }
     }
 }

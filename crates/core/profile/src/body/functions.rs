@@ -10,7 +10,7 @@ use jaq_core::{
     native::{Filter, Fun, bome, run, unary, v},
 };
 use jaq_std::ValT as _;
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 /// Names and arities a filter may call, `$name` arguments counted; besides those it defines itself.
 ///
@@ -177,9 +177,9 @@ pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
 }
 
 /// What those definitions, and filters, rest on.
-pub(super) fn natives<D: DataT>() -> impl Iterator<Item = Fun<D>>
+pub(super) fn natives<D>() -> impl Iterator<Item = Fun<D>>
 where
-    for<'a> D: DataT<V<'a> = Val>,
+    D: for<'a> DataT<V<'a> = Val>,
 {
     let standard = jaq_std::base_funs().filter(|(name, ..)| *name != "halt");
     jaq_core::funs().chain(standard).chain(own().map(run))
@@ -195,14 +195,12 @@ where
         ("tojson", v(0), |cv| bome(Ok(Val::from(cv.1.to_json())))),
         ("tonumber", v(0), |cv| bome(to_number(cv.1))),
         ("without_nulls", v(0), |cv| bome(without_nulls(cv.1))),
-        ("to_seconds", v(0), |cv| {
-            bome(to_time(cv.1, |at| Val::from(seconds(at).to_string())))
-        }),
+        ("to_seconds", v(0), |cv| bome(to_time(cv.1, seconds))),
         ("to_milliseconds", v(0), |cv| {
-            bome(to_time(cv.1, |at| Val::from(milliseconds(at))))
+            bome(to_time(cv.1, milliseconds))
         }),
         ("to_unix_seconds", v(0), |cv| {
-            bome(to_time(cv.1, |at| Val::from(floored_second(at))))
+            bome(to_time(cv.1, unix_seconds))
         }),
     ];
     functions.into_iter()
@@ -275,21 +273,23 @@ fn to_time(value: Val, form: impl Fn(Timestamp) -> Val) -> ValR<Val> {
     }
 }
 
-/// The whole second a moment lies in, also before 1970.
-fn floored_second(at: Timestamp) -> isize {
-    let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
-    isize::try_from(second).expect("the years up to 9999 fit")
+/// `2026-06-01T10:01:30Z`: the second that a moment lies in.
+fn seconds(at: Timestamp) -> Val {
+    Val::from(floored(at, Unit::Second).to_string())
 }
 
-/// `2026-06-01T10:01:30Z`
-fn seconds(at: Timestamp) -> String {
-    let whole = Timestamp::from_second(floored_second(at) as i64).unwrap_or(at);
-    whole.to_string()
+/// `2026-06-01T10:01:30.250Z`: the millisecond that a moment lies in, with all three digits.
+fn milliseconds(at: Timestamp) -> Val {
+    Val::from(format!("{:.3}", floored(at, Unit::Millisecond)))
 }
 
-/// `2026-06-01T10:01:30.250Z`, with all three digits.
-fn milliseconds(at: Timestamp) -> String {
-    let millisecond = at.as_nanosecond().div_euclid(1_000_000) as i64;
-    let whole = Timestamp::from_millisecond(millisecond).unwrap_or(at);
-    format!("{whole:.3}")
+fn unix_seconds(at: Timestamp) -> Val {
+    let seconds = floored(at, Unit::Second).as_second();
+    Val::from(isize::try_from(seconds).unwrap_or_default())
+}
+
+/// The beginning of the second or millisecond; never a moment that has not been yet.
+fn floored(at: Timestamp, unit: Unit) -> Timestamp {
+    let down = TimestampRound::new().smallest(unit).mode(RoundMode::Floor);
+    at.round(down).unwrap_or(at)
 }

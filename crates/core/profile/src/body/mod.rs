@@ -178,3 +178,6 @@ fn fault_at(text: &str, part: &str, problem: String) -> FilterFault {
         problem,
     }
 }
+
+#[cfg(test)]
+mod tests;

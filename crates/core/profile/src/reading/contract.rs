@@ -86,9 +86,12 @@ pub(super) fn read(
     let hint = "write a table, or `signature = \"none\"` to send unsigned";
     let signature = lookup
         .required(source, "signature", hint)
-        .and_then(|member| match member.is_text("none") {
-            true => Some(None),
-            false => signature::read(source, &member).map(Some),
+        .and_then(|member| {
+            if member.is_text("none") {
+                Some(None)
+            } else {
+                signature::read(source, &member).map(Some)
+            }
         });
     let headers = lookup.get("headers");
     let headers = headers

@@ -39,8 +39,8 @@ impl<'t> Source<'t> {
 
     /// Notes a fault at a byte of the text.
     pub(super) fn fault_at(&mut self, offset: usize, member: &str, problem: impl Display) {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = 1 + before.matches('\n').count();
         self.faults.push(ProfileFault {
             line,
             member: member.to_owned(),

@@ -113,7 +113,7 @@ fn hk_7_times_have_seconds_and_z() {
 fn hk_8_a_payload_is_of_use_for_seven_days() {
     assert_eq!(
         profile("hooked").payload_age_max(),
-        Some(Duration::from_secs(7 * 24 * 60 * 60))
+        Some(Duration::from_hours(7 * 24))
     );
 }
 
