@@ -114,7 +114,6 @@ impl Book {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_run_is_one_frame_and_stragglers_are_single() {
@@ -159,7 +158,7 @@ mod tests {
     /// A broker that believes every frame, and checks it as RabbitMQ does.
     #[derive(Default)]
     struct Broker {
-        unsettled: BTreeMap<Tag, ()>,
+        unsettled: BTreeSet<Tag>,
         acknowledged: BTreeSet<Tag>,
         returned: BTreeSet<Tag>,
     }
@@ -167,15 +166,12 @@ mod tests {
     impl Broker {
         fn hear(&mut self, frame: Frame) {
             let (Frame::AckUpTo(tag) | Frame::Ack(tag) | Frame::GiveBack(tag)) = frame;
-            assert!(
-                self.unsettled.contains_key(&tag),
-                "unknown delivery tag {tag}"
-            );
+            assert!(self.unsettled.contains(&tag), "unknown delivery tag {tag}");
             match frame {
                 Frame::AckUpTo(tag) => {
                     let rest = self.unsettled.split_off(&(tag + 1));
                     self.acknowledged
-                        .extend(std::mem::replace(&mut self.unsettled, rest).into_keys());
+                        .extend(std::mem::replace(&mut self.unsettled, rest));
                 }
                 Frame::Ack(tag) => {
                     self.unsettled.remove(&tag);
@@ -197,7 +193,7 @@ mod tests {
             flushes in prop::collection::vec(any::<bool>(), 40),
         ) {
             let ledger = Ledger::new();
-            let mut broker = Broker { unsettled: (1..=40).map(|tag| (tag, ())).collect(), ..Broker::default() };
+            let mut broker = Broker { unsettled: (1..=40).collect(), ..Broker::default() };
             let (mut done, mut returned) = (BTreeSet::new(), BTreeSet::new());
             for ((tag, verdict), flush) in order.into_iter().zip(verdicts).zip(flushes) {
                 match verdict {

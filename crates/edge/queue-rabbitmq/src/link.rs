@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{MutexGuard, watch},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -94,19 +94,26 @@ impl Link {
         }
     }
 
-    /// The connection, made now if need be: one try at the next node, once the wait after the last failure is over.
+    /// The connection, made now if need be: each node is tried once, after the wait that the last failure asks for.
     ///
     /// Cancel safe: a try that is abandoned is killed.
     pub(crate) async fn live(&self) -> Result<Arc<Live>, Failure> {
         tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(Failure::Closed),
-            live = self.live_or_dial() => live,
+            live = async { self.live_or_dial(self.slot.lock().await).await } => live,
         }
     }
 
-    async fn live_or_dial(&self) -> Result<Arc<Live>, Failure> {
-        let mut slot = self.slot.lock().await;
+    /// The same for somebody who only wants to know: while others are trying, the last failure is the answer.
+    pub(crate) async fn live_or_last_failure(&self) -> Result<Arc<Live>, Failure> {
+        if let (Err(_), Some(failure)) = (self.slot.try_lock(), self.last_failure()) {
+            return Err(failure);
+        }
+        self.live().await
+    }
+
+    async fn live_or_dial(&self, mut slot: MutexGuard<'_, Slot>) -> Result<Arc<Live>, Failure> {
         if let Some(live) = slot.live.take_if(|live| !live.is_up()) {
             live.kill();
         }
@@ -114,46 +121,34 @@ impl Link {
             return Ok(Arc::clone(live));
         }
         slot.backoff.wait().await;
-        let node = &self.urls.nodes()[slot.next_node];
-        slot.next_node = (slot.next_node + 1) % self.urls.nodes().len();
         // Counted before the try, so that an abandoned one counts as well.
         slot.backoff.failed();
-        match self.dial(node).await {
-            Ok(live) => {
-                tracing::info!(
-                    server.address = node.address,
-                    role = self.role,
-                    "connected to the broker"
-                );
-                slot.backoff.reset();
-                *self
-                    .last_failure
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = None;
-                slot.live = Some(Arc::clone(&live));
-                Ok(live)
-            }
-            Err(source) => {
-                let failure = Failure::Unreachable {
-                    address: node.address.clone(),
-                    source,
-                };
-                self.note(&failure);
-                Err(failure)
+        let mut last = Failure::Closed;
+        for _ in self.urls.nodes() {
+            let node = &self.urls.nodes()[slot.next_node];
+            slot.next_node = (slot.next_node + 1) % self.urls.nodes().len();
+            match self.dial(node).await {
+                Ok(live) => {
+                    tracing::info!(
+                        server.address = node.address,
+                        role = self.role,
+                        "connected to the broker"
+                    );
+                    slot.backoff.reset();
+                    slot.live = Some(Arc::clone(&live));
+                    self.note(None);
+                    return Ok(live);
+                }
+                Err(source) => {
+                    last = Failure::Unreachable {
+                        address: node.address.clone(),
+                        source,
+                    };
+                    self.note(Some(&last));
+                }
             }
         }
-    }
-
-    /// Every node once, for a start that should fail rather than wait.
-    pub(crate) async fn live_at_any_node(&self) -> Result<Arc<Live>, Failure> {
-        let mut last = self.live().await;
-        for _ in 1..self.urls.nodes().len() {
-            if last.is_ok() {
-                break;
-            }
-            last = self.live().await;
-        }
-        last
+        Err(last)
     }
 
     /// What went wrong last, while it still is wrong.
@@ -180,20 +175,19 @@ impl Link {
     }
 
     /// The first failure of an outage is news, the next are not.
-    fn note(&self, failure: &Failure) {
-        let Failure::Unreachable { address, source } = failure else {
-            return;
-        };
+    fn note(&self, failure: Option<&Failure>) {
         let mut last = self
             .last_failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if last.is_none() {
-            tracing::warn!(server.address = address, role = self.role, error = %source, "could not reach the broker; trying on");
-        } else {
-            tracing::debug!(server.address = address, role = self.role, error = %source, "could not reach the broker");
+        if let Some(Failure::Unreachable { address, source }) = failure {
+            if last.is_none() {
+                tracing::warn!(server.address = address, role = self.role, error = %source, "could not reach the broker; trying on");
+            } else {
+                tracing::debug!(server.address = address, role = self.role, error = %source, "could not reach the broker");
+            }
         }
-        *last = Some(failure.clone());
+        *last = failure.cloned();
     }
 
     async fn dial(&self, node: &Node) -> lapin::Result<Arc<Live>> {
@@ -408,7 +402,8 @@ impl Backoff {
             .min(self.wait_max);
         // 16 random bits are plenty to keep a fleet from marching in step.
         let share = u32::try_from(random() >> 48).expect("16 bits");
-        longest - longest / 2 / (1 << 16) * share
+        let least = longest / 2;
+        least + least * share / (1 << 16)
     }
 
     pub(crate) async fn wait(&self) {

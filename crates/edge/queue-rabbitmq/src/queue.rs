@@ -114,11 +114,7 @@ impl RabbitQueue {
             closed,
             tasks,
         };
-        let live = queue
-            .publishing
-            .live_at_any_node()
-            .await
-            .map_err(QueueError::from)?;
+        let live = queue.publishing.live().await.map_err(QueueError::from)?;
         // A user without the right to make things finds them made by another; whether they are there shows when used.
         match live
             .drifts
@@ -137,15 +133,15 @@ impl RabbitQueue {
 
     /// Makes what is missing at the broker; reports what is there and different, and leaves it alone.
     pub async fn apply_topology(&self) -> Result<Vec<Drift>, QueueError> {
-        let live = self.taking.live().await?;
+        let live = self.publishing.live().await?;
         topology::apply(&self.topology, live.connection())
             .await
             .map_err(|source| live.failure(source).into())
     }
 
-    /// Compares the broker with what should be there. Changes nothing.
+    /// Compares the broker with what should be there. Changes nothing; but connecting did, unless [`RabbitConfig::declare`] was off.
     pub async fn check_topology(&self) -> Result<Vec<Drift>, QueueError> {
-        let live = self.taking.live().await?;
+        let live = self.publishing.live().await?;
         topology::check(&self.topology, live.connection())
             .await
             .map_err(|source| live.failure(source).into())
@@ -309,7 +305,7 @@ impl Queue for RabbitQueue {
 
     async fn ping(&self) -> Result<(), QueueError> {
         for link in [&self.publishing, &self.taking] {
-            let live = link.live().await?;
+            let live = link.live_or_last_failure().await?;
             let answered = async {
                 live.asked(live.channel().await?.close(200, "ping".into()))
                     .await

@@ -1,7 +1,5 @@
 //! A place at a broker for one test.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use lapin::{
     Channel, Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
@@ -11,22 +9,22 @@ use ringback_testkit::{samples::unique, servers};
 use std::{num::NonZeroU16, time::Duration};
 
 /// A prefix of its own at a broker; what was made under it is deleted at the end.
-pub struct Home {
-    pub url: String,
-    pub config: RabbitConfig,
+pub(crate) struct Home {
+    pub(crate) url: String,
+    pub(crate) config: RabbitConfig,
     delete: bool,
 }
 
 impl Home {
     /// At the broker that all tests share.
-    pub fn shared() -> Self {
+    pub(crate) fn shared() -> Self {
         let mut home = Self::at(servers::shared_amqp_url());
         home.delete = true;
         home
     }
 
     /// At a broker of the test's own, which takes everything with it.
-    pub fn at(url: String) -> Self {
+    pub(crate) fn at(url: String) -> Self {
         let config = RabbitConfig {
             prefix: unique("test.").parse().unwrap(),
             delivery_limit: NonZeroU16::new(3).unwrap(),
@@ -40,22 +38,22 @@ impl Home {
         }
     }
 
-    pub async fn connect(&self) -> RabbitQueue {
+    pub(crate) async fn connect(&self) -> RabbitQueue {
         self.connect_with(self.config.clone()).await
     }
 
-    pub async fn connect_with(&self, config: RabbitConfig) -> RabbitQueue {
+    pub(crate) async fn connect_with(&self, config: RabbitConfig) -> RabbitQueue {
         RabbitQueue::connect(self.urls(), config, Scope::Whole)
             .await
             .unwrap()
     }
 
-    pub fn urls(&self) -> BrokerUrls {
+    pub(crate) fn urls(&self) -> BrokerUrls {
         self.url.parse().unwrap()
     }
 
     /// Past our own code, to the broker itself.
-    pub async fn channel(&self) -> (Connection, Channel) {
+    pub(crate) async fn channel(&self) -> (Connection, Channel) {
         let connection = Connection::connect(&self.url, ConnectionProperties::default())
             .await
             .unwrap();
@@ -63,7 +61,7 @@ impl Home {
         (connection, channel)
     }
 
-    pub fn name(&self, rest: &str) -> String {
+    pub(crate) fn name(&self, rest: &str) -> String {
         format!("{}.{rest}", self.config.prefix.as_str())
     }
 }

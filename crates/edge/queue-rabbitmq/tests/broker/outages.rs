@@ -1,0 +1,236 @@
+//! Brokers that go away, stand still, or take nothing. Each test has a broker of its own.
+
+use crate::{home::Home, soon, take};
+use futures_util::future::join_all;
+use ringback_delivery::port::{Lane, Queue, QueueError};
+use ringback_queue_rabbitmq::{BrokerUrls, ConnectError, RabbitConfig, RabbitQueue, Scope};
+use ringback_testkit::{
+    samples,
+    servers::{RabbitOptions, RabbitServer},
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// Servers are started and stopped by calls that block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+async fn start() -> RabbitServer {
+    blocking(|| RabbitServer::start(&RabbitOptions::default()).unwrap()).await
+}
+
+/// Publishes one delivery after another until each is confirmed, as a worker would; returns their ids.
+async fn publish_stubbornly(queue: Arc<RabbitQueue>, count: usize) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for _ in 0..count {
+        let delivery = samples::delivery();
+        while let Err(error) = queue.publish_delivery(&delivery, Lane::Main, None).await {
+            assert!(error.is_passing(), "{error}");
+        }
+        ids.insert(delivery.id.to_string());
+    }
+    ids
+}
+
+/// Takes and acknowledges until all of these came; more may come, and twice.
+async fn take_all(queue: &RabbitQueue, mut ids: BTreeSet<String>) {
+    let mut deliveries = queue.consume_deliveries(Lane::Main, 50).await.unwrap();
+    while !ids.is_empty() {
+        let taken = take(&mut deliveries).await;
+        ids.remove(taken.content.unwrap().id.as_str());
+        taken.receipt.acknowledge();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_restarted_or_killed_loses_nothing_confirmed_and_all_resume_by_themselves()
+{
+    let mut server = start().await;
+    let mut home = Home::at(server.url());
+    // The consumer below is cut off twice while it holds messages, and RabbitMQ 3 counts that against them.
+    home.config.delivery_limit = 50.try_into().unwrap();
+    let queue = Arc::new(home.connect().await);
+    let mut idle = queue.consume_deliveries(Lane::Slow, 1).await.unwrap();
+
+    for kill in [false, true] {
+        let before = publish_stubbornly(Arc::clone(&queue), 20).await;
+        let during = tokio::spawn(publish_stubbornly(Arc::clone(&queue), 200));
+        server = blocking(move || {
+            if kill {
+                server.kill9();
+            }
+            server.restart().unwrap();
+            server
+        })
+        .await;
+        let during = soon(during).await.unwrap();
+        take_all(&queue, before.into_iter().chain(during).collect()).await;
+    }
+
+    // A consumer that had nothing to do in all this time has its queue back as well.
+    let delivery = samples::delivery();
+    queue
+        .publish_delivery(&delivery, Lane::Slow, None)
+        .await
+        .unwrap();
+    let taken = take(&mut idle).await;
+    assert_eq!(taken.content.unwrap().id, delivery.id);
+    soon(queue.close()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_stands_still_or_cuts_connections_is_noticed_and_left() {
+    let server = start().await;
+    let mut home = Home::at(server.url());
+    home.config.heartbeat = Duration::from_secs(1);
+    home.config.connect_timeout = Duration::from_secs(2);
+    home.config.confirm_timeout = Duration::from_secs(4);
+    let queue = home.connect().await;
+    let mut deliveries = queue.consume_deliveries(Lane::Main, 5).await.unwrap();
+
+    server.pause();
+    // The first may be with the broker; by the second, the silence was noticed, and nothing is handed over.
+    let first = queue
+        .publish_delivery(&samples::delivery(), Lane::Main, None)
+        .await
+        .unwrap_err();
+    assert!(matches!(first, QueueError::Unconfirmed { .. }), "{first:?}");
+    let second = queue
+        .publish_delivery(&samples::delivery(), Lane::Main, None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(second, QueueError::Unreachable { .. }),
+        "{second:?}"
+    );
+    assert!(soon(queue.ping()).await.is_err());
+    server.resume();
+    let delivery = samples::delivery();
+    while let Err(error) = queue.publish_delivery(&delivery, Lane::Main, None).await {
+        assert!(error.is_passing(), "{error}");
+    }
+    loop {
+        let taken = take(&mut deliveries).await;
+        let id = taken.content.unwrap().id;
+        taken.receipt.acknowledge();
+        if id == delivery.id {
+            break;
+        }
+    }
+
+    let held = {
+        let delivery = samples::delivery();
+        queue
+            .publish_delivery(&delivery, Lane::Main, None)
+            .await
+            .unwrap();
+        take(&mut deliveries).await
+    };
+    let server = blocking(move || {
+        server
+            .rabbitmqctl(&["close_all_connections", "test"])
+            .unwrap();
+        server
+    })
+    .await;
+    // It was not acknowledged, so it comes again, and the old receipt is void.
+    let again = take(&mut deliveries).await;
+    held.receipt.acknowledge();
+    assert!(again.redelivered);
+    again.receipt.acknowledge();
+    let deliveries: Vec<_> = (0..50).map(|_| samples::delivery()).collect();
+    let published =
+        soon(join_all(deliveries.iter().map(|delivery| {
+            queue.publish_delivery(delivery, Lane::Main, None)
+        })))
+        .await;
+    assert!(published.into_iter().all(|published| published.is_ok()));
+    soon(queue.close()).await;
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_short_of_memory_or_rights_says_so() {
+    let server = start().await;
+    let mut home = Home::at(server.url());
+    home.config.confirm_timeout = Duration::from_secs(2);
+    let queue = home.connect().await;
+    let server = blocking(move || {
+        server
+            .rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1MB"])
+            .unwrap();
+        server
+    })
+    .await;
+    // The broker says that it is short only to those who publish; then nothing more is handed over.
+    let refused = soon(async {
+        loop {
+            match queue
+                .publish_delivery(&samples::delivery(), Lane::Main, None)
+                .await
+            {
+                Err(QueueError::Refused { why, .. }) => break why,
+                Err(error) => assert!(error.is_passing(), "{error}"),
+                Ok(()) => {}
+            }
+        }
+    })
+    .await;
+    assert!(refused.contains("takes no messages"), "{refused}");
+    let server = blocking(move || {
+        for command in [
+            &["set_vm_memory_high_watermark", "absolute", "1GB"][..],
+            &["add_user", "app", "app"],
+            &["set_permissions", "app", "", ".*", ".*"],
+        ] {
+            server.rabbitmqctl(command).unwrap();
+        }
+        server
+    })
+    .await;
+    while let Err(error) = queue
+        .publish_delivery(&samples::delivery(), Lane::Main, None)
+        .await
+    {
+        assert!(error.is_passing(), "{error}");
+    }
+
+    // Everything was made above by a user who may; one who only publishes gets along with it.
+    let urls: BrokerUrls = format!("amqp://app:app@127.0.0.1:{}", server.port())
+        .parse()
+        .unwrap();
+    let limited = RabbitQueue::connect(urls, home.config.clone(), Scope::Events)
+        .await
+        .unwrap();
+    limited
+        .publish_event(&samples::event(), None)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nodes_are_tried_in_turn_and_none_is_an_error_without_credentials() {
+    let home = Home::shared();
+    let dead = "amqp://guest:hunter2@127.0.0.1:1";
+    let config = RabbitConfig {
+        declare: false,
+        ..home.config.clone()
+    };
+    let both = format!("{dead},{}", home.url).parse().unwrap();
+    RabbitQueue::connect(both, config.clone(), Scope::Whole)
+        .await
+        .unwrap()
+        .ping()
+        .await
+        .unwrap();
+
+    let refused = RabbitQueue::connect(dead.parse().unwrap(), config, Scope::Whole).await;
+    let Err(ConnectError::Queue(error @ QueueError::Unreachable { .. })) = refused else {
+        panic!("nobody is there")
+    };
+    assert_eq!(
+        error.to_string(),
+        "could not reach the broker at `127.0.0.1:1`"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
