@@ -1,0 +1,176 @@
+//! Publishing events from outside: everything that can be told beforehand is told before anything is queued.
+
+use bytes::Bytes;
+use ringback_delivery::{
+    ProfileBook, UnknownProject, WebhookCache,
+    port::{Entropy, Queue, QueueError, StoreError},
+};
+use ringback_domain::{CallbackSecret, Event, EventId, ProfileName, ProjectName};
+use ringback_profile::{DestinationKind, Profile, RenderError};
+use ringback_sender_http::{UrlFault, UrlPolicy};
+use ringback_signing::{KeyRing, NONCE_BYTES, SealedFor, Secret, SecretError};
+use ringback_wire::event::{self, EventFault};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Takes events in.
+pub struct Publisher {
+    /// Where they go.
+    pub queue: Arc<dyn Queue>,
+    /// Which webhooks, and so which profiles, an event will meet.
+    pub webhooks: WebhookCache,
+    /// The profiles, and which project has which.
+    pub profiles: Arc<ProfileBook>,
+    /// Seals callbacks' secrets.
+    pub keys: Arc<KeyRing>,
+    /// Which URLs may be destinations.
+    pub urls: UrlPolicy,
+    /// Nonces.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Why an event was not published. Nothing was queued, save where [`QueueError::Unconfirmed`] says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum PublishError {
+    #[error(transparent)]
+    Event(#[from] EventFault),
+    #[error(transparent)]
+    Project(#[from] UnknownProject),
+    #[error("member `callback.url` is not accepted")]
+    CallbackUrl(#[source] UrlFault),
+    #[error("member `callback.secret` is not accepted")]
+    CallbackSecret(#[source] SecretError),
+    #[error("no body can be made of it under profile `{profile}`")]
+    Body {
+        profile: ProfileName,
+        #[source]
+        source: RenderError,
+    },
+    #[error("could not read the webhooks of project `{project}`")]
+    Webhooks {
+        project: ProjectName,
+        #[source]
+        source: StoreError,
+    },
+    #[error("could not publish event `{id}`")]
+    Queue {
+        id: EventId,
+        #[source]
+        source: QueueError,
+    },
+}
+
+impl PublishError {
+    /// The member of the event that is at fault, where it is one.
+    pub fn member(&self) -> Option<&str> {
+        match self {
+            Self::Event(fault) => Some(fault.member.as_str()).filter(|member| !member.is_empty()),
+            Self::Project(_) => Some("project"),
+            Self::CallbackUrl(_) => Some("callback.url"),
+            Self::CallbackSecret(_) => Some("callback.secret"),
+            Self::Body { source, .. } => source.member(),
+            Self::Webhooks { .. } | Self::Queue { .. } => None,
+        }
+    }
+
+    /// Whether the event is not at fault: the same one may be published later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Webhooks { source, .. } => source.is_passing(),
+            Self::Queue { source, .. } => source.is_passing(),
+            _ => false,
+        }
+    }
+}
+
+impl Publisher {
+    /// Reads, checks and publishes an event; returns once it is safe.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the event, or that the queue or store did not answer.
+    pub async fn publish(&self, text: &Bytes) -> Result<EventId, PublishError> {
+        let event = self.accept(text).await?;
+        let published = self.queue.publish_event(&event, None).await;
+        published.map_err(|source| PublishError::Queue {
+            id: event.id.clone(),
+            source,
+        })?;
+        Ok(event.id)
+    }
+
+    /// Reads and checks an event, and seals its callback's secret.
+    async fn accept(&self, text: &Bytes) -> Result<Event, PublishError> {
+        let mut event = event::parse(text)?;
+        let (name, profile) = self.profiles.of_project(&event.project)?;
+        if let Some(callback) = &event.callback {
+            self.urls
+                .check(&callback.url)
+                .map_err(PublishError::CallbackUrl)?;
+            check_body(name, profile, DestinationKind::Callback, &event)?;
+        }
+        for name in self.webhook_profiles(&event, name).await? {
+            // A webhook's profile that is not configured here is the worker's business to report.
+            if let Some(profile) = self.profiles.profile(&name) {
+                check_body(&name, profile, DestinationKind::Webhook, &event)?;
+            }
+        }
+        self.seal(&mut event)?;
+        Ok(event)
+    }
+
+    /// The profiles of the webhooks that want the event; that of the project when none does, so that an event that could
+    /// never be sent is noticed when the first is published.
+    async fn webhook_profiles(
+        &self,
+        event: &Event,
+        own: &ProfileName,
+    ) -> Result<BTreeSet<ProfileName>, PublishError> {
+        let webhooks = self.webhooks.of_project(&event.project).await;
+        let webhooks = webhooks.map_err(|source| PublishError::Webhooks {
+            project: event.project.clone(),
+            source,
+        })?;
+        let wanting = webhooks
+            .iter()
+            .filter(|webhook| webhook.wants(&event.event_type));
+        let mut names: BTreeSet<_> = wanting
+            .map(|webhook| webhook.profile.clone().unwrap_or_else(|| own.clone()))
+            .collect();
+        if names.is_empty() && event.callback.is_none() {
+            names.insert(own.clone());
+        }
+        Ok(names)
+    }
+
+    fn seal(&self, event: &mut Event) -> Result<(), PublishError> {
+        let Some(callback) = &mut event.callback else {
+            return Ok(());
+        };
+        let Some(CallbackSecret::Plain(plain)) = &callback.secret else {
+            return Ok(());
+        };
+        let secret = Secret::try_new(plain.clone()).map_err(PublishError::CallbackSecret)?;
+        let mut nonce = [0; NONCE_BYTES];
+        self.entropy.fill(&mut nonce);
+        let place = SealedFor::callback(&event.project, &callback.url);
+        callback.secret = Some(CallbackSecret::Sealed(
+            self.keys.seal(&secret, &place, nonce),
+        ));
+        Ok(())
+    }
+}
+
+fn check_body(
+    name: &ProfileName,
+    profile: &Profile,
+    kind: DestinationKind,
+    event: &Event,
+) -> Result<(), PublishError> {
+    let rendered = profile.render(kind, event);
+    rendered.map(drop).map_err(|source| PublishError::Body {
+        profile: name.clone(),
+        source,
+    })
+}
