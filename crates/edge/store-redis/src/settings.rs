@@ -7,7 +7,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct RedisStoreSettings {
     /// `redis://[user:password@]host[:port][/db]`, `redis+sentinel://…@host,host/master[/db]` or
-    /// `redis+cluster://…@host,host`; with `rediss` in place of `redis`, over TLS.
+    /// `redis+cluster://…@host,host`; with `rediss` in place of `redis`, over TLS, which needs
+    /// the process to have chosen its provider of cryptography.
     pub url: SecretString,
     /// Certificates in PEM that are trusted instead of the system's.
     pub root_certificates: Option<Vec<u8>>,

@@ -2,14 +2,15 @@
 
 use crate::{raw, settings, store};
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterStore, DeliveryStore, EventMark, EventStore,
-    SettleAnswer, SettledAs, Settlement, StoreError, WebhookStore,
+    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    DeliveryStore, EventMark, EventStore, SettleAnswer, SettledAs, Settlement, StoreError,
+    WebhookStore,
 };
-use ringback_domain::Delivery;
-use ringback_store_redis::RedisStore;
+use ringback_domain::{Delivery, Disposal};
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{
     samples,
-    servers::{Fsync, RedisOptions, RedisServer},
+    servers::{Fsync, RedisOptions, RedisServer, shared_redis_url},
 };
 use std::time::Duration;
 
@@ -295,4 +296,81 @@ async fn health_finds_what_falls_short() {
             "{what}: {findings:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_must_be_on_disk_is_stored_only_where_the_server_can_say_so() {
+    let store = store(RedisStoreSettings {
+        wait_aof: true,
+        ..settings(&shared_redis_url())
+    });
+    let findings = store.health().await.unwrap().findings;
+    let can_say = !findings
+        .iter()
+        .any(|finding| finding.contains("does not know WAITAOF"));
+    let letters: Vec<_> = (0..20).map(|_| samples::dead_letter()).collect();
+    let stored =
+        futures_util::future::join_all(letters.iter().map(|letter| store.put_dead_letter(letter)));
+    for answer in stored.await {
+        assert_eq!(answer.is_ok(), can_say, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_the_rights_the_manual_names_can_do_everything() {
+    let manual = include_str!("../../../../../docs/store.md");
+    let rights = manual
+        .lines()
+        .find(|line| line.starts_with("~{ringback:*"))
+        .expect("the rights");
+    let server = server();
+    let mut open = raw(&server.url()).await;
+    let mut acl = redis::cmd("ACL");
+    acl.arg("SETUSER")
+        .arg("ringback")
+        .arg("on")
+        .arg(">hunter2")
+        .arg(rights.split(' ').collect::<Vec<_>>());
+    acl.exec_async(&mut open).await.unwrap();
+
+    let limited = RedisStoreSettings {
+        prefix: "ringback".into(),
+        ..settings(
+            &server
+                .url()
+                .replace("redis://", "redis://ringback:hunter2@"),
+        )
+    };
+    let store = store(limited);
+    let (delivery, webhook, event) = (samples::delivery(), samples::webhook(), samples::event());
+    give_up(&store, &delivery).await.unwrap();
+    store.put_webhook(&webhook).await.unwrap();
+    store.webhooks(&webhook.project).await.unwrap();
+    store.remove_webhook(&webhook.id).await.unwrap();
+    let mark = EventMark {
+        dispatched_at: samples::moment(1),
+        deliveries: 0,
+    };
+    store
+        .mark_event(&event.project, &event.id, mark)
+        .await
+        .unwrap();
+    let page = store
+        .dead_letters(&DeadLetterFilter::default(), None, 5)
+        .await
+        .unwrap();
+    let discarded = Disposal::Discarded {
+        at: samples::moment(2),
+        note: String::new(),
+    };
+    store
+        .dispose(&page.entries[0].id, &discarded, false)
+        .await
+        .unwrap();
+    let log = store
+        .deliveries(&DeliveryFilter::default(), None, 5)
+        .await
+        .unwrap();
+    assert_eq!(log.entries.len(), 1);
+    assert_eq!(store.health().await.unwrap().findings, Vec::<String>::new());
 }

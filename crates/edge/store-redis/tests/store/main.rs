@@ -5,6 +5,7 @@ mod bounds;
 mod cluster;
 mod faults;
 mod shared;
+mod tls;
 
 use async_trait::async_trait;
 use ringback_delivery::port::Clock;
