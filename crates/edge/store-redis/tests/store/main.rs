@@ -4,6 +4,7 @@
 mod bounds;
 mod cluster;
 mod faults;
+mod sentinel;
 mod shared;
 mod tls;
 
