@@ -1,0 +1,212 @@
+//! The queue and the store that the configuration names, and the keys that open secrets.
+
+use crate::{
+    config::{Broker, Config, StoreAt},
+    environment::SystemClock,
+};
+use ringback_control::{ControlClient, ControlServer};
+use ringback_delivery::port::{Clock, Queue, Store, StoreError, StoreHealth};
+use ringback_embedded::{DataDir, Embedded, EmbeddedError};
+use ringback_queue_rabbitmq::{ConnectError, RabbitQueue, Scope};
+use ringback_signing::{KeyRing, KeyRingError};
+use ringback_store_redis::{RedisStore, SettingsError};
+use secrecy::{ExposeSecret, SecretString};
+use std::{io, path::PathBuf, sync::Arc};
+
+/// The queue and the store that the configuration names.
+pub struct Backend {
+    /// Where messages wait.
+    pub queue: Arc<dyn Queue>,
+    /// Where claims, webhooks and dead letters are kept.
+    pub store: Arc<dyn Store>,
+    /// What opens and seals secrets.
+    pub keys: Arc<KeyRing>,
+    /// The system's time.
+    pub clock: Arc<dyn Clock>,
+    /// What the store promised when it was opened.
+    pub health: StoreHealth,
+    /// The socket for commands, while this process holds the directory.
+    control: Option<ControlServer>,
+}
+
+/// Who opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opener {
+    /// A process that stays: it holds the directory and lets commands in.
+    Service,
+    /// A command: it holds the directory while nobody else does, else it asks the process that does.
+    Command,
+}
+
+/// Why there is no queue or no store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory of the embedded queue and store.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The process that holds the directory does not let us in.
+    #[error("could not ask the process that holds data directory `{}`", dir.display())]
+    Control {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// RabbitMQ.
+    #[error(transparent)]
+    Queue(#[from] ConnectError),
+    /// Redis, at the first question.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// How Redis is used.
+    #[error(transparent)]
+    RedisSettings(#[from] SettingsError),
+    /// A file that the configuration names.
+    #[error("could not read a file that the configuration names")]
+    File(#[source] io::Error),
+    /// The keys.
+    #[error("the keys of `{place}` cannot be used")]
+    Keys {
+        /// The file, or `secrets.keys`.
+        place: String,
+        /// Why.
+        #[source]
+        source: KeyRingError,
+    },
+}
+
+/// The generated keys, in the directory of the embedded store.
+const KEYS_FILE: &str = "secrets.keys";
+
+/// What of the embedded queue and store is needed, from wherever it can be had.
+enum Local {
+    Own(DataDir, Embedded),
+    Asked(Arc<ControlClient>),
+}
+
+impl Backend {
+    /// Opens both.
+    ///
+    /// # Errors
+    ///
+    /// Which of them cannot be had, and why.
+    pub async fn open(config: &Config, opener: Opener) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let uses_directory =
+            matches!(config.broker, Broker::Embedded) || matches!(config.store, StoreAt::Embedded);
+        let local = if uses_directory {
+            Some(open_local(config, opener, &clock).await?)
+        } else {
+            None
+        };
+        let queue: Arc<dyn Queue> = match (&config.broker, &local) {
+            (Broker::RabbitMq { urls, .. }, _) => Arc::new(
+                RabbitQueue::connect(urls.clone(), config.rabbit_config(), Scope::Whole).await?,
+            ),
+            (Broker::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.queue()),
+            (Broker::Embedded, Some(Local::Asked(client))) => client.clone(),
+            (Broker::Embedded, None) => unreachable!("the directory is opened for it"),
+        };
+        let store: Arc<dyn Store> = match (&config.store, &local) {
+            (StoreAt::Redis(url), _) => {
+                let settings = config
+                    .redis_settings(url.secret())
+                    .map_err(OpenError::File)?;
+                Arc::new(RedisStore::try_new(settings, clock.clone())?)
+            }
+            (StoreAt::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.store()),
+            (StoreAt::Embedded, Some(Local::Asked(client))) => client.clone(),
+            (StoreAt::Embedded, None) => unreachable!("the directory is opened for it"),
+        };
+        let keys = Arc::new(key_ring(config, local.as_ref())?);
+        let health = store.health().await?;
+        let control = match (&local, opener) {
+            (Some(Local::Own(dir, _)), Opener::Service) => {
+                let control = ControlServer::start(dir.path(), queue.clone(), store.clone());
+                Some(control.map_err(|source| OpenError::Control {
+                    dir: dir.path().to_owned(),
+                    source,
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            queue,
+            store,
+            keys,
+            clock,
+            health,
+            control,
+        })
+    }
+
+    /// Lets no more commands in and closes the queue.
+    pub async fn close(self) {
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
+        self.queue.close().await;
+    }
+}
+
+async fn open_local(
+    config: &Config,
+    opener: Opener,
+    clock: &Arc<dyn Clock>,
+) -> Result<Local, OpenError> {
+    let dir = match (DataDir::lock(&config.data_dir), opener) {
+        (Ok(dir), _) => dir,
+        (Err(in_use @ EmbeddedError::InUse { .. }), Opener::Command) => {
+            let refused = |source| OpenError::Control {
+                dir: config.data_dir.clone(),
+                source,
+            };
+            let client = ControlClient::connect(&config.data_dir)
+                .await
+                .map_err(refused)?;
+            return client
+                .map(|client| Local::Asked(Arc::new(client)))
+                .ok_or(OpenError::Embedded(in_use));
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
+    let (settings, clock) = (config.embedded_settings(), clock.clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        let embedded = Embedded::open(&dir, &settings, clock)?;
+        Ok::<_, EmbeddedError>(Local::Own(dir, embedded))
+    });
+    Ok(opening.await.expect("opening does not panic")?)
+}
+
+/// The configured keys, or those generated into the directory of the embedded store.
+fn key_ring(config: &Config, local: Option<&Local>) -> Result<KeyRing, OpenError> {
+    if !config.secrets.keys.is_empty() {
+        let place = "secrets.keys".to_owned();
+        return KeyRing::try_new(&config.secrets.keys)
+            .map_err(|source| OpenError::Keys { place, source });
+    }
+    let file = config.data_dir.join(KEYS_FILE);
+    let text = match local {
+        Some(Local::Own(dir, _)) => SecretString::from(dir.private_file(KEYS_FILE, new_key)?),
+        // The process that holds the directory has made them.
+        Some(Local::Asked(_)) | None => std::fs::read_to_string(&file)
+            .map_err(OpenError::File)?
+            .into(),
+    };
+    let keys: Vec<SecretString> = text
+        .expose_secret()
+        .lines()
+        .map(SecretString::from)
+        .collect();
+    KeyRing::try_new(&keys).map_err(|source| OpenError::Keys {
+        place: file.display().to_string(),
+        source,
+    })
+}
+
+fn new_key() -> String {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).expect("the system has random numbers");
+    KeyRing::new_key("k1", &random).expose_secret().to_owned()
+}

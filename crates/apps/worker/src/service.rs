@@ -1,0 +1,257 @@
+//! The long-running roles: consumers, the tasks they feed, and stopping in order.
+
+use crate::destination_limits::DestinationLimits;
+use futures_util::FutureExt;
+use ringback_delivery::{
+    Context, Deliver, Dispatch, Handled, Intake, PlainSecrets,
+    port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
+};
+use ringback_domain::{Delivery, TraceContext};
+use std::{
+    collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Turns events into deliveries, and what the broker gave up on into dead letters.
+    Dispatch,
+    /// Makes attempts.
+    Deliver,
+}
+
+/// How much a process takes on.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// What it does.
+    pub roles: BTreeSet<Role>,
+    /// Events handed out before the first is acknowledged.
+    pub events_window: u16,
+    /// Deliveries handed out before the first is acknowledged.
+    pub deliveries_window: u16,
+    /// The same in the slow lane.
+    pub slow_window: u16,
+    /// Attempts under way at once.
+    pub concurrency: NonZeroUsize,
+    /// Attempts under way at once in the slow lane.
+    pub slow_concurrency: NonZeroUsize,
+    /// Attempts under way at once at one destination, in each lane.
+    pub per_destination_concurrency: NonZeroUsize,
+    /// How much longer than an attempt's time limit its claim is held.
+    pub lease_margin: Duration,
+    /// How long open attempts may go on after the wish to stop.
+    pub shutdown_grace: Duration,
+    /// What to do with callbacks' secrets in plain text.
+    pub plain_secrets: PlainSecrets,
+}
+
+/// Parked messages handed out before the first is acknowledged.
+const PARKED_WINDOW: u16 = 16;
+/// Events dispatched at once.
+const DISPATCHES_MAX: usize = 128;
+
+/// A running process.
+#[derive(Debug)]
+pub struct Service {
+    stop: CancellationToken,
+    consumers: TaskTracker,
+    work: TaskTracker,
+    grace: Duration,
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything under way was finished.
+    Finished,
+    /// The grace was over first. What was left comes again: unacknowledged, its claims running out.
+    GraceOver {
+        /// Attempts and dispatches cut off.
+        left: usize,
+    },
+}
+
+impl Service {
+    /// Registers the consumers of the roles and begins to work.
+    ///
+    /// # Errors
+    ///
+    /// When a consumer cannot be registered.
+    pub async fn start(
+        context: Arc<Context>,
+        settings: &ServiceSettings,
+    ) -> Result<Self, QueueError> {
+        let service = Self {
+            stop: CancellationToken::new(),
+            consumers: TaskTracker::new(),
+            work: TaskTracker::new(),
+            grace: settings.shutdown_grace,
+        };
+        if settings.roles.contains(&Role::Dispatch) {
+            service.start_dispatch(&context, settings).await?;
+        }
+        if settings.roles.contains(&Role::Deliver) {
+            service.start_deliver(&context, settings).await?;
+        }
+        service.consumers.close();
+        Ok(service)
+    }
+
+    async fn start_dispatch(
+        &self,
+        context: &Arc<Context>,
+        settings: &ServiceSettings,
+    ) -> Result<(), QueueError> {
+        let dispatch = Arc::new(Dispatch::new(context.clone(), settings.plain_secrets));
+        let intake = Arc::new(Intake::new(context.clone()));
+        let events = context.queue.consume_events(settings.events_window).await?;
+        self.take_from(events, DISPATCHES_MAX, move |content, trace| {
+            let dispatch = dispatch.clone();
+            async move { dispatch.handle(content, trace).await }
+        });
+        let parked = context.queue.consume_parked(PARKED_WINDOW).await?;
+        self.take_from(parked, usize::from(PARKED_WINDOW), move |content, _| {
+            let intake = intake.clone();
+            async move { intake.handle_parked(content).await }
+        });
+        Ok(())
+    }
+
+    async fn start_deliver(
+        &self,
+        context: &Arc<Context>,
+        settings: &ServiceSettings,
+    ) -> Result<(), QueueError> {
+        let worker = Arc::new(DeliverWorker {
+            deliver: Deliver::new(context.clone(), settings.lease_margin),
+            intake: Intake::new(context.clone()),
+            main: DestinationLimits::new(settings.per_destination_concurrency),
+            slow: DestinationLimits::new(settings.per_destination_concurrency),
+            context: context.clone(),
+        });
+        let lanes = [
+            (Lane::Main, settings.deliveries_window, settings.concurrency),
+            (Lane::Slow, settings.slow_window, settings.slow_concurrency),
+        ];
+        for (lane, window, concurrency) in lanes {
+            let deliveries = context.queue.consume_deliveries(lane, window).await?;
+            let worker = worker.clone();
+            self.take_from(deliveries, concurrency.get(), move |content, _| {
+                let worker = worker.clone();
+                async move { worker.handle(lane, content).await }
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs a task for every message, at most so many at once, until the wish to stop. The consumer lives until those
+    /// tasks are done: their receipts are its.
+    fn take_from<T, F>(
+        &self,
+        mut consumer: Box<dyn Consumer<T>>,
+        at_once: usize,
+        handle: impl Fn(Result<T, Unreadable>, Option<TraceContext>) -> F + Send + Sync + 'static,
+    ) where
+        T: Send + 'static,
+        F: Future<Output = Handled> + Send + 'static,
+    {
+        let (stop, work) = (self.stop.clone(), self.work.clone());
+        let slots = Arc::new(Semaphore::new(at_once));
+        self.consumers.spawn(async move {
+            loop {
+                let slot = slots.clone().acquire_owned();
+                let Some(slot) = stop.run_until_cancelled(slot).await else {
+                    break;
+                };
+                let slot = slot.expect("the semaphore is never closed");
+                let Some(Some(taken)) = stop.run_until_cancelled(consumer.next()).await else {
+                    break;
+                };
+                let Taken {
+                    content,
+                    trace,
+                    receipt,
+                    ..
+                } = taken;
+                let handling = handle(content, trace);
+                work.spawn(async move {
+                    finish(handling, receipt).await;
+                    drop(slot);
+                });
+            }
+            consumer.stop().await;
+            // All slots free: all receipts are used.
+            let all = u32::try_from(at_once).unwrap_or(u32::MAX);
+            let _ = slots.acquire_many(all).await;
+            drop(consumer);
+        });
+    }
+
+    /// Takes no more and lets what is under way end within the grace. What is left goes back to the queue when that is closed.
+    pub async fn stop(self) -> Stopped {
+        self.stop.cancel();
+        self.work.close();
+        let finished = timeout(self.grace, self.consumers.wait()).await.is_ok();
+        if finished {
+            Stopped::Finished
+        } else {
+            Stopped::GraceOver {
+                left: self.work.len(),
+            }
+        }
+    }
+}
+
+/// Handles a message and does what is to be done with it. A panic is our failure: the message goes back, counted, so that
+/// one that panics every time is parked by the broker.
+async fn finish(handling: impl Future<Output = Handled>, receipt: Box<dyn Receipt>) {
+    match AssertUnwindSafe(handling).catch_unwind().await {
+        Ok(Handled::Acknowledge) => receipt.acknowledge(),
+        Ok(Handled::GiveBack) => receipt.give_back(),
+        Err(_) => {
+            tracing::error!("handling a message panicked, giving it back");
+            receipt.give_back();
+        }
+    }
+}
+
+/// What handles the deliveries of both lanes.
+struct DeliverWorker {
+    deliver: Deliver,
+    intake: Intake,
+    main: DestinationLimits,
+    slow: DestinationLimits,
+    context: Arc<Context>,
+}
+
+impl DeliverWorker {
+    async fn handle(&self, lane: Lane, content: Result<Delivery, Unreadable>) -> Handled {
+        match content {
+            Ok(delivery) => self.deliver(lane, delivery).await,
+            Err(unreadable) => self.intake.handle_unreadable(unreadable).await,
+        }
+    }
+
+    /// In the main lane a delivery never waits for its destination: what is over the share moves to the slow lane, where
+    /// it waits in a window of its own.
+    async fn deliver(&self, lane: Lane, delivery: Delivery) -> Handled {
+        let _permit = match lane {
+            Lane::Main => match self.main.try_enter(&delivery.destination) {
+                Some(permit) => permit,
+                None => return self.move_to_slow_lane(&delivery).await,
+            },
+            Lane::Slow => self.slow.enter(&delivery.destination).await,
+        };
+        self.deliver.handle(delivery).await
+    }
+
+    async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {
+        self.context
+            .observer
+            .saw(&Occurrence::MovedToSlowLane { delivery });
+        self.deliver.move_to(Lane::Slow, delivery).await
+    }
+}
