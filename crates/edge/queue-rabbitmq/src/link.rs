@@ -338,7 +338,12 @@ async fn open_socket(
     let plain = AsyncTcpStream::Plain(Compat::new(TcpStream::from_std(socket)?));
     match uri.scheme {
         AMQPScheme::AMQP => Ok(plain),
-        AMQPScheme::AMQPS => Ok(plain.into_tls(host, tls.as_ref()).await?),
+        AMQPScheme::AMQPS => {
+            // An application that has chosen a provider keeps it; one that has not would otherwise be ended by a panic as soon as
+            // its tree holds two.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            Ok(plain.into_tls(host, tls.as_ref()).await?)
+        }
     }
 }
 

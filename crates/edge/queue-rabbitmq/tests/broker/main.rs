@@ -5,6 +5,7 @@ mod contract;
 mod home;
 mod messages;
 mod outages;
+mod tls;
 mod topology;
 
 use ringback_delivery::port::{Consumer, Taken};

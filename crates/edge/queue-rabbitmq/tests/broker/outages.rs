@@ -9,9 +9,10 @@ use ringback_testkit::{
     servers::{RabbitOptions, RabbitServer},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 /// Servers are started and stopped by calls that block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
@@ -233,4 +234,28 @@ async fn nodes_are_tried_in_turn_and_none_is_an_error_without_credentials() {
         "could not reach the broker at `127.0.0.1:1`"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_peer_that_accepts_and_says_nothing_is_given_up_with_nothing_left_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    let config = RabbitConfig {
+        connect_timeout: Duration::from_millis(300),
+        ..RabbitConfig::default()
+    };
+    let connecting = RabbitQueue::connect(url.parse().unwrap(), config, Scope::Whole);
+    let peer = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        // Ends only when the other side has let go of the socket, and of the thread that served it.
+        socket.read_to_end(&mut heard).await.unwrap();
+        heard
+    };
+    let (refused, heard) = tokio::join!(soon(connecting), soon(peer));
+    assert!(matches!(
+        refused,
+        Err(ConnectError::Queue(QueueError::Unreachable { .. }))
+    ));
+    assert_eq!(heard, b"AMQP\x00\x00\x09\x01");
 }
