@@ -1,2 +1,37 @@
 //! The one binary: `ringback`.
-fn main() {}
+//!
+//! Each command reads its arguments, calls the library that does the work, and prints what came of it.
+
+mod args;
+mod command;
+mod failure;
+mod session;
+mod terminal;
+mod view;
+
+use clap::Parser;
+use failure::{Failure, Outcome};
+use session::Session;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args::Cli { global, command } = args::Cli::parse();
+    let session = Session::new(global);
+    match run(&session, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            session.terminal.say_report(&failure.report());
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(session: &Session, command: args::Command) -> Outcome {
+    // One provider, chosen on purpose: libraries that look for one find ring, and none other is compiled in.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|failure| Failure::failed("could not start the runtime").because(failure))?;
+    runtime.block_on(command::run(session, command))
+}

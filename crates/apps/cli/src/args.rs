@@ -1,0 +1,496 @@
+//! The command line, as it is read and as its help shows it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use jiff::Timestamp;
+use ringback_domain::{
+    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, ProfileName, ProjectName,
+    WebhookId,
+};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+/// Delivers job events as signed webhooks: retried on a schedule, kept when they cannot be delivered, replayed when asked.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringback",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by policy, 5 broker or store unreachable.\n\
+                  Begin with `ringback demo`."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options everywhere")]
+pub(crate) struct Global {
+    /// The configuration [default: $RINGBACK_CONFIG, else ./ringback.toml where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How data is printed
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM"
+    )]
+    pub(crate) output: OutputForm,
+    /// Does what is asked without asking back
+    #[arg(long, short, global = true)]
+    pub(crate) yes: bool,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: When,
+    /// Says more of what happens; twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// For people
+    #[default]
+    Table,
+    /// For machines
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole story in one terminal, in under a minute
+    Demo(DemoArgs),
+    /// Runs the long-running roles until told to stop
+    Serve(ServeArgs),
+    /// Publishes events and waits until they are safe
+    Publish(PublishArgs),
+    /// Receives webhooks on this machine, verifies and shows them
+    Listen(ListenArgs),
+    /// Registered destinations of a project
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
+    /// Events on their way to one destination each
+    #[command(subcommand)]
+    Deliveries(DeliveriesCommand),
+    /// Deliveries given up
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Exchanges and queues of the broker
+    #[command(subcommand)]
+    Topology(TopologyCommand),
+    /// What platforms promise their receivers
+    #[command(subcommand)]
+    Profiles(ProfilesCommand),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Checks configuration, broker and store against the promises
+    Doctor,
+    /// Prints a completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Writes the manual pages
+    Man {
+        /// Into which directory
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Uses this broker instead of the embedded one
+    #[arg(long, value_name = "URL", requires = "store")]
+    pub(crate) broker: Option<String>,
+    /// Uses this store instead of the embedded one
+    #[arg(long, value_name = "URL", requires = "broker")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Which roles this process takes on
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "ROLE,…",
+        default_value = "api,dispatch,deliver,replay"
+    )]
+    pub(crate) roles: Vec<RoleName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Answers health checks
+    Api,
+    /// Turns events into deliveries
+    Dispatch,
+    /// Makes attempts
+    Deliver,
+    /// Runs replays
+    Replay,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// A file with one event, or with one on each line; `-` is the standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    /// Verifies as the receivers of this profile do
+    #[arg(long)]
+    pub(crate) profile: Option<ProfileName>,
+    /// Verifies with this secret; several while a secret is being changed
+    #[arg(long, value_name = "SECRET", requires = "profile")]
+    pub(crate) secret: Vec<String>,
+    /// Verifies with the secrets of this file, one a line
+    #[arg(long, value_name = "FILE", requires = "profile")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Verifies as a callback's receiver does, where the profile makes a difference
+    #[arg(long, requires = "profile")]
+    pub(crate) callback: bool,
+    /// Answers with these in turn, then with the last for ever
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', default_value = "200",
+          value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub(crate) status: Vec<u16>,
+    /// Waits so long before each answer
+    #[arg(long, value_name = "WAIT", default_value = "0s", value_parser = wait)]
+    pub(crate) delay: Duration,
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 9000)]
+    pub(crate) port: u16,
+    /// Ends after so many requests
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhooksCommand {
+    /// Registers a destination; its secret is shown this once
+    Add(WebhookAddArgs),
+    /// Lists the destinations of a project, or of all
+    List {
+        /// Only of this project
+        #[arg(long)]
+        project: Option<ProjectName>,
+    },
+    /// Shows one
+    Show { id: WebhookId },
+    /// Changes one; what is not named stays
+    Update(WebhookUpdateArgs),
+    /// Lets one get events again
+    Enable { id: WebhookId },
+    /// Lets one get nothing; what is under way becomes dead letters
+    Disable {
+        id: WebhookId,
+        /// Why, for people
+        #[arg(long, default_value = "by operator")]
+        reason: String,
+    },
+    /// Gives one another secret; it is shown this once
+    RotateSecret(WebhookRotateArgs),
+    /// Sends a signed test event now and shows what came back
+    Test { id: WebhookId },
+    /// Removes one; what is under way becomes dead letters
+    Remove { id: WebhookId },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookAddArgs {
+    /// Its owner
+    #[arg(long, default_value = "default")]
+    pub(crate) project: ProjectName,
+    /// Where to send
+    pub(crate) url: String,
+    /// Which events it wants [default: all]
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    pub(crate) events: Vec<EventType>,
+    /// Overrides the project's profile
+    #[arg(long)]
+    pub(crate) profile: Option<ProfileName>,
+    /// Reads the secret from this file (`-` is the standard input) instead of making one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Sends this header, too
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// For people
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// The most attempts a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate_limit: Option<NonZeroU32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookUpdateArgs {
+    pub(crate) id: WebhookId,
+    /// Where to send
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Which events it wants
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    pub(crate) events: Vec<EventType>,
+    /// Wants every event
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) all_events: bool,
+    /// Replaces all added headers with these
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// Sends no added header
+    #[arg(long, conflicts_with = "header")]
+    pub(crate) no_headers: bool,
+    /// For people
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// The most attempts a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate_limit: Option<NonZeroU32>,
+    /// No limit
+    #[arg(long, conflicts_with = "rate_limit")]
+    pub(crate) no_rate_limit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookRotateArgs {
+    pub(crate) id: WebhookId,
+    /// Reads the secret from this file (`-` is the standard input) instead of making one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// From when it signs, such as `2026-06-01T10:00:00Z` or `in 2h` [default: now]
+    #[arg(long, value_name = "MOMENT", value_parser = moment_ahead)]
+    pub(crate) activate_at: Option<Moment>,
+    /// How long the replaced secret signs beside it, where the profile allows several signatures
+    #[arg(long, value_name = "WAIT", value_parser = wait)]
+    pub(crate) overlap: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// Lists deliveries, newest first
+    List(DeliveryListArgs),
+    /// Shows one with every attempt
+    Show { id: DeliveryId },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveryListArgs {
+    /// Only of this project
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+    /// Only of this event
+    #[arg(long)]
+    pub(crate) event: Option<EventId>,
+    /// Only of this job
+    #[arg(long)]
+    pub(crate) job: Option<JobId>,
+    /// Only to this destination
+    #[arg(long, value_name = "ID")]
+    pub(crate) destination: Option<DestinationId>,
+    /// Only in this state
+    #[arg(long, value_parser = ["attempting", "waiting", "delivered", "dead_lettered"])]
+    pub(crate) state: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// At or after this moment: `2026-06-01T10:00:00Z`, or an age such as `2h`
+    #[arg(long, value_name = "MOMENT", value_parser = moment_past)]
+    pub(crate) since: Option<Moment>,
+    /// Before this moment
+    #[arg(long, value_name = "MOMENT", value_parser = moment_past)]
+    pub(crate) until: Option<Moment>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) limit: u16,
+    /// Goes on where an earlier list ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// Lists dead letters, newest first
+    List(DeadListArgs),
+    /// Shows one with every attempt
+    Show { id: DeadLetterId },
+    /// Sends them again: same event id, same body, signed anew
+    Replay {
+        /// Which
+        #[arg(required = true)]
+        ids: Vec<DeadLetterId>,
+        /// Also those replayed or discarded before
+        #[arg(long)]
+        again: bool,
+    },
+    /// Leaves them be; they stay readable until their time is over
+    Discard {
+        /// Which
+        #[arg(required = true)]
+        ids: Vec<DeadLetterId>,
+        /// Why, for people
+        #[arg(long, default_value = "by operator")]
+        note: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadListArgs {
+    /// Only of this project
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+    /// Only for this destination
+    #[arg(long, value_name = "ID")]
+    pub(crate) destination: Option<DestinationId>,
+    /// Only of this event type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<EventType>,
+    /// Only of this job
+    #[arg(long)]
+    pub(crate) job: Option<JobId>,
+    /// Only with this cause
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) cause: Option<String>,
+    /// Only for this reason
+    #[arg(long, value_parser = reason_words())]
+    pub(crate) reason: Option<String>,
+    /// Also those replayed or discarded
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopologyCommand {
+    /// Shows what should be there
+    Show,
+    /// Declares what is missing; never changes what is there
+    Apply,
+    /// Compares with what is there and says what to do
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfilesCommand {
+    /// Lists the profiles built in and configured
+    List,
+    /// Prints one as it is written
+    Show { name: ProfileName },
+    /// Checks one and reports every fault
+    Check {
+        /// A file, as in `profiles show`
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Prints the default with a comment for every member
+    Default,
+    /// Checks the configuration and reports every fault
+    Check,
+    /// Makes a key for `secrets.keys`
+    NewKey {
+        /// What to call it
+        #[arg(default_value = "k1")]
+        id: String,
+    },
+}
+
+/// A moment as it was typed: itself, or its distance from now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment {
+    At(Timestamp),
+    Before(Duration),
+    After(Duration),
+}
+
+impl Moment {
+    pub(crate) fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Before(age) => now.checked_sub(age).unwrap_or(Timestamp::MIN),
+            Self::After(wait) => now.checked_add(wait).unwrap_or(Timestamp::MAX),
+        }
+    }
+}
+
+fn moment_past(text: &str) -> Result<Moment, String> {
+    if let Some(age) = ringback_worker::config::parse_duration(text) {
+        return Ok(Moment::Before(age));
+    }
+    let moment = text.parse().map(Moment::At);
+    moment.map_err(|_| {
+        "write a moment such as `2026-06-01T10:00:00Z`, or an age such as `2h`".to_owned()
+    })
+}
+
+fn moment_ahead(text: &str) -> Result<Moment, String> {
+    let wait = text
+        .strip_prefix("in ")
+        .map(str::trim)
+        .and_then(ringback_worker::config::parse_duration);
+    if let Some(wait) = wait {
+        return Ok(Moment::After(wait));
+    }
+    let moment = text.parse().map(Moment::At);
+    moment.map_err(|_| "write a moment such as `2026-06-01T10:00:00Z`, or `in 2h`".to_owned())
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    ringback_worker::config::parse_duration(text)
+        .ok_or_else(|| "write a wait such as `500ms`, `30s`, `5m` or `2h`".to_owned())
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("write a header as `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn reason_words() -> clap::builder::PossibleValuesParser {
+    ringback_domain::DeadLetterReason::ALL
+        .map(ringback_domain::DeadLetterReason::class)
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

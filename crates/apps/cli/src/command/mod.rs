@@ -1,0 +1,34 @@
+//! The commands, one module for each group.
+
+mod config;
+mod dead;
+mod deliveries;
+mod demo;
+mod doctor;
+mod listen;
+mod profiles;
+mod publish;
+mod serve;
+mod shell;
+mod topology;
+mod webhooks;
+
+use crate::{args::Command, failure::Outcome, session::Session};
+
+pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(session, args).await,
+        Command::Serve(args) => serve::run(session, args).await,
+        Command::Publish(args) => publish::run(session, args).await,
+        Command::Listen(args) => listen::run(session, args).await,
+        Command::Webhooks(command) => webhooks::run(session, command).await,
+        Command::Deliveries(command) => deliveries::run(session, command).await,
+        Command::Dead(command) => dead::run(session, command).await,
+        Command::Topology(command) => topology::run(session, command).await,
+        Command::Profiles(command) => profiles::run(session, command),
+        Command::Config(command) => config::run(session, command),
+        Command::Doctor => doctor::run(session).await,
+        Command::Completions { shell } => shell::completions(session, shell),
+        Command::Man { directory } => shell::man(session, &directory),
+    }
+}

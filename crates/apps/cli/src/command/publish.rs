@@ -1,0 +1,266 @@
+//! `ringback publish`: events from a file or the standard input, each answered for.
+
+use crate::{
+    args::PublishArgs,
+    failure::{Exit, Failure, Outcome},
+    session::Session,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use indicatif::{ProgressBar, ProgressStyle};
+use ringback_delivery::WebhookCache;
+use ringback_domain::limits::BODY_BYTES_MAX;
+use ringback_worker::{
+    SystemEntropy,
+    publish::{PublishError, Publisher},
+};
+use serde::Serialize;
+use std::{path::Path, sync::Arc};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// Events on their way to the queue at once: enough to share confirms, few enough to stop soon.
+const IN_FLIGHT_MAX: usize = 256;
+
+pub(crate) async fn run(session: &Session, args: PublishArgs) -> Outcome {
+    let config = session.config()?;
+    let desk = session.desk_of(&config).await?;
+    let publisher = Publisher {
+        queue: desk.queue.clone(),
+        webhooks: WebhookCache::new(desk.store.clone(), desk.clock.clone()),
+        profiles: Arc::new(config.profile_book()),
+        keys: desk.keys.clone(),
+        urls: config.http.url_policy(),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let published = match open(&args.file).await {
+        Ok(input) => publish_all(session, &publisher, Events::new(input)).await,
+        Err(failure) => Err(failure),
+    };
+    desk.close().await;
+    let report = published?;
+    report.show(session)
+}
+
+async fn open(file: &Path) -> Outcome<Box<dyn AsyncBufRead + Unpin>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(tokio::io::stdin())));
+    }
+    let opened = tokio::fs::File::open(file).await;
+    let file = opened.map_err(|failure| {
+        Failure::usage(format!("could not open `{}`", file.display())).because(failure)
+    })?;
+    Ok(Box::new(BufReader::with_capacity(64 * 1024, file)))
+}
+
+/// What became of the events.
+#[derive(Default, Serialize)]
+struct Report {
+    published: u64,
+    refused: Vec<Refused>,
+    /// Set when the broker or store stopped answering: what was read up to here, and not refused, is published or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at_line: Option<u64>,
+    #[serde(skip)]
+    stopped_by: Option<Failure>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<String>,
+    problem: String,
+}
+
+impl Report {
+    fn note(&mut self, line: u64, result: Result<(), PublishError>) {
+        match result {
+            Ok(()) => self.published += 1,
+            Err(error) => {
+                let problem = chain(&error);
+                self.refused.push(Refused {
+                    line,
+                    member: error.member().map(str::to_owned),
+                    problem,
+                });
+                if error.is_passing() && self.stopped_by.is_none() {
+                    self.stopped_at_line = Some(line);
+                    self.stopped_by = Some(Failure::of(Exit::Unreachable, &error));
+                }
+            }
+        }
+    }
+
+    fn show(mut self, session: &Session) -> Outcome {
+        self.refused.sort_by_key(|refused| refused.line);
+        session.terminal.data(&self, |report| {
+            let mut lines: Vec<_> = report
+                .refused
+                .iter()
+                .map(|refused| {
+                    format!(
+                        "line {}: {}",
+                        refused.line,
+                        ringback_domain::harmless_text(refused.problem.as_bytes())
+                    )
+                })
+                .collect();
+            let refused = report.refused.len();
+            lines.push(match (report.published, refused) {
+                (1, 0) => "published 1 event".to_owned(),
+                (published, 0) => format!("published {published} events"),
+                (published, refused) => format!(
+                    "published {published} of {} events, refused {refused}",
+                    published + refused as u64
+                ),
+            });
+            lines.join("\n")
+        })?;
+        match (self.stopped_by, self.refused.len(), self.published) {
+            (Some(failure), ..) => Err(failure.hint(
+                "publish the same events again: those known already are dropped by their ids",
+            )),
+            (None, 0, 0) => Err(Failure::usage("there was no event to publish")),
+            (None, 0, _) => Ok(()),
+            (None, 1, _) => Err(Failure::failed("one event was refused")),
+            (None, many, _) => Err(Failure::failed(format!("{many} events were refused"))),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+async fn publish_all(
+    session: &Session,
+    publisher: &Publisher,
+    mut events: Events,
+) -> Outcome<Report> {
+    let progress = progress(session);
+    let mut report = Report::default();
+    let mut in_flight = FuturesUnordered::new();
+    let mut more = true;
+    while more || !in_flight.is_empty() {
+        // A queue that stopped answering gets nothing more; what is on its way is still waited for.
+        more &= report.stopped_by.is_none();
+        if more && in_flight.len() < IN_FLIGHT_MAX {
+            match events.next().await? {
+                None => more = false,
+                Some((line, Err(problem))) => report.refused.push(Refused {
+                    line,
+                    member: None,
+                    problem,
+                }),
+                Some((line, Ok(text))) => {
+                    in_flight.push(async move { (line, publisher.publish(&text).await.map(drop)) });
+                }
+            }
+        } else if let Some((line, result)) = in_flight.next().await {
+            report.note(line, result);
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    Ok(report)
+}
+
+fn progress(session: &Session) -> ProgressBar {
+    if !session.terminal.shows_progress() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {pos} published, {per_sec}")
+        .expect("a template of our own");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+/// The events of an input: one a line, or one over several lines.
+struct Events {
+    input: Box<dyn AsyncBufRead + Unpin>,
+    line: u64,
+    is_first: bool,
+}
+
+/// An event's text, or why it cannot be one; with its line.
+type Numbered = (u64, Result<Bytes, String>);
+
+impl Events {
+    fn new(input: Box<dyn AsyncBufRead + Unpin>) -> Self {
+        Self {
+            input,
+            line: 0,
+            is_first: true,
+        }
+    }
+
+    async fn next(&mut self) -> Outcome<Option<Numbered>> {
+        loop {
+            let Some(line) = self.next_line().await? else {
+                return Ok(None);
+            };
+            self.line += 1;
+            let Some(mut text) = line else {
+                return Ok(Some((self.line, Err(too_long()))));
+            };
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            let number = self.line;
+            if std::mem::take(&mut self.is_first) && goes_on(&text) {
+                text.push(b'\n');
+                let room = BODY_BYTES_MAX as u64 + 1;
+                let read = (&mut self.input).take(room).read_to_end(&mut text).await;
+                read.map_err(could_not_read)?;
+            }
+            let text = if text.len() > BODY_BYTES_MAX + 1 {
+                Err(too_long())
+            } else {
+                Ok(text.into())
+            };
+            return Ok(Some((number, text)));
+        }
+    }
+
+    /// The next line without its end; `Some(None)` when it is longer than any event. It is passed over, not kept.
+    async fn next_line(&mut self) -> Outcome<Option<Option<Vec<u8>>>> {
+        let mut line = Vec::new();
+        let mut length = 0;
+        loop {
+            let buffer = self.input.fill_buf().await.map_err(could_not_read)?;
+            if buffer.is_empty() {
+                return Ok((length > 0).then_some(Some(line).filter(|_| length <= BODY_BYTES_MAX)));
+            }
+            let (taken, ends) = match buffer.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (at, true),
+                None => (buffer.len(), false),
+            };
+            length += taken;
+            if length <= BODY_BYTES_MAX {
+                line.extend_from_slice(&buffer[..taken]);
+            }
+            self.input.consume(taken + usize::from(ends));
+            if ends {
+                return Ok(Some(Some(line).filter(|_| length <= BODY_BYTES_MAX)));
+            }
+        }
+    }
+}
+
+/// Whether the line is the beginning of a JSON text that goes on.
+fn goes_on(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
+}
+
+fn too_long() -> String {
+    format!("the event is longer than {BODY_BYTES_MAX} bytes")
+}
+
+fn could_not_read(failure: std::io::Error) -> Failure {
+    Failure::failed("could not read the events").because(failure)
+}

@@ -1,0 +1,142 @@
+//! `ringback serve`: the long-running roles, until told to stop.
+
+mod health;
+
+use crate::{
+    args::{RoleName, ServeArgs},
+    failure::{Exit, Failure, Outcome},
+    session::Session,
+};
+use health::Health;
+use ringback_worker::{
+    Backend, ContextError, Opener, Role, Service, Stopped, config::Config, context,
+    observe::LogObserver,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
+    let config = session.config()?;
+    session.log_as_configured(&config)?;
+    let mut stop = StopSignals::try_new()?;
+    let opening = Backend::open(&config, Opener::Service);
+    let Some(backend) = stop.unless_stopped(opening).await else {
+        return Ok(());
+    };
+    let backend = backend?;
+    tell(&config, &backend);
+    let context = context(&config, &backend, Arc::new(LogObserver))?;
+    let roles: BTreeSet<_> = args.roles.into_iter().collect();
+    let health = match roles.contains(&RoleName::Api) {
+        true => Some(
+            Health::start(
+                config.api.listen,
+                backend.queue.clone(),
+                backend.store.clone(),
+            )
+            .await?,
+        ),
+        false => None,
+    };
+    let service = Service::start(context, &config.service_settings(working_roles(&roles))).await?;
+    tracing::info!(roles = %in_words(&roles), "ready");
+
+    stop.recv().await;
+    tracing::info!("stopping: taking nothing new, letting attempts under way end");
+    let stopping = async {
+        if let Some(health) = health {
+            health.stop().await;
+        }
+        let stopped = service.stop().await;
+        backend.close().await;
+        stopped
+    };
+    match stop.unless_stopped(stopping).await {
+        Some(Stopped::Finished) => tracing::info!("stopped, nothing left behind"),
+        Some(Stopped::GraceOver { left }) => {
+            tracing::warn!(left, "stopped with attempts under way; they come again")
+        }
+        None => tracing::warn!("stopped at once, as asked twice; what was under way comes again"),
+    }
+    Ok(())
+}
+
+/// Dispatching also runs replays: they are published straight to the deliveries.
+fn working_roles(roles: &BTreeSet<RoleName>) -> impl Iterator<Item = Role> {
+    roles.iter().filter_map(|role| match role {
+        RoleName::Dispatch => Some(Role::Dispatch),
+        RoleName::Deliver => Some(Role::Deliver),
+        RoleName::Api | RoleName::Replay => None,
+    })
+}
+
+fn in_words(roles: &BTreeSet<RoleName>) -> String {
+    use clap::ValueEnum;
+    let names: Vec<_> = roles
+        .iter()
+        .filter_map(|role| Some(role.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    names.join(", ")
+}
+
+/// What an operator wants to know first, once.
+fn tell(config: &Config, backend: &Backend) {
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |file| file.display().to_string());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %file,
+        broker = %config.broker.describe(),
+        store = %config.store.describe(),
+        product = %backend.health.product,
+        "starting"
+    );
+    for finding in &backend.health.findings {
+        tracing::warn!("the store promises less than it should: {finding}");
+    }
+    if !config.http.allow_networks.is_empty() {
+        tracing::warn!("some networks of this machine may be sent to: see `http.allow_networks`");
+    }
+}
+
+/// The wish to stop: SIGTERM, or Ctrl-C.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn try_new() -> Outcome<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|failure| Failure::failed("could not listen for signals").because(failure))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// What the future comes to, or nothing when a wish to stop comes first.
+    async fn unless_stopped<T>(&mut self, doing: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = doing => Some(done),
+            () = self.recv() => None,
+        }
+    }
+}
+
+impl From<ContextError> for Failure {
+    fn from(error: ContextError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}

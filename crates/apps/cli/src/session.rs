@@ -1,0 +1,111 @@
+//! What every command starts from: the options given everywhere, the configuration, the terminal.
+
+use crate::{
+    args::Global,
+    failure::{Exit, Failure, Outcome},
+    terminal::Terminal,
+};
+use ringback_telemetry::LogSettings;
+use ringback_worker::{
+    Backend, OpenError, Opener,
+    config::{Config, ConfigError, Flag},
+};
+use std::path::PathBuf;
+
+pub(crate) struct Session {
+    config_file: Option<PathBuf>,
+    verbose: u8,
+    pub(crate) terminal: Terminal,
+}
+
+impl Session {
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            terminal: Terminal::new(&global),
+            config_file: global.config,
+            verbose: global.verbose,
+        }
+    }
+
+    /// The configuration, as every command that needs one reads it.
+    pub(crate) fn config(&self) -> Outcome<Config> {
+        self.config_with(&[])
+    }
+
+    /// The same, with members given on the command line above the rest.
+    pub(crate) fn config_with(&self, flags: &[Flag]) -> Outcome<Config> {
+        self.try_config(flags)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+    }
+
+    pub(crate) fn try_config(&self, flags: &[Flag]) -> Result<Config, ConfigError> {
+        Config::load_with_flags(self.config_file.as_deref(), variables(), flags)
+    }
+
+    /// Queue and store, opened for a command.
+    pub(crate) async fn desk(&self) -> Outcome<Backend> {
+        let config = self.config()?;
+        self.desk_of(&config).await
+    }
+
+    /// The same, of this configuration.
+    pub(crate) async fn desk_of(&self, config: &Config) -> Outcome<Backend> {
+        self.log_quietly()?;
+        Ok(Backend::open(config, Opener::Command).await?)
+    }
+
+    /// Log lines of a command: quiet, for what it has to say it says itself.
+    pub(crate) fn log_quietly(&self) -> Outcome {
+        let level = match self.verbose {
+            0 => "error",
+            1 => "warn,ringback=info",
+            2 => "info,ringback=debug",
+            _ => "debug,ringback=trace",
+        };
+        self.log(&LogSettings {
+            format: ringback_telemetry::LogFormat::Human,
+            level: level.to_owned(),
+            colours: Terminal::talks_in_colour(),
+        })
+    }
+
+    /// Log lines of a long-running process, as configured.
+    pub(crate) fn log_as_configured(&self, config: &Config) -> Outcome {
+        let level = match self.verbose {
+            0 => config.log.level.clone(),
+            1 => "info,ringback=debug".to_owned(),
+            _ => "debug,ringback=trace".to_owned(),
+        };
+        self.log(&LogSettings {
+            format: config.log.format,
+            level,
+            colours: Terminal::talks_in_colour(),
+        })
+    }
+
+    fn log(&self, settings: &LogSettings) -> Outcome {
+        ringback_telemetry::set_up_log(settings)
+            .map_err(|failure| Failure::failed("could not set up logging").because(failure))
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let exit = match &error {
+            OpenError::Embedded(_)
+            | OpenError::Control { .. }
+            | OpenError::Queue(_)
+            | OpenError::Store(_) => Exit::Unreachable,
+            OpenError::RedisSettings(_) | OpenError::File(_) | OpenError::Keys { .. } => {
+                Exit::Usage
+            }
+        };
+        Self::of(exit, &error)
+    }
+}
+
+/// The environment's variables that are text; no member is anything else.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

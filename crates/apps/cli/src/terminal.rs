@@ -1,0 +1,163 @@
+//! What is said to whom: data to the standard output, talk to the standard error stream.
+
+use crate::{
+    args::{Global, OutputForm, When},
+    failure::{Failure, Outcome},
+};
+use comfy_table::{ContentArrangement, Table, presets};
+use owo_colors::OwoColorize;
+use ringback_domain::harmless_text;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// The streams of this process, and how the user wants them used.
+pub(crate) struct Terminal {
+    form: OutputForm,
+    yes: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            When::Auto => anstream::ColorChoice::Auto,
+            When::Always => anstream::ColorChoice::Always,
+            When::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        Self {
+            form: global.output,
+            yes: global.yes,
+        }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.form == OutputForm::Json
+    }
+
+    /// Whether a progress bar would be seen.
+    pub(crate) fn shows_progress(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether lines on the standard error stream may have colours.
+    pub(crate) fn talks_in_colour() -> bool {
+        anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    }
+
+    /// Data: the value for machines, or what `show` makes of it for people.
+    pub(crate) fn data<T: Serialize>(&self, value: &T, show: impl FnOnce(&T) -> String) -> Outcome {
+        match self.form {
+            OutputForm::Json => {
+                let text = serde_json::to_string_pretty(value).expect("views have text keys only");
+                self.line(&text)
+            }
+            OutputForm::Table => self.line(&show(value)),
+        }
+    }
+
+    /// A line of data as it is.
+    pub(crate) fn line(&self, text: &str) -> Outcome {
+        written(writeln!(
+            anstream::stdout(),
+            "{}",
+            text.trim_end_matches('\n')
+        ))
+    }
+
+    /// A line of talk. When nobody can hear it, it is not worth failing for.
+    pub(crate) fn say(&self, text: &str) {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// The end of a command that did not succeed; its first words stand out.
+    pub(crate) fn say_report(&self, report: &str) {
+        for line in report.lines() {
+            match line.split_once(": ") {
+                Some(("error", rest)) => self.say(&format!("{}: {rest}", "error".red().bold())),
+                Some(("hint", rest)) => self.say(&format!("{}: {rest}", "hint".cyan())),
+                _ => self.say(line),
+            }
+        }
+    }
+
+    /// Where a list goes on, when it does.
+    pub(crate) fn say_more(&self, cursor: Option<&str>) {
+        if let Some(cursor) = cursor.filter(|_| !self.is_json()) {
+            self.say(&format!("there are more: --cursor {cursor}"));
+        }
+    }
+
+    /// Asks before something that cannot be undone, unless `--yes` was given.
+    pub(crate) fn confirm(&self, question: &str) -> Outcome {
+        if self.yes {
+            return Ok(());
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(Failure::usage(format!(
+                "{question} needs a yes, and nobody can be asked here"
+            ))
+            .hint("pass --yes"));
+        }
+        let answer = dialoguer::Confirm::new()
+            .with_prompt(question)
+            .default(false)
+            .interact()
+            .map_err(|failure| Failure::failed("could not ask").because(failure))?;
+        if answer {
+            Ok(())
+        } else {
+            Err(Failure::failed("nothing was changed"))
+        }
+    }
+}
+
+/// Data that could not be written is a failure, unless the reader simply had enough.
+fn written(result: io::Result<()>) -> Outcome {
+    match result {
+        Err(failure) if failure.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(|failure| {
+            Failure::failed("could not write to the standard output").because(failure)
+        }),
+    }
+}
+
+/// A table without lines, as wide as the terminal at most.
+pub(crate) fn table<const COLUMNS: usize>(
+    headers: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(headers);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for row in rows {
+        table.add_row(row.map(|cell| harmless_text(cell.as_bytes())));
+    }
+    trim_lines(&table.to_string())
+}
+
+/// Names and values, one pair a line.
+pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    for (name, value) in facts {
+        table.add_row([name.to_owned(), harmless_text(value.as_bytes())]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    trim_lines(&table.to_string())
+}
+
+fn trim_lines(text: &str) -> String {
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
