@@ -10,5 +10,5 @@ mod store;
 
 pub use environment::{Recorder, SeededEntropy, TokioClock};
 pub use queue::SimulatedQueue;
-pub use sender::{ScriptedSender, accepts, answers, unreachable};
+pub use sender::{Script, ScriptedSender, accepts, answers, unreachable};
 pub use store::SimulatedStore;

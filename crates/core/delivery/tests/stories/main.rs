@@ -1,0 +1,481 @@
+//! What happens to an event, told by what is seen to happen. The clock is stopped: hours pass in no time.
+
+mod world;
+
+use insta::assert_snapshot;
+use ringback_delivery::port::{
+    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    DeliveryStore, SettledAs, Settlement, WebhookStore,
+};
+use ringback_domain::{
+    Answer, Callback, CallbackSecret, DeadLetterContent, DeliveryState, EventFilter, Timestamp,
+    UnreachableCause, WebhookState,
+};
+use ringback_testkit::{
+    samples,
+    simulation::{accepts, answers, unreachable},
+};
+use std::time::Duration;
+use world::{LEASE_MARGIN, World};
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_webhook_gets_every_attempt_then_a_dead_letter() {
+    let world = World::new(Some("modelhunter"), [503, 500, 429, 502].map(answers));
+    world.webhook(|_| {}).await;
+    world.publish(&modelhunter_event(&world)).await;
+    world.run().await;
+    assert_snapshot!(world.recorder.story());
+    let bodies = world.sender.with_requests(|requests| {
+        requests
+            .iter()
+            .map(|request| request.body.clone())
+            .collect::<Vec<_>>()
+    });
+    assert!(
+        bodies.iter().all(|body| *body == bodies[0]),
+        "the same bytes in every attempt"
+    );
+    let timestamps = headers(&world, "X-Webhook-Timestamp");
+    assert!(
+        timestamps.windows(2).all(|pair| pair[0] < pair[1]),
+        "a fresh timestamp in every attempt: {timestamps:?}"
+    );
+    let signatures = headers(&world, "X-Webhook-Signature");
+    assert!(
+        signatures.windows(2).all(|pair| pair[0] != pair[1]),
+        "a fresh signature in every attempt"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_recovers_is_delivered_once() {
+    let world = World::new(Some("standard"), [answers(503), answers(503), accepts()]);
+    world.webhook(|_| {}).await;
+    let event = world.event();
+    world.publish(&event).await;
+    world.publish(&event).await;
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 3);
+    assert!(world.recorder.story().contains("event known already"));
+    let page = world
+        .store
+        .deliveries(&DeliveryFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let [record] = page.entries.as_slice() else {
+        panic!("one delivery")
+    };
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+    assert_eq!(record.attempts.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_replayed_with_the_same_body_and_a_new_round_of_attempts() {
+    let world = World::new(Some("hooked"), [201, 202, 204, 302].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 1);
+    assert_eq!(world.replay(false).await.unwrap().get(), 1);
+    world.run().await;
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
+    let refused = world.replay(false).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("already replayed") && refused.contains("--again"),
+        "{refused}"
+    );
+    world.sender.with_requests(|requests| {
+        assert_eq!(requests.len(), 5);
+        assert_eq!(requests[4].body, requests[0].body);
+    });
+    assert_snapshot!(world.recorder.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_replays_of_one_generation_are_one() {
+    let world = World::new(Some("hooked"), [500, 500, 500, 500].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    world.replay(false).await.unwrap();
+    let replayed = world.peek().await;
+    // A crash between publishing and marking: the same generation is published again.
+    use ringback_delivery::port::{Lane, Queue};
+    world
+        .queue
+        .publish_delivery(&replayed, Lane::Main, None)
+        .await
+        .unwrap();
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 5);
+    assert!(world.recorder.story().contains("duplicate suppressed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_destination_has_its_own_fate() {
+    let world = World::new(Some("standard"), [answers(404), accepts(), accepts()]);
+    world.webhook(|_| {}).await;
+    world.webhook(|_| {}).await;
+    let unwanted = ["task.failed".parse().unwrap()].into();
+    world
+        .webhook(|webhook| webhook.events = EventFilter::Only(unwanted))
+        .await;
+    let mut event = world.event();
+    event.callback = Some(Callback {
+        url: "https://callback.example/".parse().unwrap(),
+        secret: None,
+    });
+    world.publish(&event).await;
+    world.run().await;
+    assert!(world.recorder.story().contains("event dispatched to 3"));
+    assert_eq!(
+        world.sender.with_requests(<[_]>::len),
+        4,
+        "one of three is tried again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn gone_disables_the_webhook_and_says_why() {
+    let world = World::new(Some("standard"), [answers(410)]);
+    let id = world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    world.run().await;
+    let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    assert!(
+        matches!(webhook.state, WebhookState::Disabled { ref reason, .. } if reason.contains("410"))
+    );
+    assert!(
+        world
+            .recorder
+            .story()
+            .ends_with("dead letter: refused for good"),
+        "{}",
+        world.recorder.story()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_webhook_applies_to_retries_that_wait() {
+    let world = World::new(Some("standard"), [answers(503), accepts()]);
+    let id = world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    webhook.url = "https://moved.example/hook".parse().unwrap();
+    webhook.revision += 1;
+    world.store_webhook(&webhook).await;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    world.run().await;
+    world
+        .sender
+        .with_requests(|requests| assert_eq!(requests[1].url.host_str(), Some("moved.example")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_disabled_while_a_retry_waits_gets_nothing_more() {
+    let world = World::new(Some("standard"), [answers(503)]);
+    let id = world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    webhook.state = WebhookState::Disabled {
+        at: samples::moment(1),
+        reason: "by operator".into(),
+    };
+    webhook.revision += 1;
+    world.store_webhook(&webhook).await;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+    assert!(
+        world
+            .recorder
+            .story()
+            .ends_with("dead letter: destination gone"),
+        "{}",
+        world.recorder.story()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longer_of_schedule_and_retry_after_is_waited_for() {
+    let busy = Answer {
+        retry_after: Some("600".into()),
+        ..Answer::bare(503)
+    };
+    let world = World::new(Some("standard"), [(Duration::ZERO, Ok(busy)), accepts()]);
+    world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    world.run().await;
+    assert!(
+        world.clock.elapsed() >= Duration::from_secs(600),
+        "{}",
+        world.recorder.story()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_vanishes_after_sending_leaves_an_unknown_outcome_and_a_second_request() {
+    let world = World::new(
+        Some("standard"),
+        [
+            unreachable(Duration::from_secs(5), UnreachableCause::TimeLimit),
+            accepts(),
+        ],
+    );
+    world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let dispatch = world.spawn_dispatch().await;
+    let doomed = world.spawn_deliver().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1, "it is sending");
+    doomed.abort();
+    dispatch.abort();
+    let _ = doomed.await;
+    world.run().await;
+    assert_snapshot!(world.recorder.story());
+    let page = world
+        .store
+        .deliveries(&DeliveryFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let classes: Vec<_> = page.entries[0]
+        .attempts
+        .iter()
+        .map(|attempt| attempt.outcome.class())
+        .collect();
+    assert_eq!(classes, ["outcome_unknown", "accepted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_after_the_lease_changes_nothing() {
+    let world = World::new(
+        Some("standard"),
+        [unreachable(
+            Duration::from_secs(300),
+            UnreachableCause::TimeLimit,
+        )],
+    );
+    world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let dispatch = world.spawn_dispatch().await;
+    let slow = world.spawn_deliver().await;
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    // Its lease is over: another worker claims and delivers.
+    let delivery = world.sender.with_requests(<[_]>::len);
+    assert_eq!(delivery, 1);
+    let page = world
+        .store
+        .deliveries(&DeliveryFilter::default(), None, 1)
+        .await
+        .unwrap();
+    let record = &page.entries[0];
+    let delivery = ringback_domain::Delivery {
+        id: record.id.clone(),
+        event: record.event.clone(),
+        destination: record.destination.clone(),
+        profile: record.profile.clone(),
+        ..samples::delivery()
+    };
+    let worker = samples::worker();
+    let request = ClaimRequest {
+        delivery: &delivery,
+        worker: &worker,
+        lease: LEASE_MARGIN,
+    };
+    let ClaimAnswer::Granted {
+        claim,
+        expired: Some(_),
+    } = world.store.claim(request).await.unwrap()
+    else {
+        panic!("the lease is over")
+    };
+    let settlement = Settlement {
+        claim: &claim,
+        delivery: &delivery,
+        attempts: &[],
+        settled_as: &SettledAs::Delivered,
+        at: samples::moment(200),
+    };
+    world.store.settle(settlement).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    slow.abort();
+    dispatch.abort();
+    assert!(
+        world.recorder.story().contains("settled too late"),
+        "{}",
+        world.recorder.story()
+    );
+    let record = world.store.delivery(&delivery.id).await.unwrap().unwrap();
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_an_unknown_project_is_kept_with_the_way_out() {
+    let world = World::new(None, []);
+    world.publish(&world.event()).await;
+    world.run().await;
+    let why = why_kept(&world).await;
+    assert!(
+        why.contains("`acme` is not configured") && why.contains("[projects.acme]"),
+        "{why}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_a_re_serialising_receiver_would_change_is_refused_with_its_path() {
+    let world = World::new(Some("modelhunter"), []);
+    world.webhook(|_| {}).await;
+    let mut event = modelhunter_event(&world);
+    let text = String::from_utf8(event.document.to_vec()).unwrap();
+    event.document = text
+        .replace("\"user_id\":7", "\"user_id\":9007199254740993")
+        .into();
+    world.publish(&event).await;
+    world.run().await;
+    let why = why_kept(&world).await;
+    assert!(
+        why.contains("metadata.user_id") && why.contains("9007199254740992"),
+        "{why}"
+    );
+    assert_eq!(world.sender.with_requests(<[_]>::len), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_in_plain_text_is_sealed_before_it_is_kept() {
+    let world = World::new(Some("hinto"), []);
+    let mut event = world.event();
+    let secret = Some(CallbackSecret::Plain("hush-hush-hush".to_owned().into()));
+    event.callback = Some(Callback {
+        url: "https://callback.example/".parse().unwrap(),
+        secret,
+    });
+    world.publish(&event).await;
+    world.run().await;
+    assert!(
+        why_kept(&world)
+            .await
+            .contains("`callback.secret` is in plain text")
+    );
+    let kept = world
+        .store
+        .dead_letters(&DeadLetterFilter::default(), None, 1)
+        .await
+        .unwrap()
+        .entries
+        .remove(0);
+    let DeadLetterContent::Event { event, .. } = kept.content else {
+        panic!("an event")
+    };
+    assert!(matches!(
+        event.callback.unwrap().secret,
+        Some(CallbackSecret::Sealed(_))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_event_are_kept() {
+    let world = World::new(Some("standard"), []);
+    use ringback_delivery::port::Queue;
+    world
+        .queue
+        .publish_raw_event("{\"id\":".into())
+        .await
+        .unwrap();
+    world.run().await;
+    let kept = world
+        .store
+        .dead_letters(&DeadLetterFilter::default(), None, 1)
+        .await
+        .unwrap()
+        .entries
+        .remove(0);
+    assert!(
+        matches!(kept.content, DeadLetterContent::Raw { ref bytes, .. } if *bytes == "{\"id\":")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn exactly_one_signature_is_sent_at_any_moment_of_a_rotation() {
+    let world = World::new(Some("modelhunter"), []);
+    world.webhook(|_| {}).await;
+    let id = world
+        .webhook(|webhook| {
+            let next = world.sealed(webhook, "the-next-secret-of-24-bytes", at(50));
+            webhook.secrets[0].overlaps_until = Some(at(500));
+            webhook.secrets.push(next);
+        })
+        .await;
+    let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    for (second, several, expected) in [
+        (0, false, 1),
+        (49, true, 1),
+        (50, false, 1),
+        (50, true, 2),
+        (500, true, 1),
+    ] {
+        assert_eq!(
+            webhook.signing_secrets(at(second), several).len(),
+            expected,
+            "at {second}, several: {several}"
+        );
+    }
+    let (before, after) = (
+        webhook.signing_secrets(at(49), false)[0],
+        webhook.signing_secrets(at(50), false)[0],
+    );
+    assert_ne!(before, after);
+}
+
+fn at(second: i64) -> Timestamp {
+    samples::moment(second)
+}
+
+fn headers(world: &World, name: &str) -> Vec<String> {
+    world.sender.with_requests(|requests| {
+        let of = |request: &ringback_delivery::port::Request| {
+            let mut found = request
+                .headers
+                .iter()
+                .filter(|(header, _)| header.eq_ignore_ascii_case(name));
+            let value = found.next().map(|(_, value)| value.clone());
+            assert!(found.next().is_none(), "{name} is sent once");
+            value.unwrap_or_default()
+        };
+        requests.iter().map(of).collect()
+    })
+}
+
+async fn why_kept(world: &World) -> String {
+    let page = world
+        .store
+        .dead_letters(&DeadLetterFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let [kept] = page.entries.as_slice() else {
+        panic!("one dead letter: {}", world.recorder.story())
+    };
+    match &kept.content {
+        DeadLetterContent::Event { why, .. } | DeadLetterContent::Raw { why, .. } => why.clone(),
+        DeadLetterContent::Delivery(_) => panic!("not an event"),
+    }
+}
+
+fn modelhunter_event(world: &World) -> ringback_domain::Event {
+    let text = format!(
+        r#"{{"id":"evt_1","project":"{}","type":"task.completed","occurred_at":"2026-06-01T10:01:30Z","job":{{"id":"task_1","kind":"video","status":"succeeded","created_at":"2026-06-01T10:00:00Z","completed_at":"2026-06-01T10:01:30Z"}},"data":{{"provider":"p","model":"m","result":[],"metadata":{{"user_id":7}}}}}}"#,
+        world.project
+    );
+    ringback_wire::event::parse(&text.into()).unwrap()
+}
+
+fn hooked_event(world: &World) -> ringback_domain::Event {
+    let text = format!(
+        r#"{{"id":"evt_1","project":"{}","type":"project.completed","occurred_at":"2026-06-01T10:01:30Z","job":{{"id":"proj_1","status":"completed","created_at":"2026-06-01T10:00:00Z","completed_at":"2026-06-01T10:01:30Z"}},"data":{{"video":{{"id":"v","url":"https://cdn.example/v.mp4","duration":45}}}}}}"#,
+        world.project
+    );
+    ringback_wire::event::parse(&text.into()).unwrap()
+}
