@@ -9,7 +9,8 @@ use proptest::{
 };
 use ringback_json::{Fault, FaultKind, Limits, check, fixed_point};
 use std::{
-    io::{BufRead, BufReader, Write},
+    fmt::Write as _,
+    io::{BufRead, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
 };
@@ -58,7 +59,7 @@ fn it_is_what_node_makes_of_the_text_or_refused_because_something_would_be_lost(
                 }),
             ) => seen[1] += 1,
             ("scalar", Err(Fault { kind, .. })) if !matches!(kind, FaultKind::Syntax { .. }) => {
-                seen[2] += 1
+                seen[2] += 1;
             }
             ("invalid", Err(fault)) => {
                 assert!(check(text, LIMITS).is_err(), "{shown}: {fault}");
@@ -96,7 +97,10 @@ fn ask_node(texts: &[Vec<u8>]) -> Vec<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn random_texts() -> Vec<Vec<u8>> {
