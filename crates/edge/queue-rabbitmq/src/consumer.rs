@@ -138,7 +138,7 @@ impl<T: Send + 'static> Pump<T> {
                     self.open().await
                 } => opened,
             };
-            let failure = match opened {
+            match opened {
                 Ok((live, channel, consumer)) => {
                     backoff.reset();
                     let ledger = Arc::new(Ledger::new());
@@ -148,19 +148,23 @@ impl<T: Send + 'static> Pump<T> {
                         Ok(()) => return,
                         // What was handed out comes again, so there is nothing left to serve.
                         Err(_) if self.hand_on.is_none() => return,
-                        Err(source) => live.failure(source),
+                        Err(error) => self.report(&live, &error),
                     }
                 }
-                Err(failure) => failure,
-            };
-            backoff.failed();
-            let queue = &self.source.queue;
-            match failure {
-                Failure::Closed => return,
-                Failure::Unreachable { address, source } => {
-                    tracing::warn!(server.address = address, queue, error = %source, "consuming was interrupted; trying on");
-                }
+                Err(Failure::Closed) => return,
+                Err(Failure::Unreachable { .. }) => {}
             }
+            backoff.failed();
+        }
+    }
+
+    /// The link speaks of lost connections; what happens on one that still is concerns this queue alone.
+    fn report(&self, live: &Live, error: &lapin::Error) {
+        let (address, queue) = (&live.address, &self.source.queue);
+        if live.is_up() {
+            tracing::warn!(server.address = address, queue, %error, "consuming was interrupted; trying on");
+        } else {
+            tracing::debug!(server.address = address, queue, %error, "consuming was interrupted by the connection");
         }
     }
 
@@ -181,7 +185,10 @@ impl<T: Send + 'static> Pump<T> {
         };
         match open.await {
             Ok((channel, consumer)) => Ok((live, channel, consumer)),
-            Err(source) => Err(live.failure(source)),
+            Err(source) => {
+                self.report(&live, &source);
+                Err(live.failure(source))
+            }
         }
     }
 

@@ -114,8 +114,13 @@ impl Link {
     }
 
     async fn live_or_dial(&self, mut slot: MutexGuard<'_, Slot>) -> Result<Arc<Live>, Failure> {
-        if let Some(live) = slot.live.take_if(|live| !live.is_up()) {
-            live.kill();
+        if let Some(lost) = slot.live.take_if(|live| !live.is_up()) {
+            lost.kill();
+            tracing::warn!(
+                server.address = lost.address,
+                role = self.role,
+                "lost the connection to the broker"
+            );
         }
         if let Some(live) = &slot.live {
             return Ok(Arc::clone(live));

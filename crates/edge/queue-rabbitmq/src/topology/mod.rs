@@ -95,12 +95,14 @@ impl Topology {
             queues: Vec::new(),
             bindings: Vec::new(),
         };
+        topology.add_exchange(names.parked());
         topology.add_exchange(names.events());
         topology.add_queue(
             names.parked(),
             vec![("x-delivery-limit", Argument::Number(PARKED_DELIVERY_LIMIT))],
         );
         topology.add_consumed_queue(&names, names.events(), config.delivery_limit.get().into());
+        topology.bind(names.parked(), "#", Endpoint::Queue(names.parked()));
         topology.bind(names.events(), "#", Endpoint::Queue(names.events()));
         topology
     }
@@ -157,8 +159,8 @@ impl Topology {
 
     /// A queue that workers take from: after too many returns, a message is parked.
     fn add_consumed_queue(&mut self, names: &Names, name: String, delivery_limit: u32) {
-        let mut arguments = at_least_once(String::new());
-        arguments.push(("x-dead-letter-routing-key", Argument::Text(names.parked())));
+        // An exchange of our own: to the default one, a user would need a right beyond our names.
+        let mut arguments = at_least_once(names.parked());
         arguments.push(("x-delivery-limit", Argument::Number(delivery_limit)));
         self.add_queue(name, arguments);
     }
@@ -182,7 +184,7 @@ impl Topology {
     }
 }
 
-/// Dead-lettering that keeps a message until the next queue has it. The empty exchange leads to the queue named by the key.
+/// Dead-lettering that keeps a message until the next queue has it.
 fn at_least_once(exchange: String) -> Vec<(&'static str, Argument)> {
     vec![
         ("x-dead-letter-exchange", Argument::Text(exchange)),
@@ -261,6 +263,7 @@ impl Names {
         format!("{}.delay.{position}.{digit}", self.prefix)
     }
 
+    /// Exchange and queue.
     pub(crate) fn parked(&self) -> String {
         format!("{}.parked", self.prefix)
     }

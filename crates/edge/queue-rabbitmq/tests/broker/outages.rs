@@ -2,6 +2,7 @@
 
 use crate::{home::Home, soon, take};
 use futures_util::future::join_all;
+use lapin::options::QueueDeleteOptions;
 use ringback_delivery::port::{Lane, Queue, QueueError};
 use ringback_queue_rabbitmq::{BrokerUrls, ConnectError, RabbitConfig, RabbitQueue, Scope};
 use ringback_testkit::{
@@ -178,11 +179,15 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
     })
     .await;
     assert!(refused.contains("takes no messages"), "{refused}");
+    let prefix = home.config.prefix.as_str().replace('.', r"\.");
+    let (ours, events) = (format!(r"^{prefix}\."), format!(r"^{prefix}\.events$"));
     let server = blocking(move || {
         for command in [
             &["set_vm_memory_high_watermark", "absolute", "1GB"][..],
-            &["add_user", "app", "app"],
-            &["set_permissions", "app", "", ".*", ".*"],
+            &["add_user", "worker", "secret"],
+            &["set_permissions", "worker", &ours, &ours, &ours],
+            &["add_user", "app", "secret"],
+            &["set_permissions", "app", "", &events, ""],
         ] {
             server.rabbitmqctl(command).unwrap();
         }
@@ -195,18 +200,30 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
     {
         assert!(error.is_passing(), "{error}");
     }
+    let connect_as = async |user: &str, scope| {
+        let urls: BrokerUrls = format!("amqp://{user}:secret@127.0.0.1:{}", server.port())
+            .parse()
+            .unwrap();
+        RabbitQueue::connect(urls, home.config.clone(), scope).await
+    };
 
-    // Everything was made above by a user who may; one who only publishes gets along with it.
-    let urls: BrokerUrls = format!("amqp://app:app@127.0.0.1:{}", server.port())
-        .parse()
-        .unwrap();
-    let limited = RabbitQueue::connect(urls, home.config.clone(), Scope::Events)
-        .await
-        .unwrap();
-    limited
-        .publish_event(&samples::event(), None)
-        .await
-        .unwrap();
+    // Who only publishes cannot make anything, and gets along with what a worker made.
+    let app = connect_as("app", Scope::Events).await.unwrap();
+    app.publish_event(&samples::event(), None).await.unwrap();
+    // A worker makes everything, with rights on names of ours alone.
+    let topology = queue.topology().clone();
+    let (_connection, channel) = home.channel().await;
+    for queue in topology.queues {
+        channel
+            .queue_delete(queue.name.into(), QueueDeleteOptions::default())
+            .await
+            .unwrap();
+    }
+    let worker = connect_as("worker", Scope::Whole).await.unwrap();
+    assert_eq!(worker.check_topology().await.unwrap(), []);
+    worker.publish_event(&samples::event(), None).await.unwrap();
+    let mut events = worker.consume_events(1).await.unwrap();
+    take(&mut events).await.receipt.acknowledge();
 }
 
 #[tokio::test]
