@@ -293,3 +293,19 @@ fn floored(at: Timestamp, unit: Unit) -> Timestamp {
     let down = TimestampRound::new().smallest(unit).mode(RoundMode::Floor);
     at.round(down).unwrap_or(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_callable_function_is_documented() {
+        let page = include_str!("../../../../../docs/profiles.md");
+        for (name, _) in CALLABLE {
+            let is_named = page
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .any(|word| word == *name);
+            assert!(is_named, "{name}");
+        }
+    }
+}

@@ -59,17 +59,83 @@ impl Num {
         Some(())
     }
 
+    /// The order of the values, exact also between whole numbers and doubles; as in jq, what is not a number comes first.
+    ///
+    /// A total order: sorting would panic on any other.
     pub(super) fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) if a == b => return Ordering::Equal,
-            _ => {}
-        }
         if let (Some(a), Some(b)) = (self.as_int(), other.as_int()) {
             return a.cmp(&b);
         }
-        // As in jq, what is not a number comes before all that are, and is not equal to itself.
-        self.as_float()
-            .partial_cmp(&other.as_float())
-            .unwrap_or(Ordering::Less)
+        let (a, b) = (self.as_float(), other.as_float());
+        let by_doubles = a
+            .partial_cmp(&b)
+            .unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()));
+        // A whole number may be rounded to the double it is compared with, and is not equal to it then.
+        by_doubles.then_with(|| self.whole().cmp(&other.whole()))
+    }
+
+    /// The whole part, exact for whole numbers.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the whole part is what is asked for"
+    )]
+    fn whole(&self) -> i128 {
+        match self.as_int() {
+            Some(int) => int as i128,
+            None => self.as_float() as i128,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_order_is_exact() {
+        let text = |text: &str| Num::Text(text.into());
+        for (a, b, expected) in [
+            (text("1.0"), Num::Int(1), Ordering::Equal),
+            (
+                text("9007199254740993"),
+                Num::Float(9_007_199_254_740_992.0),
+                Ordering::Greater,
+            ),
+            (
+                text("9007199254740993"),
+                text("9007199254740992"),
+                Ordering::Greater,
+            ),
+            (text("-1e400"), text("-5"), Ordering::Less),
+            (Num::Float(f64::NAN), text("-1e400"), Ordering::Less),
+            (text("0"), Num::Float(f64::NAN), Ordering::Greater),
+            (Num::Float(f64::NAN), Num::Float(f64::NAN), Ordering::Equal),
+        ] {
+            assert_eq!(a.cmp(&b), expected, "{a:?} {b:?}");
+            assert_eq!(b.cmp(&a), expected.reverse(), "{b:?} {a:?}");
+        }
+    }
+
+    fn number() -> impl Strategy<Value = Num> {
+        let near = 9_007_199_254_740_992_isize;
+        prop_oneof![
+            (near - 3..near + 3).prop_map(Num::Int),
+            (near - 3..near + 3).prop_map(|int| Num::Text(format!("{int}.0").into())),
+            (near - 3..near + 3).prop_map(|int| Num::Text(int.to_string().into())),
+            Just(Num::Float(f64::NAN)),
+            Just(Num::Float(f64::INFINITY)),
+            Just(Num::Text("1e400".into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_total(a in number(), b in number(), c in number()) {
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            if a.cmp(&b) == b.cmp(&c) {
+                prop_assert_eq!(a.cmp(&c), a.cmp(&b));
+            }
+        }
     }
 }
