@@ -201,7 +201,12 @@ mod tests {
         };
         let failure = Failure::from(error).hint("see `store` in the configuration");
         assert_eq!(failure.exit(), Exit::Unreachable);
-        assert_snapshot!(failure.report(), @"");
+        assert_snapshot!(failure.report(), @"
+        error: could not reach the Redis at `redis:6379`
+        caused by: connection refused
+        hint: see `store` in the configuration
+        hint: is it running?
+        ");
     }
 
     #[test]
@@ -210,6 +215,9 @@ mod tests {
             id: "evt_1".to_owned(),
         });
         assert_eq!(failure.exit(), Exit::Failed);
-        assert_snapshot!(failure.report(), @"");
+        assert_snapshot!(failure.report(), @"
+        error: no queue takes message `evt_1`
+        hint: run `ringback topology apply`
+        ");
     }
 }

@@ -5,8 +5,10 @@
 mod args;
 mod command;
 mod failure;
+mod receiver;
 mod session;
 mod terminal;
+mod verifier;
 mod view;
 
 use clap::Parser;

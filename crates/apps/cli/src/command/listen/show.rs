@@ -1,8 +1,6 @@
 //! A received request on the terminal: nothing in it can act on the terminal, whoever sent it.
 
-use super::{Received, verdict::Verdict};
-use crate::{failure::Outcome, session::Session};
-use http::StatusCode;
+use crate::{failure::Outcome, receiver::Received, session::Session, verifier::Verdict};
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
 use ringback_domain::harmless_text;
@@ -30,32 +28,28 @@ impl ReceivedView {
         at: Timestamp,
         received: Received,
         verdict: Option<&Verdict>,
-        status: StatusCode,
     ) -> Self {
-        let Received {
-            head, body, cut, ..
-        } = received;
         let (verdict, why) = match verdict {
             None => (None, None),
             Some(Verdict::Verified) => (Some("verified"), None),
             Some(Verdict::Unsigned) => (Some("unsigned"), None),
             Some(Verdict::Refused(why)) => (Some("refused"), Some(why.clone())),
         };
-        let headers = head.headers.iter();
+        let headers = received.headers.iter();
         Self {
             number,
             at,
-            method: head.method.to_string(),
-            path: head.uri.to_string(),
+            method: received.method.to_string(),
+            path: received.uri.to_string(),
             headers: headers
                 .map(|(name, value)| (name.to_string(), harmless_text(value.as_bytes())))
                 .collect(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-            body_bytes: body.len(),
-            body_too_long: cut,
+            body: String::from_utf8_lossy(&received.body).into_owned(),
+            body_bytes: received.body.len(),
+            body_too_long: received.too_long,
             verdict,
             why,
-            answered: status.as_u16(),
+            answered: received.answer.as_u16(),
         }
     }
 }
@@ -114,9 +108,72 @@ fn body(received: &ReceivedView) -> String {
     if received.body_too_long {
         return "(too long to show)".to_owned();
     }
-    let parsed = serde_json::from_str::<serde_json::Value>(&received.body);
-    let text = parsed
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| received.body.clone());
-    harmless_text(text.as_bytes())
+    let text = &received.body;
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let shown = if is_json { indent(text) } else { text.clone() };
+    harmless_text(shown.as_bytes())
+}
+
+/// JSON spread over lines. Numbers and texts stay as they were written: what is shown is what was signed.
+fn indent(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len() * 2);
+    let (mut depth, mut just_opened) = (0_usize, false);
+    let (mut in_text, mut escaped) = (false, false);
+    for c in json.chars() {
+        if in_text {
+            shown.push(c);
+            in_text = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        if c.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(c, '}' | ']');
+        depth -= usize::from(closes);
+        if just_opened != closes {
+            line(&mut shown, depth);
+        }
+        just_opened = matches!(c, '{' | '[');
+        depth += usize::from(just_opened);
+        in_text = c == '"';
+        shown.push(c);
+        match c {
+            ',' => line(&mut shown, depth),
+            ':' => shown.push(' '),
+            _ => {}
+        }
+    }
+    shown
+}
+
+fn line(text: &mut String, depth: usize) {
+    text.push('\n');
+    text.extend(std::iter::repeat_n("  ", depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_spread_over_lines_and_nothing_in_it_changes() {
+        let json = r#"{"a":1.50,"b":[],"c":{},"d":[1,[2e3],"x, {\"y\": \\"],"e":null}"#;
+        insta::assert_snapshot!(indent(json), @r#"
+        {
+          "a": 1.50,
+          "b": [],
+          "c": {},
+          "d": [
+            1,
+            [
+              2e3
+            ],
+            "x, {\"y\": \\"
+          ],
+          "e": null
+        }
+        "#);
+        assert_eq!(indent("[{\"a\" : 1 }]"), "[\n  {\n    \"a\": 1\n  }\n]");
+    }
 }

@@ -1,7 +1,10 @@
 //! Whether a request is what its profile promises, as its receiver would find.
 
-use crate::failure::{Failure, Outcome};
-use http::{HeaderMap, request::Parts};
+use crate::{
+    failure::{Failure, Outcome},
+    receiver,
+};
+use http::HeaderMap;
 use jiff::Timestamp;
 use ringback_domain::AttemptNumber;
 use ringback_profile::{DestinationKind, HeaderContext, Profile};
@@ -70,16 +73,18 @@ impl Verifier {
         })
     }
 
-    pub(crate) fn judge(&self, head: &Parts, body: &[u8], now: Timestamp) -> Verdict {
-        let header = |name: &Option<String>| {
-            name.as_deref()
-                .and_then(|name| text_of(&head.headers, name))
-        };
+    pub(crate) fn judge(&self, received: &receiver::Received, now: Timestamp) -> Verdict {
+        self.judge_parts(&received.headers, &received.body, now)
+    }
+
+    fn judge_parts(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
+        let header =
+            |name: &Option<String>| name.as_deref().and_then(|name| text_of(headers, name));
         let Some(scheme) = &self.scheme else {
             return Verdict::Unsigned;
         };
         let received = Received {
-            signature: text_of(&head.headers, scheme.header()),
+            signature: text_of(headers, scheme.header()),
             id: header(&self.id_header),
             timestamp: header(&self.timestamp_header),
             body,
@@ -186,10 +191,10 @@ mod tests {
             .unwrap()
             .into_parts();
         assert!(matches!(
-            verifier.judge(&head, b"{}", now),
+            verifier.judge_parts(&head.headers, b"{}", now),
             Verdict::Verified
         ));
-        let Verdict::Refused(why) = verifier.judge(&head, b"{ }", now) else {
+        let Verdict::Refused(why) = verifier.judge_parts(&head.headers, b"{ }", now) else {
             panic!("the body was changed")
         };
         assert!(why.starts_with("the signature does not match"), "{why}");
