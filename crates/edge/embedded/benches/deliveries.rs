@@ -101,14 +101,23 @@ async fn dispatch(
     queue: Arc<ringback_embedded::EmbeddedQueue>,
 ) {
     let store = embedded.store();
-    assert_eq!(store.event_mark(&event.project, &event.id).await.unwrap(), None);
+    assert_eq!(
+        store.event_mark(&event.project, &event.id).await.unwrap(),
+        None
+    );
     let delivery = samples::delivery_of(&event, samples::webhook_destination());
-    queue.publish_delivery(&delivery, Lane::Main, None).await.unwrap();
+    queue
+        .publish_delivery(&delivery, Lane::Main, None)
+        .await
+        .unwrap();
     let mark = EventMark {
         dispatched_at: common::SystemClock.now(),
         deliveries: 1,
     };
-    store.mark_event(&event.project, &event.id, mark).await.unwrap();
+    store
+        .mark_event(&event.project, &event.id, mark)
+        .await
+        .unwrap();
 }
 
 async fn attempt(
@@ -133,7 +142,10 @@ async fn attempt(
         settled_as: &SettledAs::Delivered,
         at: common::SystemClock.now(),
     };
-    assert_eq!(store.settle(settlement).await.unwrap(), SettleAnswer::Settled);
+    assert_eq!(
+        store.settle(settlement).await.unwrap(),
+        SettleAnswer::Settled
+    );
 }
 
 /// Divan measures the clock on the wall; what a neighbour on the machine feels is the processor's time.
@@ -146,7 +158,7 @@ fn report_processor_time(concurrency: usize) {
     for _ in 0..ROUNDS {
         runtime.block_on(deliver_all(&embedded, concurrency));
     }
-    let each = (processor_time() - before) / ROUNDS;
+    let each = processor_time().saturating_sub(before) / ROUNDS;
     println!("{concurrency:>4} at once: {each:.3?} of processor time for 1,000 deliveries");
 }
 

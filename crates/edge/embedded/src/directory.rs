@@ -116,18 +116,22 @@ impl DataDir {
             .open(&path)
             .and_then(|_| self.sync())
             .map_err(unusable)?;
+        self.database().map_err(|error| match error {
+            // The directory is ours, so the file is, too.
+            redb::DatabaseError::DatabaseAlreadyOpen => EmbeddedError::InUse {
+                dir: self.path.clone(),
+                holder: "this process".to_owned(),
+            },
+            other => EmbeddedError::not_ours(path, other.into()),
+        })
+    }
+
+    pub(crate) fn database(&self) -> Result<redb::Database, redb::DatabaseError> {
         redb::Builder::new()
             .set_cache_size(CACHE_BYTES)
             // A damaged file would otherwise be noticed in the middle of a delivery, by a panic.
             .set_check_integrity_on_open(true)
-            .create(&path)
-            .map_err(|error| match error {
-                redb::DatabaseError::DatabaseAlreadyOpen => EmbeddedError::InUse {
-                    dir: self.path.clone(),
-                    holder: "another process".to_owned(),
-                },
-                other => EmbeddedError::not_ours(path, other.into()),
-            })
+            .create(self.database_path())
     }
 
     /// A file is there after a power cut only once its directory is on disk.

@@ -18,7 +18,7 @@ pub use directory::DataDir;
 pub use queue::EmbeddedQueue;
 pub use store::EmbeddedStore;
 
-use engine::Engine;
+use engine::{Engine, Opener, Place};
 use queue::Lanes;
 use ringback_delivery::port::Clock;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -75,31 +75,37 @@ impl Embedded {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EmbeddedError> {
         let database = dir.open_database()?;
-        let place = dir.path().display().to_string();
-        Self::start(database, Some(dir.clone()), place, settings, clock)
+        let place = Place::Directory(dir.path().display().to_string());
+        let again = dir.clone();
+        let open: Opener = Box::new(move || again.database().map_err(redb::Error::from));
+        Self::start(database, open, place, settings, clock)
             .map_err(|source| EmbeddedError::not_ours(dir.database_path(), source))
     }
 
     /// A queue and a store that are gone with the process: for tests and demonstrations.
     #[expect(clippy::missing_panics_doc, reason = "it cannot")]
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
-        redb::Builder::new()
-            .create_with_backend(redb::backends::InMemoryBackend::new())
-            .map_err(redb::Error::from)
-            .and_then(|database| Self::start(database, None, "memory".to_owned(), settings, clock))
+        let open = || {
+            let backend = redb::backends::InMemoryBackend::new();
+            Ok(redb::Builder::new().create_with_backend(backend)?)
+        };
+        open()
+            .and_then(|database| {
+                Self::start(database, Box::new(open), Place::Memory, settings, clock)
+            })
             .expect("an empty store in memory has nothing that could be wrong")
     }
 
     fn start(
         database: redb::Database,
-        dir: Option<DataDir>,
-        place: String,
+        open: Opener,
+        place: Place,
         settings: &Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, redb::Error> {
         let waiting = tables::prepare(&database)?;
         let keeper = store::Keeper::new(settings.clone(), clock.clone());
-        let engine = Engine::start(database, dir, place, waiting.boot, keeper);
+        let engine = Engine::start(database, open, place, waiting.boot, keeper);
         let lanes = Lanes::new(waiting.messages, settings, engine.notes(), clock);
         Ok(Self {
             engine: Arc::new(engine),

@@ -5,18 +5,23 @@
 //! they go along with the next transaction, or into one of their own soon after. Nothing is polled: the thread sleeps until it is
 //! given something, or until it is time to forget what is too old.
 
+mod access;
 mod inbox;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use access::Opener;
 pub(crate) use inbox::{Note, Notes};
 
 use crate::{
-    DataDir,
     store::Keeper,
     tables::{PARKED, Tables},
 };
+use access::{Access, Commit};
 use inbox::{Inbox, Woken, Work};
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction};
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -50,38 +55,52 @@ impl From<redb::Error> for Failure {
 pub(crate) struct Engine {
     inbox: Arc<Inbox>,
     writer: Option<JoinHandle<()>>,
+    access: Arc<Access>,
     numbers: AtomicU64,
-    place: String,
-    // Dropped in this order: the file is closed before the directory is unlocked.
-    database: Arc<Database>,
-    dir: Option<DataDir>,
+    place: Place,
+}
+
+/// Where the file is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Memory,
+    Directory(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Directory(path) => path,
+        })
+    }
 }
 
 impl Engine {
+    /// `open` opens the same file as `database`, should that one fail; `boot` is one more than at every earlier opening.
     pub(crate) fn start(
         database: Database,
-        dir: Option<DataDir>,
-        place: String,
+        open: Opener,
+        place: Place,
         boot: u64,
         keeper: Keeper,
     ) -> Self {
-        let database = Arc::new(database);
+        let access = Arc::new(Access::new(database, open));
         let inbox = Arc::new(Inbox::default());
         let writer = std::thread::Builder::new()
             .name("ringback-embedded".to_owned())
             .spawn({
-                let (database, inbox) = (database.clone(), inbox.clone());
-                move || write_until_closed(&database, &inbox, keeper)
+                let (access, inbox) = (access.clone(), inbox.clone());
+                move || write_until_closed(&access, &inbox, keeper)
             })
             .expect("a process that cannot start a thread cannot start");
         Self {
             inbox,
             writer: Some(writer),
+            access,
             // Numbers of one opening are below those of the next, without being written down.
             numbers: AtomicU64::new(boot << 40),
             place,
-            database,
-            dir,
         }
     }
 
@@ -90,14 +109,8 @@ impl Engine {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The directory, for messages.
-    pub(crate) fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &Place {
         &self.place
-    }
-
-    /// Whether it outlives the process.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.dir.is_some()
     }
 
     /// Where acknowledgements go.
@@ -143,7 +156,7 @@ impl Engine {
         &self,
         look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Failure> {
-        read(&self.database, look)
+        self.access.read(look)
     }
 
     /// Reads a consistent state where it may take its time: for lists.
@@ -151,8 +164,8 @@ impl Engine {
         &self,
         look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        let database = self.database.clone();
-        tokio::task::spawn_blocking(move || read(&database, look))
+        let access = self.access.clone();
+        tokio::task::spawn_blocking(move || access.read(look))
             .await
             .unwrap_or(Err(Failure::Closed))
     }
@@ -167,14 +180,6 @@ impl Drop for Engine {
             tracing::error!("the embedded store's writer panicked");
         }
     }
-}
-
-fn read<T>(
-    database: &Database,
-    look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
-) -> Result<T, Failure> {
-    let tx = database.begin_read().map_err(redb::Error::from)?;
-    Ok(look(&tx)?)
 }
 
 /// Something asked for, its outcome, and who waits for it.
@@ -211,14 +216,14 @@ where
     }
 }
 
-fn write_until_closed(database: &Database, inbox: &Inbox, mut keeper: Keeper) {
+fn write_until_closed(access: &Access, inbox: &Inbox, mut keeper: Keeper) {
     // However this ends, nobody must wait for it afterwards.
     let _closes = inbox.closes_on_drop();
     let mut sweep_in = Duration::ZERO;
     loop {
         match inbox.wait(sweep_in) {
             Woken::ForWork(mut works, notes) => {
-                let committed = commit(database, &mut works, &notes);
+                let committed = commit(access, &mut works, &notes);
                 if let Err(failure) = &committed {
                     inbox.put_back(notes, AFTER_FAILURE);
                     tracing::warn!(error = ?failure, "the embedded store could not commit");
@@ -229,25 +234,23 @@ fn write_until_closed(database: &Database, inbox: &Inbox, mut keeper: Keeper) {
                 }
                 inbox.make_room(count);
             }
-            Woken::ToSweep => sweep_in = sweep(database, &mut keeper),
+            Woken::ToSweep => sweep_in = sweep(access, &mut keeper),
             Woken::Closed => return,
         }
     }
 }
 
-fn commit(database: &Database, works: &mut [Box<dyn Work>], notes: &[Note]) -> Result<(), Failure> {
-    let tx = database.begin_write().map_err(redb::Error::from)?;
-    {
-        let mut tables = Tables::of(&tx);
+fn commit(access: &Access, works: &mut [Box<dyn Work>], notes: &[Note]) -> Result<(), Failure> {
+    access.write(|tx| {
+        let mut tables = Tables::of(tx);
         for note in notes {
             apply_note(&mut tables, note)?;
         }
         for work in works {
             work.apply(&mut tables)?;
         }
-    }
-    tx.commit().map_err(redb::Error::from)?;
-    Ok(())
+        Ok(((), Commit::Yes))
+    })
 }
 
 fn apply_note(tables: &mut Tables<'_>, note: &Note) -> Result<(), redb::Error> {
@@ -272,22 +275,21 @@ fn apply_note(tables: &mut Tables<'_>, note: &Note) -> Result<(), redb::Error> {
 }
 
 /// How long until the next.
-fn sweep(database: &Database, keeper: &mut Keeper) -> Duration {
-    let swept = (|| {
-        let tx = database.begin_write()?;
-        let swept = keeper.sweep(&mut Tables::of(&tx))?;
-        if swept.forgotten > 0 {
-            tx.commit()?;
+fn sweep(access: &Access, keeper: &mut Keeper) -> Duration {
+    let swept = access.write(|tx| {
+        let swept = keeper.sweep(&mut Tables::of(tx))?;
+        let commit = if swept.forgotten > 0 {
+            Commit::Yes
         } else {
-            tx.abort()?;
-        }
-        Ok::<_, redb::Error>(swept)
-    })();
+            Commit::No
+        };
+        Ok((swept, commit))
+    });
     match swept {
         Ok(swept) if swept.more => SWEEP_AGAIN,
         Ok(_) => SWEEP_EVERY,
-        Err(error) => {
-            tracing::warn!(%error, "the embedded store could not forget what is too old");
+        Err(failure) => {
+            tracing::warn!(error = ?failure, "the embedded store could not forget what is too old");
             SWEEP_EVERY
         }
     }

@@ -89,7 +89,7 @@ fn queue_error(engine: &Engine, failure: Failure) -> QueueError {
         Failure::Closed => QueueError::Closed,
         Failure::Database(source) => QueueError::Unreachable {
             queue: "embedded queue",
-            address: engine.place().to_owned(),
+            address: engine.place().to_string(),
             source: Box::new(source),
         },
     }

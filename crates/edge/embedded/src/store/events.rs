@@ -3,6 +3,7 @@
 use super::{EmbeddedStore, corrupt};
 use crate::{
     bytes_of::{Reader, Writer},
+    engine::Place,
     tables::EVENT_MARKS,
 };
 use async_trait::async_trait;
@@ -93,7 +94,7 @@ impl EventStore for EmbeddedStore {
             .read(|_| Ok(()))
             .map_err(|failure| self.error(failure))?;
         let mut findings = Vec::new();
-        if !self.engine.is_durable() {
+        if let Place::Memory = self.engine.place() {
             findings.push(
                 "kept in memory only: everything is gone when the process ends (hint: set `data_dir`)"
                     .to_owned(),

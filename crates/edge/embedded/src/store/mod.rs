@@ -50,7 +50,7 @@ impl EmbeddedStore {
         };
         StoreError::Unreachable {
             store: STORE,
-            address: self.engine.place().to_owned(),
+            address: self.engine.place().to_string(),
             source,
         }
     }

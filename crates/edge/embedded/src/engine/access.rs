@@ -1,0 +1,130 @@
+//! The open file, for the writer and all readers, and how it is opened again when writing it failed.
+
+use super::Failure;
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use std::{
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::{Duration, Instant},
+};
+
+/// Opens the file. Holds what must outlive the open file, such as the lock on its directory.
+pub(crate) type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
+
+/// Between two attempts to open the file again.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) struct Access {
+    // Dropped in this order: the file is closed before the directory is unlocked.
+    database: RwLock<State>,
+    open: Opener,
+}
+
+/// After a failed write redb takes no further one: the state on disk is known only by reading it again.
+enum State {
+    Open(Database),
+    Failed { why: Arc<redb::Error>, at: Instant },
+}
+
+impl Access {
+    pub(super) fn new(database: Database, open: Opener) -> Self {
+        Self {
+            database: RwLock::new(State::Open(database)),
+            open,
+        }
+    }
+
+    /// Whoever panicked with it changed nothing here.
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Failure> {
+        let state = self.state();
+        let tx = state.database()?.begin_read().map_err(redb::Error::from)?;
+        Ok(look(&tx)?)
+    }
+
+    /// One transaction; the writer's alone. It is committed if `change` says so.
+    pub(super) fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(T, Commit), redb::Error>,
+    ) -> Result<T, Failure> {
+        self.reopen_if_failed();
+        let written = self.try_write(change);
+        if let Err(Failure::Database(why)) = &written {
+            self.fail(why);
+        }
+        written
+    }
+
+    fn try_write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(T, Commit), redb::Error>,
+    ) -> Result<T, Failure> {
+        let state = self.state();
+        let tx = state.database()?.begin_write().map_err(redb::Error::from)?;
+        let (changed, commit) = change(&tx)?;
+        match commit {
+            Commit::Yes => tx.commit().map_err(redb::Error::from)?,
+            Commit::No => tx.abort().map_err(redb::Error::from)?,
+        }
+        Ok(changed)
+    }
+
+    fn fail(&self, why: &Arc<redb::Error>) {
+        let mut state = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let State::Open(_) = *state {
+            *state = State::failed(why.clone());
+        }
+    }
+
+    fn reopen_if_failed(&self) {
+        // A long read must not hold up the writer, so the look that finds nothing wrong excludes nobody.
+        if let State::Open(_) = *self.state() {
+            return;
+        }
+        let mut state = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let State::Failed { at, .. } = *state
+            && at.elapsed() >= REOPEN_AFTER
+        {
+            *state = match (self.open)() {
+                Ok(database) => {
+                    tracing::info!("the embedded store is open again");
+                    State::Open(database)
+                }
+                Err(why) => State::failed(Arc::new(why)),
+            };
+        }
+    }
+}
+
+impl State {
+    fn failed(why: Arc<redb::Error>) -> Self {
+        Self::Failed {
+            why,
+            at: Instant::now(),
+        }
+    }
+
+    fn database(&self) -> Result<&Database, Failure> {
+        match self {
+            Self::Open(database) => Ok(database),
+            Self::Failed { why, .. } => Err(Failure::Database(why.clone())),
+        }
+    }
+}
+
+/// Whether there is anything to keep of a transaction.
+pub(super) enum Commit {
+    Yes,
+    No,
+}
