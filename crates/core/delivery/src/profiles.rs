@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Default)]
 pub struct ProfileBook {
     profiles: BTreeMap<ProfileName, Arc<Profile>>,
-    projects: BTreeMap<ProjectName, ProfileName>,
+    projects: BTreeMap<ProjectName, (ProfileName, Arc<Profile>)>,
 }
 
 /// A project that is not configured, or whose profile is not.
@@ -23,10 +23,11 @@ impl ProfileBook {
         projects: impl IntoIterator<Item = (ProjectName, ProfileName)>,
     ) -> Self {
         let profiles: BTreeMap<_, _> = profiles.into_iter().collect();
-        let projects = projects
-            .into_iter()
-            .filter(|(_, name)| profiles.contains_key(name))
-            .collect();
+        let with_profile = |(project, name)| {
+            let profile = profiles.get(&name)?.clone();
+            Some((project, (name, profile)))
+        };
+        let projects = projects.into_iter().filter_map(with_profile).collect();
         Self { profiles, projects }
     }
 
@@ -44,14 +45,8 @@ impl ProfileBook {
         &self,
         project: &ProjectName,
     ) -> Result<(&ProfileName, &Arc<Profile>), UnknownProject> {
-        let name = self
-            .projects
-            .get(project)
-            .ok_or_else(|| UnknownProject(project.clone()))?;
-        let profile = self
-            .profiles
-            .get(name)
-            .expect("projects without a profile were left out");
+        let found = self.projects.get(project);
+        let (name, profile) = found.ok_or_else(|| UnknownProject(project.clone()))?;
         Ok((name, profile))
     }
 
@@ -60,7 +55,7 @@ impl ProfileBook {
         webhook
             .profile
             .as_ref()
-            .or_else(|| self.projects.get(&webhook.project))
+            .or_else(|| Some(&self.projects.get(&webhook.project)?.0))
     }
 
     /// All profiles by name.
@@ -70,6 +65,8 @@ impl ProfileBook {
 
     /// All projects with the names of their profiles.
     pub fn projects(&self) -> impl Iterator<Item = (&ProjectName, &ProfileName)> {
-        self.projects.iter()
+        self.projects
+            .iter()
+            .map(|(project, (name, _))| (project, name))
     }
 }

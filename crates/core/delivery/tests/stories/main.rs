@@ -1,11 +1,14 @@
 //! What happens to an event, told by what is seen to happen. The clock is stopped: hours pass in no time.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod promises;
 mod world;
 
 use insta::assert_snapshot;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, SettledAs, Settlement, WebhookStore,
+    DeliveryStore, Lane, Queue, SettledAs, Settlement, WebhookStore,
 };
 use ringback_domain::{
     Answer, Callback, CallbackSecret, DeadLetterContent, DeliveryState, EventFilter, Timestamp,
@@ -100,7 +103,6 @@ async fn two_replays_of_one_generation_are_one() {
     world.replay(false).await.unwrap();
     let replayed = world.peek().await;
     // A crash between publishing and marking: the same generation is published again.
-    use ringback_delivery::port::{Lane, Queue};
     world
         .queue
         .publish_delivery(&replayed, Lane::Main, None)
@@ -211,7 +213,7 @@ async fn the_longer_of_schedule_and_retry_after_is_waited_for() {
     world.publish(&world.event()).await;
     world.run().await;
     assert!(
-        world.clock.elapsed() >= Duration::from_secs(600),
+        world.clock.elapsed() >= Duration::from_mins(10),
         "{}",
         world.recorder.story()
     );
@@ -255,7 +257,7 @@ async fn a_settlement_after_the_lease_changes_nothing() {
     let world = World::new(
         Some("standard"),
         [unreachable(
-            Duration::from_secs(300),
+            Duration::from_mins(5),
             UnreachableCause::TimeLimit,
         )],
     );
@@ -379,7 +381,6 @@ async fn a_secret_in_plain_text_is_sealed_before_it_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_no_event_are_kept() {
     let world = World::new(Some("standard"), []);
-    use ringback_delivery::port::Queue;
     world
         .queue
         .publish_raw_event("{\"id\":".into())

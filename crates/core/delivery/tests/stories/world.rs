@@ -3,11 +3,14 @@
 use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay, ReplayRequest,
     WebhookCache,
-    port::{Clock, Consumer, Lane, Observer, Queue, Store},
+    port::{
+        Clock, Consumer, DeadLetterFilter, DeadLetterStore, Lane, Observer, Queue, Store,
+        WebhookStore, WriteAnswer,
+    },
 };
 use ringback_domain::{
-    Delivery, Event, EventFilter, ProfileName, ProjectName, Timestamp, Webhook, WebhookId,
-    WebhookSecret,
+    Delivery, Event, EventFilter, ProfileName, ProjectName, SealedSecret, Timestamp, Webhook,
+    WebhookId, WebhookSecret,
 };
 use ringback_profile::Profile;
 use ringback_signing::{KeyRing, SealedFor, Secret};
@@ -20,7 +23,7 @@ use ringback_testkit::{
 use std::{sync::Arc, time::Duration};
 
 pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub(crate) struct World {
     pub(crate) clock: TokioClock,
@@ -90,7 +93,6 @@ impl World {
     }
 
     pub(crate) async fn store_webhook(&self, webhook: &Webhook) {
-        use ringback_delivery::port::{WebhookStore, WriteAnswer};
         assert_eq!(
             self.store.put_webhook(webhook).await.unwrap(),
             WriteAnswer::Written
@@ -114,6 +116,15 @@ impl World {
             signs_from,
             overlaps_until: None,
         }
+    }
+
+    pub(crate) fn sealed_callback(&self, url: &str, secret: &str) -> SealedSecret {
+        let (url, secret) = (
+            url.parse().unwrap(),
+            Secret::try_new(secret.to_owned()).unwrap(),
+        );
+        self.keys
+            .seal(&secret, &SealedFor::callback(&self.project, &url), [8; 24])
     }
 
     pub(crate) fn event(&self) -> Event {
@@ -176,7 +187,6 @@ impl World {
         &self,
         again: bool,
     ) -> Result<ringback_domain::Generation, ringback_delivery::ReplayError> {
-        use ringback_delivery::port::{DeadLetterFilter, DeadLetterStore};
         let filter = DeadLetterFilter {
             include_disposed: true,
             ..DeadLetterFilter::default()

@@ -37,7 +37,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// Random numbers that repeat with their seed (SplitMix64).
+/// Random numbers that repeat with their seed (`SplitMix64`).
 #[derive(Debug)]
 pub struct SeededEntropy(Mutex<u64>);
 

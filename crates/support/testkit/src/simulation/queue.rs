@@ -146,7 +146,7 @@ impl SimulatedQueue {
         queue: QueueName,
         window: u16,
         read: fn(Content) -> Result<T, Unreadable>,
-    ) -> Box<SimulatedConsumer<T>> {
+    ) -> Box<dyn Consumer<T>> {
         let id = self.state().number();
         Box::new(SimulatedConsumer {
             queue: self.clone(),
@@ -412,9 +412,9 @@ impl Receipt for SimulatedReceipt {
         if let Some((_, queue, mut message)) = state.in_flight.remove(&self.tag) {
             message.given_back += 1;
             if message.given_back > SimulatedQueue::DELIVERY_LIMIT {
-                state.park(queue, message)
+                state.park(queue, message);
             } else {
-                state.put_back(queue, message)
+                state.put_back(queue, message);
             }
         }
         drop(state);
