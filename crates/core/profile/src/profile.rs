@@ -97,6 +97,15 @@ impl Profile {
             .map(|(_, source)| source)
     }
 
+    /// The same contract with every wait before a retry multiplied: for demonstrations of long schedules.
+    #[must_use]
+    pub fn with_waits_scaled(mut self, factor: f64) -> Self {
+        for contract in [&mut self.webhook, &mut self.callback] {
+            contract.rules.retry = contract.rules.retry.scaled(factor);
+        }
+        self
+    }
+
     /// What projects and webhooks call it by.
     pub fn name(&self) -> &ProfileName {
         &self.name

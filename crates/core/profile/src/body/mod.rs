@@ -1,5 +1,6 @@
 //! Bodies: a filter in the jq language turns the event into the body, losing nothing on the way.
 
+mod access;
 mod allowed;
 mod fuel;
 mod functions;

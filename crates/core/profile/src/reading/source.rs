@@ -56,19 +56,13 @@ impl<'t> Source<'t> {
         offset: usize,
         problem: impl Display,
     ) {
+        // The value of a text over several lines begins behind three quotation marks and the line break that follows them.
         let literal = &self.text[member.span.clone()];
-        // Only in a text over several lines is it worth finding the line; it begins behind the quotation marks and, where
-        // one follows at once, a line break.
-        let opening = if literal.starts_with("'''") || literal.starts_with("\"\"\"") {
-            let after = &literal[3..];
-            3 + after.len()
-                - after
-                    .trim_start_matches('\r')
-                    .strip_prefix('\n')
-                    .unwrap_or(after)
-                    .len()
-        } else {
-            0
+        let is_long = literal.starts_with("'''") || literal.starts_with("\"\"\"");
+        let opening = match literal.get(3..) {
+            Some(after) if is_long && after.starts_with("\r\n") => 5,
+            Some(after) if is_long && after.starts_with('\n') => 4,
+            _ => 0,
         };
         let lines_before = text[..offset].matches('\n').count();
         let from = member.span.start + opening;
