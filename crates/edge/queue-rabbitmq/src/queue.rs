@@ -147,6 +147,14 @@ impl RabbitQueue {
             .map_err(|source| live.failure(source).into())
     }
 
+    /// Deletes all of our exchanges and queues, with every message in them: the end of a demonstration.
+    pub async fn delete_topology(&self) -> Result<(), QueueError> {
+        let live = self.publishing.live().await?;
+        topology::delete(&self.topology, live.connection())
+            .await
+            .map_err(|source| live.failure(source).into())
+    }
+
     async fn publish(&self, message: Message) -> Result<(), QueueError> {
         self.publisher.publish(message).await
     }

@@ -3,7 +3,10 @@
 use super::{Argument, Endpoint, Exchange, Queue, Topology};
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{
+        ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
+    },
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
@@ -130,6 +133,24 @@ pub(crate) async fn check(
         drifts.extend(found);
     }
     Ok(drifts)
+}
+
+/// Deletes everything of the topology. What is not there is no failure.
+pub(crate) async fn delete(topology: &Topology, connection: &Connection) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    for queue in &topology.queues {
+        let name = queue.name.as_str().into();
+        channel
+            .queue_delete(name, QueueDeleteOptions::default())
+            .await?;
+    }
+    for exchange in &topology.exchanges {
+        let name = exchange.name.as_str().into();
+        channel
+            .exchange_delete(name, ExchangeDeleteOptions::default())
+            .await?;
+    }
+    Ok(())
 }
 
 /// A channel that is replaced whenever the broker closed it, which is how it says no.

@@ -6,7 +6,7 @@
 mod broker;
 
 pub use broker::{Drift, Problem};
-pub(crate) use broker::{apply, check, soft_error};
+pub(crate) use broker::{apply, check, delete, soft_error};
 
 use crate::{
     config::{Prefix, RabbitConfig},
