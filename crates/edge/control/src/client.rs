@@ -34,7 +34,7 @@ pub struct ControlClient {
 }
 
 /// The longest wait for an answer: a publish to a broker that is away takes this long to fail.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 const PROCESS: &str = "running process";
 
 /// Why there is no answer.

@@ -119,8 +119,8 @@ async fn converse(
     stop: &CancellationToken,
 ) -> io::Result<()> {
     while let Some(call) = stop.run_until_cancelled(frame::read(&mut stream)).await {
-        let Some(parts) = call? else { break };
-        let answer = match answer(ports, &parts).await {
+        let Some(call) = call? else { break };
+        let answer = match answer(ports, &call).await {
             Ok(answer) => answer,
             Err(trouble) => vec![to_part(&trouble.tell())],
         };

@@ -1,5 +1,7 @@
 //! What a command asks of a running process is what that process's queue and store answer.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use ringback_control::{ControlClient, ControlServer, SOCKET_NAME};
 use ringback_delivery::port::{
     ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
@@ -81,7 +83,7 @@ async fn what_is_published_through_the_socket_is_in_the_queue() {
         .publish_delivery(&delivery, Lane::Slow, None)
         .await
         .unwrap();
-    let later = Some(Wait::exactly(Duration::from_secs(600)));
+    let later = Some(Wait::exactly(Duration::from_mins(10)));
     process
         .client
         .publish_delivery(&delivery, Lane::Main, later)
@@ -122,7 +124,7 @@ async fn records_of_deliveries_come_back_whole() {
     let request = ClaimRequest {
         delivery: &delivery,
         worker: &worker,
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
     };
     process.store.claim(request).await.unwrap();
     let expected = process.store.delivery(&delivery.id).await.unwrap();

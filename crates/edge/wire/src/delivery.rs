@@ -77,9 +77,9 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
 }
 
 /// Reads a delivery as a queue does: what cannot be read is handed on, free of what looks like a secret.
-pub fn read_message(message: Bytes) -> Result<Delivery, Unreadable> {
-    decode(&message).map_err(|fault| Unreadable {
+pub fn read_message(message: &Bytes) -> Result<Delivery, Unreadable> {
+    decode(message).map_err(|fault| Unreadable {
         why: fault.to_string(),
-        bytes: crate::event::redact(&message),
+        bytes: crate::event::redact(message),
     })
 }

@@ -103,19 +103,12 @@ pub fn encode(event: &Event) -> Result<Bytes, WireError> {
     let Some(callback) = &event.callback else {
         return Ok(event.document.clone());
     };
-    let end = event
-        .document
-        .iter()
-        .rposition(|byte| *byte == b'}')
-        .expect("an event is a JSON object");
-    let mut text = event.document[..end].to_vec();
-    text.extend_from_slice(b",\"callback\":{\"url\":");
-    serde_json::to_writer(&mut text, callback.url.as_str()).expect("writing to memory");
+    let mut members = serde_json::Map::new();
+    members.insert("url".into(), callback.url.as_str().into());
     match &callback.secret {
         None => {}
         Some(CallbackSecret::Sealed(sealed)) => {
-            text.extend_from_slice(b",\"secret\":");
-            serde_json::to_writer(&mut text, sealed.as_str()).expect("writing to memory");
+            members.insert("secret".into(), sealed.as_str().into());
         }
         Some(CallbackSecret::Plain(_)) => {
             let problem = "is in plain text (hint: seal it first)".to_owned();
@@ -126,15 +119,18 @@ pub fn encode(event: &Event) -> Result<Bytes, WireError> {
             });
         }
     }
-    text.extend_from_slice(b"}}");
+    let end = event.document.iter().rposition(|byte| *byte == b'}');
+    let mut text = event.document[..end.unwrap_or(0)].to_vec();
+    let callback = serde_json::Value::Object(members);
+    text.extend_from_slice(format!(",\"callback\":{callback}}}").as_bytes());
     Ok(text.into())
 }
 
 /// Reads an event as a queue does: what cannot be read is handed on, free of what looks like a secret.
-pub fn read(bytes: Bytes) -> Result<Event, Unreadable> {
-    parse(&bytes).map_err(|fault| Unreadable {
+pub fn read(bytes: &Bytes) -> Result<Event, Unreadable> {
+    parse(bytes).map_err(|fault| Unreadable {
         why: fault.to_string(),
-        bytes: redact(&bytes),
+        bytes: redact(bytes),
     })
 }
 

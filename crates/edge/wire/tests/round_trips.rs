@@ -131,7 +131,7 @@ proptest! {
         let _ = record::decode_dead_letter(&bytes);
         let _ = record::decode_webhook(&bytes);
         let _ = record::decode_attempt(&bytes);
-        let _ = event::read(bytes);
+        let _ = event::read(&bytes);
     }
 
     #[test]

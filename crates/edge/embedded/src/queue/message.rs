@@ -42,11 +42,11 @@ fn document(message: &Bytes) -> (Option<TraceContext>, Bytes) {
 
 pub(super) fn read_event(_: LaneName, message: &Bytes) -> Content<Event> {
     let (trace, document) = document(message);
-    (wire::event::read(document), trace)
+    (wire::event::read(&document), trace)
 }
 
 pub(super) fn read_delivery(_: LaneName, message: &Bytes) -> Content<Delivery> {
-    (wire::delivery::read_message(message.clone()), None)
+    (wire::delivery::read_message(message), None)
 }
 
 pub(super) fn read_parked(from: LaneName, message: &Bytes) -> Content<ParkedMessage> {

@@ -214,7 +214,7 @@ impl Queue for SimulatedQueue {
         Ok(
             self.consume(QueueName::Events, window, |content| match content {
                 Content::Event(event) => Ok(*event),
-                Content::RawEvent(bytes) => ringback_wire::event::read(bytes),
+                Content::RawEvent(bytes) => ringback_wire::event::read(&bytes),
                 Content::Delivery(_) | Content::Parked(_) => unreachable!("not in this queue"),
             }),
         )
