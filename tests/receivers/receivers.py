@@ -16,12 +16,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from published import videopilot
 
-LOG = open(sys.argv[sys.argv.index("--log") + 1], "a", encoding="utf-8", buffering=1)
-LOCK = threading.Lock()
+OUTPUT = threading.Lock()
 
 
 class Recording:
-    """One line of JSON for every request answered, written before anybody can ask for it."""
+    """One line of JSON on the standard output for every request answered, written before its answer."""
 
     def __init__(self, receiver, app):
         self.receiver, self.app = receiver, app
@@ -40,8 +39,8 @@ class Recording:
                 "body": body.decode(errors="replace"),
                 "status": int(status.split()[0]),
             }
-            with LOCK:
-                LOG.write(json.dumps(line) + "\n")
+            with OUTPUT:
+                print(json.dumps(line), flush=True)
             return start_response(status, headers, exc_info)
 
         return self.app(environ, recorded)

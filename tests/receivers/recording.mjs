@@ -1,10 +1,7 @@
-// One line of JSON for every request answered, written before anybody can ask for it.
+// One line of JSON on the standard output for every request answered, written before its answer.
 
 import crypto from 'node:crypto'
-import fs from 'node:fs'
 import http from 'node:http'
-
-const log = fs.openSync(process.argv[process.argv.indexOf('--log') + 1], 'a')
 
 /** Serves on a free loopback port and records. Resolves to the port. */
 export function listen(receiver, handler) {
@@ -25,7 +22,8 @@ export function listen(receiver, handler) {
         body: body.toString(),
         status: res.statusCode,
       }
-      fs.writeSync(log, `${JSON.stringify(record)}\n`)
+      // To a pipe, Node writes at once.
+      process.stdout.write(`${JSON.stringify(record)}\n`)
       return end.apply(this, args)
     }
     handler(req, res)

@@ -1,1 +1,0 @@
-//! End-to-end tests: from publish to POST
