@@ -29,8 +29,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options everywhere")]
 pub(crate) struct Global {
-    /// The configuration [default: $RINGBACK_CONFIG, else ./ringback.toml where there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The configuration [default: $RINGBACK_CONFIG, else ./ringback.toml where there is one]"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// How data is printed
     #[arg(
@@ -45,7 +50,7 @@ pub(crate) struct Global {
     /// Does what is asked without asking back
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
-    /// When to use colours; NO_COLOR is respected
+    /// When to use colours; `NO_COLOR` is respected
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: When,
     /// Says more of what happens; twice for details

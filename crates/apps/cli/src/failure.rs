@@ -96,10 +96,11 @@ impl Failure {
             .as_deref()
             .map(|cause| cause as &(dyn Error + 'static));
         while let Some(error) = cause {
-            lines.push(format!(
-                "caused by: {}",
-                without_hint(&error.to_string(), &mut hints)
-            ));
+            let words = without_hint(&error.to_string(), &mut hints);
+            // Libraries often repeat their cause; once is enough.
+            if !lines.last().is_some_and(|line| line.ends_with(&words)) {
+                lines.push(format!("caused by: {words}"));
+            }
             cause = error.source();
         }
         lines.extend(hints.into_iter().map(|hint| format!("hint: {hint}")));
@@ -165,11 +166,11 @@ struct Told {
 }
 
 impl Told {
-    fn of(error: &dyn Error) -> Box<Self> {
-        Box::new(Self {
+    fn of(error: &dyn Error) -> Self {
+        Self {
             what: error.to_string(),
-            cause: error.source().map(Self::of),
-        })
+            cause: error.source().map(|cause| Box::new(Self::of(cause))),
+        }
     }
 }
 

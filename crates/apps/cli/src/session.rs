@@ -62,7 +62,7 @@ impl Session {
             2 => "info,ringback=debug",
             _ => "debug,ringback=trace",
         };
-        self.log(&LogSettings {
+        set_up_log(&LogSettings {
             format: ringback_telemetry::LogFormat::Human,
             level: level.to_owned(),
             colours: Terminal::talks_in_colour(),
@@ -76,17 +76,17 @@ impl Session {
             1 => "info,ringback=debug".to_owned(),
             _ => "debug,ringback=trace".to_owned(),
         };
-        self.log(&LogSettings {
+        set_up_log(&LogSettings {
             format: config.log.format,
             level,
             colours: Terminal::talks_in_colour(),
         })
     }
+}
 
-    fn log(&self, settings: &LogSettings) -> Outcome {
-        ringback_telemetry::set_up_log(settings)
-            .map_err(|failure| Failure::failed("could not set up logging").because(failure))
-    }
+fn set_up_log(settings: &LogSettings) -> Outcome {
+    ringback_telemetry::set_up_log(settings)
+        .map_err(|failure| Failure::failed("could not set up logging").because(failure))
 }
 
 impl From<OpenError> for Failure {

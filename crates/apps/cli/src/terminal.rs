@@ -16,6 +16,10 @@ pub(crate) struct Terminal {
     yes: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "whoever prints has a terminal at hand; that its streams are global is its own business"
+)]
 impl Terminal {
     pub(crate) fn new(global: &Global) -> Self {
         let choice = match global.color {

@@ -508,8 +508,9 @@ fn event_filter(
             known: known.join(", "),
         });
     }
-    Ok(match events.is_empty() {
-        true => EventFilter::All,
-        false => EventFilter::Only(events),
+    Ok(if events.is_empty() {
+        EventFilter::All
+    } else {
+        EventFilter::Only(events)
     })
 }

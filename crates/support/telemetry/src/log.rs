@@ -2,10 +2,10 @@
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// What libraries say that must not be kept, whatever the level.
-///
-/// lapin logs messages the broker returns whole, payload included.
+/// What must not be kept, whatever the level: lapin logs messages that the broker returns whole, payload included.
 const NEVER: &str = "lapin::returned_messages=off";
+/// What is not kept unless asked for by name: lapin logs as errors what our own links expect and handle.
+const UNLESS_ASKED: (&str, &str) = ("lapin", "lapin=off");
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,9 +54,13 @@ pub fn check_level(level: &str) -> Result<(), LevelError> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LevelError> {
-    let never = NEVER.parse().expect("a directive of our own");
-    let kept = EnvFilter::builder().parse(level).map_err(LevelError)?;
-    Ok(kept.add_directive(never))
+    let directive = |text: &str| text.parse().expect("a directive of our own");
+    let mut kept = EnvFilter::builder().parse(level).map_err(LevelError)?;
+    let (library, off) = UNLESS_ASKED;
+    if !level.contains(library) {
+        kept = kept.add_directive(directive(off));
+    }
+    Ok(kept.add_directive(directive(NEVER)))
 }
 
 /// Sends log lines to the standard error stream, for the rest of the process.
@@ -96,5 +100,16 @@ mod tests {
     fn returned_messages_are_never_logged() {
         let filter = filter("trace,lapin=trace").unwrap().to_string();
         assert!(filter.contains("lapin::returned_messages=off"), "{filter}");
+    }
+
+    #[test]
+    fn a_library_that_cries_wolf_is_heard_only_when_asked_for() {
+        assert!(filter("debug").unwrap().to_string().contains("lapin=off"));
+        assert!(
+            !filter("info,lapin=warn")
+                .unwrap()
+                .to_string()
+                .contains("lapin=off")
+        );
     }
 }

@@ -75,7 +75,7 @@ async fn show(session: &Session, store: &dyn Store, id: &DeadLetterId) -> Outcom
 #[derive(Serialize)]
 struct Done {
     id: String,
-    done: bool,
+    succeeded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,14 +102,14 @@ async fn replay(
         match replay.replay(&request).await {
             Ok(generation) => done.push(Done {
                 id: id.to_string(),
-                done: true,
+                succeeded: true,
                 generation: Some(generation.get()),
                 problem: None,
             }),
             Err(error) => {
                 done.push(Done {
                     id: id.to_string(),
-                    done: false,
+                    succeeded: false,
                     generation: None,
                     problem: Some(error.to_string()),
                 });
@@ -147,7 +147,7 @@ async fn discard(
         };
         done.push(Done {
             id: id.to_string(),
-            done: failure.is_none(),
+            succeeded: failure.is_none(),
             generation: None,
             problem: failure.as_ref().map(ToString::to_string),
         });

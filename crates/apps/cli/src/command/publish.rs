@@ -32,13 +32,12 @@ pub(crate) async fn run(session: &Session, args: PublishArgs) -> Outcome {
         urls: config.http.url_policy(),
         entropy: Arc::new(SystemEntropy),
     };
-    let published = match open(&args.file).await {
+    let done = match open(&args.file).await {
         Ok(input) => publish_all(session, &publisher, Events::new(input)).await,
         Err(failure) => Err(failure),
     };
     desk.close().await;
-    let report = published?;
-    report.show(session)
+    done?.show(session)
 }
 
 async fn open(file: &Path) -> Outcome<Box<dyn AsyncBufRead + Unpin>> {

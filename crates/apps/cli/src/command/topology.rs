@@ -94,11 +94,7 @@ fn report(session: &Session, drifts: &[Drift], all_well: &str) -> Outcome {
         .terminal
         .data(&list, |list| match list.data.as_slice() {
             [] => all_well.to_owned(),
-            drifts => {
-                let line =
-                    |drift: &DriftView| format!("{}\n  to do: {}", drift.problem, drift.advice);
-                drifts.iter().map(line).collect::<Vec<_>>().join("\n")
-            }
+            drifts => with_advice(drifts),
         })?;
     match drifts.len() {
         0 => Ok(()),
@@ -107,4 +103,18 @@ fn report(session: &Session, drifts: &[Drift], all_well: &str) -> Outcome {
             "{many} things are not as they should be"
         ))),
     }
+}
+
+/// What is wrong, a line each, and under each run of lines what to do about them.
+fn with_advice(drifts: &[DriftView]) -> String {
+    let mut lines = Vec::new();
+    for alike in drifts.chunk_by(|a, b| a.advice == b.advice) {
+        lines.extend(alike.iter().map(|drift| drift.problem.clone()));
+        lines.extend(
+            alike
+                .first()
+                .map(|drift| format!("  to do: {}", drift.advice)),
+        );
+    }
+    lines.join("\n")
 }

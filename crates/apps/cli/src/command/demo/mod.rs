@@ -109,8 +109,8 @@ async fn play(session: &Session, config: &Config) -> Outcome<Proof> {
         "{} webhooks registered, one for each profile",
         ids.len()
     )));
+    say(timeline.line_now(&format!("publishing {} events", EVENTS.len())));
     publish(config, &backend, &profiles, &players).await?;
-    say(timeline.line_now(&format!("{} events published and confirmed", EVENTS.len())));
 
     let dead = watch(session, &mut timeline, PARTS.len()).await;
     let found = find_dead_letter(&backend).await?;
@@ -255,8 +255,8 @@ async fn publish(
             Some(player) => with_callback(event, &player.url(), CALLBACK_SECRET),
             None => event.to_owned(),
         };
-        let published = publisher.publish(&text.into()).await;
-        published.map_err(|error| {
+        let confirmed = publisher.publish(&text.into()).await;
+        confirmed.map_err(|error| {
             Failure::failed(format!("could not publish the event of `{name}`")).because(error)
         })?;
     }
@@ -270,7 +270,7 @@ async fn watch(session: &Session, timeline: &mut Timeline, ends: usize) -> BTree
         let happening = timeline.next().await;
         session.terminal.say(&timeline.line(&happening));
         match happening.turn {
-            Turn::Delivered(_) => ended += 1,
+            Turn::Delivered => ended += 1,
             Turn::DeadLettered(id) => {
                 ended += 1;
                 dead.insert(id);

@@ -19,6 +19,7 @@ use ringback_domain::{
 use ringback_profile::{DestinationKind, Profile};
 use ringback_signing::Secret;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What the demonstration has shown.
 #[derive(Serialize)]
@@ -76,7 +77,7 @@ impl Proof {
         let verifier = Verifier::try_new(profile, part.kind == DestinationKind::Callback, secrets)?;
         let right =
             |received: &&Received| !matches!(verifier.judge(received, now), Verdict::Refused(_));
-        let verified = took.iter().filter(right).count();
+        let right_count = took.iter().filter(right).count();
         let record = record(store, part).await?;
         let retries = profile.rules(part.kind).retry.delays().len();
         let replays = usize::from(part.behaviour == Behaviour::IsBroken);
@@ -89,7 +90,7 @@ impl Proof {
         );
         self.claim(
             format!("{name}: every request was what its receiver accepts"),
-            verified == took.len(),
+            right_count == took.len(),
         );
         let one_body = took.windows(2).all(|pair| pair[0].body == pair[1].body);
         self.claim(
@@ -110,7 +111,7 @@ impl Proof {
             kind: part.kind.as_str(),
             receiver: part.behaviour.describe(),
             requests: took.len(),
-            verified,
+            verified: right_count,
             signed: profile.signature(part.kind).is_some(),
             answers: took
                 .iter()
@@ -152,9 +153,10 @@ impl Proof {
                 row.kind.to_owned(),
                 row.receiver.to_owned(),
                 answers.join(" "),
-                match row.signed {
-                    true => format!("{} of {}", row.verified, row.requests),
-                    false => "unsigned".to_owned(),
+                if row.signed {
+                    format!("{} of {}", row.verified, row.requests)
+                } else {
+                    "unsigned".to_owned()
                 },
                 row.state.to_owned(),
             ]
@@ -166,14 +168,15 @@ impl Proof {
             rows,
         )];
         let (broker, store) = (&self.broker, &self.store);
-        let seconds = self.took_ms as f64 / 1000.0;
+        let seconds = Duration::from_millis(self.took_ms).as_secs_f64();
         let count = self.claims.len();
         lines.push(String::new());
         if self.holds() {
             lines.push(format!("{} in {seconds:.1} s: {count} of {count} claims hold, by the receivers' logs and the store", "all of it happened".green().bold()));
         } else {
-            let broken = self.claims.iter().filter(|claim| !claim.holds);
-            lines.extend(broken.map(|claim| format!("{} {}", "did not happen:".red(), claim.what)));
+            let missing = self.claims.iter().filter(|claim| !claim.holds);
+            lines
+                .extend(missing.map(|claim| format!("{} {}", "did not happen:".red(), claim.what)));
         }
         lines.push(format!("broker: {broker}; store: {store}"));
         lines.join("\n")

@@ -22,7 +22,7 @@ pub(super) struct Happening {
 
 /// Whether it is one of the happenings the demonstration waits for.
 pub(super) enum Turn {
-    Delivered(DeliveryId),
+    Delivered,
     DeadLettered(DeliveryId),
     Other,
 }
@@ -133,7 +133,7 @@ impl Watcher {
             ),
             Occurrence::Delivered { delivery, .. } => {
                 let words = format!("{:<22} {}", of(delivery), "delivered".green().bold());
-                return Some((words, Turn::Delivered(delivery.id.clone())));
+                return Some((words, Turn::Delivered));
             }
             Occurrence::DeadLettered { dead_letter } => {
                 let delivery = dead_letter.delivery()?;
@@ -169,5 +169,5 @@ fn of(delivery: &Delivery) -> String {
 
 /// To the whole second: what stretching a millisecond brings is no news.
 fn round(wait: Duration) -> Duration {
-    Duration::from_secs(wait.as_secs_f64().round() as u64)
+    Duration::from_secs((wait + Duration::from_millis(500)).as_secs())
 }

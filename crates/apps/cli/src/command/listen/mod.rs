@@ -17,7 +17,7 @@ use show::ReceivedView;
 pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
     let verifier = verifier(session, &args)?;
     let answers = Answers::in_turn(args.status, args.delay);
-    let mut receiver = Receiver::bind(args.port, answers)
+    let mut listening = Receiver::bind(args.port, answers)
         .await
         .map_err(|failure| {
             Failure::failed(format!("could not listen on port {}", args.port))
@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
         })?;
     session
         .terminal
-        .say(&format!("listening on http://{}/", receiver.address()));
+        .say(&format!("listening on http://{}/", listening.address()));
     match &verifier {
         Some(verifier) => session.terminal.say(&format!("verifying {verifier}")),
         None => session
@@ -40,15 +40,15 @@ pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
                 ended.map_err(|failure| Failure::failed("could not wait for Ctrl-C").because(failure))?;
                 break;
             }
-            received = receiver.next() => {
+            received = listening.next() => {
                 number += 1;
                 let now = SystemClock.now();
                 let verdict = verifier.as_ref().map(|verifier| verifier.judge(&received, now));
-                show::show(session, &ReceivedView::of(number, now, received, verdict.as_ref()))?;
+                show::show(session, &ReceivedView::of(number, now, &received, verdict.as_ref()))?;
             }
         }
     }
-    receiver.close().await;
+    listening.close().await;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ impl ReceivedView {
     pub(crate) fn of(
         number: u64,
         at: Timestamp,
-        received: Received,
+        received: &Received,
         verdict: Option<&Verdict>,
     ) -> Self {
         let (verdict, why) = match verdict {

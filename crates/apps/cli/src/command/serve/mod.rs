@@ -27,16 +27,11 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     tell(&config, &backend);
     let context = context(&config, &backend, Arc::new(LogObserver))?;
     let roles: BTreeSet<_> = args.roles.into_iter().collect();
-    let health = match roles.contains(&RoleName::Api) {
-        true => Some(
-            Health::start(
-                config.api.listen,
-                backend.queue.clone(),
-                backend.store.clone(),
-            )
-            .await?,
-        ),
-        false => None,
+    let health = if roles.contains(&RoleName::Api) {
+        let (queue, store) = (backend.queue.clone(), backend.store.clone());
+        Some(Health::start(config.api.listen, queue, store).await?)
+    } else {
+        None
     };
     let service = Service::start(context, &config.service_settings(working_roles(&roles))).await?;
     tracing::info!(roles = %in_words(&roles), "ready");
@@ -54,7 +49,7 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     match stop.unless_stopped(stopping).await {
         Some(Stopped::Finished) => tracing::info!("stopped, nothing left behind"),
         Some(Stopped::GraceOver { left }) => {
-            tracing::warn!(left, "stopped with attempts under way; they come again")
+            tracing::warn!(left, "stopped with attempts under way; they come again");
         }
         None => tracing::warn!("stopped at once, as asked twice; what was under way comes again"),
     }
