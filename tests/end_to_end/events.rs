@@ -18,17 +18,23 @@ shopify = { profile = "shopify" }
 [profiles.stripe]
 body = "del(.project)"
 success = ["2xx"]
+time_limit = "10s"
+retry = { delays = ["5s"] }
 signature = { header = "Stripe-Signature", signed = "{timestamp}.{body}", value = "t={timestamp},v1={signature}", digest = "hex", secret = "utf8" }
 
 [profiles.slack]
 body = "del(.project)"
 success = ["2xx"]
+time_limit = "10s"
+retry = { delays = ["5s"] }
 headers = { X-Slack-Request-Timestamp = "{timestamp}" }
 signature = { header = "X-Slack-Signature", signed = "v0:{timestamp}:{body}", value = "v0={signature}", digest = "hex", secret = "utf8" }
 
 [profiles.shopify]
 body = "del(.project)"
 success = ["2xx"]
+time_limit = "10s"
+retry = { delays = ["5s"] }
 headers = { X-Shopify-Topic = "{event.type}", X-Shopify-Shop-Domain = "shop.example.com", X-Shopify-API-Version = "2025-10", X-Shopify-Webhook-Id = "{event.id}" }
 signature = { header = "X-Shopify-Hmac-SHA256", signed = "{body}", value = "{signature}", digest = "base64", secret = "utf8" }
 "#;
@@ -92,7 +98,7 @@ pub(crate) fn event(
     });
     // By hand, so that nothing tidies the data up.
     format!(
-        r#"{{"id":"evt_{project}_{number}","project":"{project}","type":"{event_type}","occurred_at":"2026-06-01T10:01:30.250Z","job":{job},"data":{{"provider":"vidu","model":"viduq2","metadata":{awkward},"number":{number}}}{callback}}}"#
+        r#"{{"id":"evt_{project}_{number}","project":"{project}","type":"{event_type}","occurred_at":"2026-06-01T10:01:30.250Z","job":{job},"data":{{"video_id":"video_{number}","provider":"vidu","model":"viduq2","metadata":{awkward},"number":{number}}}{callback}}}"#
     )
 }
 

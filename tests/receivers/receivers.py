@@ -70,6 +70,8 @@ def standard():
     return app
 
 
+# Exceptions are part of what the published code does with a bad signature; the verdict is recorded.
+videopilot.app.logger.disabled = True
 videopilot.print = lambda *_: None
 videopilot.queue_video_for_rendering = lambda *_: None
 videopilot.notify_user_video_ready = lambda *_: None

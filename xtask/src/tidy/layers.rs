@@ -56,7 +56,8 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(is_manifest) {
         let table = manifest(file)?;
-        if table.contains_key("package") {
+        let stands_alone = table.contains_key("workspace");
+        if table.contains_key("package") && !stands_alone {
             check_crate(&file.path, &table, &folders, &mut findings);
         }
     }
