@@ -5,8 +5,9 @@
 )]
 
 pub mod contract;
-pub mod proxy;
 pub mod receiver;
 pub mod samples;
-pub mod servers;
 pub mod simulation;
+
+pub use ringback_servers as servers;
+pub use ringback_servers::proxy;

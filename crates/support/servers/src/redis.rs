@@ -1,6 +1,6 @@
 //! A private Redis.
 
-use super::{ServerError, find_program, port::free_port, process::Group};
+use crate::{ServerError, find_program, port::free_port, process::Group};
 use rustix::process::Signal;
 use std::{
     io::{Read, Write},

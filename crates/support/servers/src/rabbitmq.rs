@@ -1,6 +1,6 @@
 //! A private RabbitMQ: no service manager, no system user, no fixed port; works as root and as anybody.
 
-use super::{ServerError, find_program, port::free_port, process::Group};
+use crate::{ServerError, find_program, port::free_port, process::Group};
 use rustix::process::Signal;
 use std::{
     fs,

@@ -1,21 +1,21 @@
 //! A server's processes: one group, ended together, whatever becomes of us.
 
-use super::ServerError;
+use crate::ServerError;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES_SHOWN: u64 = 2_000;
 
-/// A running process group, led by the server itself.
-pub(crate) struct Group {
+/// A running process group, led by the server itself. Killed when dropped, and when this process ends in whatever way.
+pub struct Group {
     server: &'static str,
     leader: Child,
     guard: Child,
@@ -23,8 +23,9 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts the command as the leader of a group; its output goes to a file in `folder`.
-    pub(crate) fn start(
+    /// Starts the command as the leader of a group; its output goes to `output.log` in `folder`, which is cleared away with this
+    /// process.
+    pub fn start(
         server: &'static str,
         mut command: Command,
         folder: &Path,
@@ -71,17 +72,26 @@ impl Group {
         }
     }
 
-    /// Asks the server to end in order, and waits; kills it when it does not within `limit`.
-    pub(crate) fn stop(mut self, limit: Duration) {
+    /// Asks the server to end in order, and waits; kills it when it does not within `limit`, and then has no status to tell.
+    pub fn stop(mut self, limit: Duration) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + limit;
-        while matches!(self.leader.try_wait(), Ok(None)) && Instant::now() < deadline {
+        while Instant::now() < deadline {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
             std::thread::sleep(POLL);
         }
+        None
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.leader.try_wait().ok().flatten()
     }
 
     /// Sends a signal to all of the group.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         if let Some(group) = i32::try_from(self.leader.id()).ok().and_then(Pid::from_raw) {
             // An error means that the group is gone, which is what most callers want.
             let _ = kill_process_group(group, signal);

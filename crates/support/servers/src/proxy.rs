@@ -1,6 +1,6 @@
 //! A network that fails on command, between a client and a server that do not know.
 
-use crate::servers::free_port;
+use crate::port::free_port;
 use std::{io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -6,10 +6,11 @@
 
 mod port;
 mod process;
+pub mod proxy;
 mod rabbitmq;
 mod redis;
 
-pub(crate) use port::free_port;
+pub use process::Group;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};
 

@@ -1,6 +1,6 @@
 //! The private servers do what tests rely on.
 
-use ringback_testkit::servers::{
+use ringback_servers::{
     Fsync, RabbitOptions, RabbitServer, RedisOptions, RedisServer, ServerError,
 };
 use std::{
