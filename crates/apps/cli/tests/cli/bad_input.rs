@@ -1,0 +1,290 @@
+//! Bad input: each with a clear error and its exit code, and nothing half done.
+
+use crate::place::Place;
+use insta::assert_snapshot;
+
+#[test]
+fn every_kind_of_failure_has_its_exit_code() {
+    let place = Place::new();
+    place.write("broken.toml", "[deliver]\nconcurrency = 0\n");
+    let table: &[(&[&str], i32, &str)] = &[
+        (&["dance"], 2, "unrecognized subcommand"),
+        (
+            &["publish", "no-such-file"],
+            2,
+            "could not open `no-such-file`",
+        ),
+        (
+            &["config", "check", "--config", "no-such.toml"],
+            1,
+            "the configuration has a fault",
+        ),
+        (
+            &["webhooks", "list", "--config", "broken.toml"],
+            2,
+            "deliver.concurrency: `0` is out of range; allowed: 1 to 65535",
+        ),
+        (
+            &["profiles", "show", "nope"],
+            3,
+            "there is no profile `nope`",
+        ),
+        (
+            &["webhooks", "show", "whk_nope"],
+            3,
+            "there is no webhook whk_nope",
+        ),
+        (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--project",
+                "nobody",
+            ],
+            3,
+            "project `nobody` is not configured",
+        ),
+        (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--profile",
+                "nope",
+            ],
+            3,
+            "there is no profile `nope`",
+        ),
+        (
+            &["webhooks", "add", "http://127.0.0.1/"],
+            4,
+            "address 127.0.0.1 is not public",
+        ),
+        (
+            &["webhooks", "add", "https://user:pw@example.com/"],
+            4,
+            "user name or password",
+        ),
+        (&["webhooks", "add", "nonsense"], 4, "not of the form"),
+        (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--header",
+                "Host: x",
+            ],
+            4,
+            "header `Host` is reserved",
+        ),
+        (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--profile",
+                "hinto",
+                "--secret-file",
+                "secret",
+            ],
+            4,
+            "does not sign webhooks",
+        ),
+        (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--profile",
+                "hooked",
+                "--events",
+                "task.completed",
+            ],
+            4,
+            "has no event type `task.completed`",
+        ),
+        (
+            &["deliveries", "show", "dlv_nope"],
+            3,
+            "there is no delivery dlv_nope",
+        ),
+        (
+            &["deliveries", "list", "--cursor", "nonsense"],
+            2,
+            "the cursor is not from this list",
+        ),
+        (
+            &["dead", "show", "dlt_nope"],
+            3,
+            "there is no dead letter dlt_nope",
+        ),
+        (
+            &["dead", "replay", "dlt_nope", "--yes"],
+            3,
+            "there is no dead letter dlt_nope",
+        ),
+        (&["dead", "replay", "dlt_nope"], 2, "pass --yes"),
+        (&["topology", "check"], 2, "the broker is embedded"),
+        (
+            &["listen", "--profile", "hinto", "--callback"],
+            2,
+            "a secret is needed",
+        ),
+        (&["listen", "--status", "99"], 2, "99 is not in 200..=599"),
+    ];
+    place.write("secret", "hunter2");
+    for (arguments, code, words) in table {
+        let ran = place.run(*arguments);
+        assert!(
+            ran.code == *code && ran.stderr.contains(words),
+            "{arguments:?}: exit code {}, {}",
+            ran.code,
+            ran.stderr
+        );
+        assert!(
+            !ran.stderr.contains("pw@") && !ran.stderr.contains("hunter2"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn servers_that_do_not_answer_are_exit_code_5() {
+    let key = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
+    // Port 1 is privileged and nothing listens there.
+    let no_store = Place::new()
+        .with("RINGBACK_STORE", "redis://user:hunter2@127.0.0.1:1")
+        .with("RINGBACK_SECRETS__KEYS", key);
+    let no_broker = Place::new().with("RINGBACK_BROKER", "amqp://user:hunter2@127.0.0.1:1/v");
+    for (place, words) in [
+        (no_store, "could not reach the Redis at `127.0.0.1:1`"),
+        (no_broker, "could not reach the broker at `127.0.0.1:1`"),
+    ] {
+        for arguments in [
+            &["dead", "list"][..],
+            &["publish", "event.json"],
+            &["doctor"],
+        ] {
+            place.write("event.json", "{}");
+            let ran = place.run(arguments);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(
+                ran.code == 5 && said.contains(words),
+                "{arguments:?}: exit code {}, {said}",
+                ran.code
+            );
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_use_by_a_stranger_is_exit_code_5_with_a_hint() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("ringback-data")).unwrap();
+    let lock = std::fs::File::create(place.path("ringback-data/lock")).unwrap();
+    lock.try_lock().unwrap();
+    let ran = place.run(["dead", "list"]);
+    assert_eq!(ran.code, 5);
+    assert_snapshot!(ran.stderr, @"
+    error: data directory `./ringback-data` is in use by another process
+    hint: stop it first, or choose another `data_dir`
+    ");
+}
+
+#[test]
+fn a_broken_profile_is_told_with_line_and_member() {
+    let place = Place::new();
+    place.write("broken.toml", "colour = \"red\"\nsuccess = [\"9xx\"]\ntime_limit = \"1h\"\nbody = '{'\nsignature = \"none\"\nretry = \"none\"\n");
+    let ran = place.run(["profiles", "check", "broken.toml"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @"
+    broken.toml:1: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+    broken.toml:2: success[0]: status `9xx` is not one; write a code (`200`), a class (`2xx`) or a range (`200-204`) within 100 to 599
+    broken.toml:3: time_limit: 3600s is out of range; allowed: 1s to 120s
+    broken.toml:4: body: expected closing brace, found the end of the filter
+    ");
+    assert_snapshot!(ran.stderr, @"error: the profile has 4 faults");
+}
+
+#[test]
+fn of_many_events_the_good_are_published_and_each_bad_one_is_named() {
+    let place = Place::new();
+    let good = |id: u32| {
+        format!(
+            r#"{{"id":"evt_{id}","project":"default","type":"a.b","occurred_at":"2026-06-01T10:00:00Z","job":{{"id":"j"}}}}"#
+        )
+    };
+    let secret = r#"{"id":"evt_9","project":"default","type":"a.b","occurred_at":"2026-06-01T10:00:00Z","job":{"id":"j"},"callback":{"url":"http://10.0.0.1/","secret":"hunter2"}}"#;
+    let lines = [
+        good(1),
+        String::new(),
+        r#"{"id":"evt_2"}"#.to_owned(),
+        good(3).replace("default", "nobody"),
+        good(4).replace("2026-06-01T10:00:00Z", "yesterday"),
+        "not json".to_owned(),
+        good(5).replace(r#""id":"j""#, r#""id":"j","id":"k""#),
+        secret.to_owned(),
+        good(6).replace(r#""job""#, r#""jobs""#),
+        good(7),
+        format!(r#"{{"data":"{}"}}"#, "x".repeat(300_000)),
+    ];
+    place.write("events.ndjson", &lines.join("\n"));
+    let ran = place.run(["publish", "events.ndjson"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @"
+    line 3: member `job` is missing
+    line 4: project `nobody` is not configured (hint: add `[projects.nobody]` to the configuration)
+    line 5: member `occurred_at` is not a moment such as `2026-06-01T10:01:30.250Z`
+    line 6: the event is not JSON: byte 1: expected null, found `o`
+    line 7: member `job.id` is not accepted: the member appears twice in its object
+    line 8: member `callback.url` is not accepted: address 10.0.0.1 is not public: private (hint: see `http.allow_networks`)
+    line 9: member `jobs` is not known; known are id, project, type, occurred_at, job, data, callback
+    line 11: the event is longer than 262144 bytes
+    published 2 of 10 events, refused 8
+    ");
+    assert_snapshot!(ran.stderr, @"error: 8 events were refused");
+}
+
+#[test]
+fn what_cannot_be_carried_without_loss_is_refused_with_the_path_of_the_member() {
+    let place = Place::new();
+    place.write(
+        "ringback.toml",
+        "[projects.acme]\nprofile = \"modelhunter\"\n",
+    );
+    place.write(
+        "event.json",
+        r#"{"id":"evt_1","project":"acme","type":"task.completed","occurred_at":"2026-06-01T10:00:00Z",
+            "job":{"id":"j","created_at":"2026-06-01T10:00:00Z","completed_at":"2026-06-01T10:00:00Z"},
+            "data":{"provider":"p","model":"m","metadata":{"big":9007199254740993}}}"#,
+    );
+    let ran = place.run(["publish", "event.json", "--output", "json"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @r#"
+    {
+      "published": 0,
+      "refused": [
+        {
+          "line": 1,
+          "member": "data.task.metadata.big",
+          "problem": "no body can be made of it under profile `modelhunter`: the body: `data.task.metadata.big`: number `9007199254740993` would become `9007199254740992` in JavaScript; send it as a string"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn nothing_to_publish_is_a_mistake() {
+    let place = Place::new();
+    place.write("empty", "\n\n");
+    let ran = place.run(["publish", "empty"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (2, "error: there was no event to publish\n")
+    );
+}

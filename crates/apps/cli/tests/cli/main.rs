@@ -1,0 +1,11 @@
+//! The binary as people and scripts meet it: what it prints, where, and with which exit code.
+#![expect(clippy::unwrap_used, reason = "panicking is how test helpers fail")]
+
+mod bad_input;
+mod demo;
+mod desk;
+mod docs;
+mod help;
+mod listen;
+mod place;
+mod process;
