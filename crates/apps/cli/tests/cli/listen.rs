@@ -167,7 +167,7 @@ fn while_a_worker_runs_commands_ask_it_and_a_dead_letter_is_replayed() {
 
     let dead = until(
         || place.json(&["dead", "list", "--destination", &webhook])["data"][0].take(),
-        |dead| dead.is_object(),
+        Value::is_object,
     );
     assert_eq!(dead["reason"], "attempts_exhausted");
     assert_eq!(dead["attempts"][0]["status"], 500);
