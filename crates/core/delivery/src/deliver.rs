@@ -84,6 +84,7 @@ impl Deliver {
         let Some((claim, expired)) = self.claim(delivery).await? else {
             return Ok(());
         };
+        fault_point!(Claimed);
         let profile = self.context.profiles.profile(&delivery.profile).cloned();
         let kind = DestinationKind::of(&delivery.destination);
         // Without the profile there is nothing to sign by; without rules there is no retry. A person has to look.
@@ -210,7 +211,11 @@ impl Deliver {
     ) -> Result<Attempt, StoreError> {
         let started_at = self.context.clock.now();
         let exchange = match self.prepare(delivery, profile, started_at).await? {
-            Ok(request) => self.context.sender.send(request).await,
+            Ok(request) => {
+                let exchange = self.context.sender.send(request).await;
+                fault_point!(RequestSent);
+                exchange
+            }
             Err(reason) => not_sent_exchange(reason),
         };
         let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
@@ -283,6 +288,7 @@ impl Deliver {
             .await?
             == SettleAnswer::Settled
         {
+            fault_point!(SettledDelivered);
             let attempt = attempts.last().expect("an attempt was made");
             self.context
                 .observer
@@ -312,12 +318,14 @@ impl Deliver {
                     .publish_delivery(&next, Lane::Main, Some(wait))
             })
             .await?;
+        fault_point!(RetryPublished);
         self.context.observer.saw(&Occurrence::RetryPlanned {
             delivery: &next,
             wait,
         });
         self.settle(delivery, claim, attempts, &SettledAs::Retrying { due_at })
             .await?;
+        fault_point!(SettledRetrying);
         Ok(())
     }
 
@@ -338,6 +346,7 @@ impl Deliver {
         if self.settle(delivery, claim, &attempts, &settled_as).await? == SettleAnswer::Settled
             && let SettledAs::DeadLettered(dead_letter) = &settled_as
         {
+            fault_point!(SettledDeadLettered);
             self.context
                 .observer
                 .saw(&Occurrence::DeadLettered { dead_letter });

@@ -102,15 +102,18 @@ impl Dispatch {
             Err(why) => return self.keep_event(event, why).await,
         };
         let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), &stops);
-        let publishes = deliveries.iter().map(|delivery| {
+        let publishes = deliveries.iter().map(async |delivery| {
             let publish = || {
                 self.context
                     .queue
                     .publish_delivery(delivery, Lane::Main, None)
             };
-            self.context.until_done("publish delivery", publish)
+            self.context.until_done("publish delivery", publish).await?;
+            fault_point!(DeliveryPublished);
+            Ok::<(), QueueError>(())
         });
         futures_util::future::try_join_all(publishes).await?;
+        fault_point!(DeliveriesPublished);
         if !faults.is_empty() {
             // Not marked: once the profile or the event is put right, a replay of this dead letter reaches those left out.
             return self.keep_event(event, faults.join("; ")).await;
@@ -125,6 +128,7 @@ impl Dispatch {
                 store.mark_event(&event.project, &event.id, mark)
             })
             .await?;
+        fault_point!(EventMarked);
         self.context.observer.saw(&Occurrence::EventDispatched {
             event: &event,
             deliveries: deliveries.len(),

@@ -13,9 +13,19 @@
 //! No I/O, no clock, no randomness: all of it comes through the ports, so that a simulation can run the same code.
 #![warn(missing_docs)]
 
+/// Names a moment at which a worker may vanish. In a release build it names nothing and does nothing.
+macro_rules! fault_point {
+    ($point:ident) => {
+        #[cfg(debug_assertions)]
+        $crate::fault_point::reached($crate::fault_point::FaultPoint::$point);
+    };
+}
+
 mod context;
 mod deliver;
 mod dispatch;
+#[cfg(debug_assertions)]
+mod fault_point;
 mod judge;
 mod parked;
 pub mod port;
@@ -27,6 +37,8 @@ mod webhook_cache;
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
 pub use dispatch::{Dispatch, PlainSecrets};
+#[cfg(debug_assertions)]
+pub use fault_point::{FaultPoint, on_fault_point};
 pub use judge::judge;
 pub use parked::Intake;
 pub use prepare::{Route, build_request};

@@ -88,6 +88,7 @@ impl Replay {
             });
         }
         let generation = self.publish(&found).await?;
+        fault_point!(ReplayPublished);
         let replayed = Disposal::Replayed(Replayed {
             at: self.clock.now(),
             by: request.by.clone(),
