@@ -8,8 +8,8 @@ use crate::{
     Context, Handled, Route, build_request,
     judge::{excerpt_of, judge},
     port::{
-        Claim, ClaimAnswer, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence, QueueError,
-        SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
+        Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
+        QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
 };
 use ringback_domain::{
@@ -152,6 +152,7 @@ impl Deliver {
         let request = ClaimRequest {
             delivery,
             worker: &self.context.worker,
+            nonce: ClaimNonce::draw(&*self.context.entropy),
             lease: self.lease(delivery),
         };
         match self

@@ -124,6 +124,7 @@ async fn records_of_deliveries_come_back_whole() {
     let request = ClaimRequest {
         delivery: &delivery,
         worker: &worker,
+        nonce: samples::claim_nonce(),
         lease: Duration::from_mins(1),
     };
     process.store.claim(request).await.unwrap();

@@ -9,8 +9,8 @@
 mod common;
 
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, Clock, Consumer, EventMark, EventStore, Lane, Queue,
-    SettleAnswer, SettledAs, Settlement,
+    ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Consumer, EventMark, EventStore,
+    Lane, Queue, SettleAnswer, SettledAs, Settlement,
 };
 use ringback_domain::{Delivery, Event, WorkerId};
 use ringback_embedded::Embedded;
@@ -130,6 +130,7 @@ async fn attempt(
     let request = ClaimRequest {
         delivery: &delivery,
         worker: &worker,
+        nonce: ClaimNonce(1),
         lease: Duration::from_mins(1),
     };
     let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {

@@ -37,6 +37,7 @@ async fn claim(store: &EmbeddedStore, delivery: &Delivery) -> ClaimAnswer {
     let request = ClaimRequest {
         delivery,
         worker: &samples::worker(),
+        nonce: samples::claim_nonce(),
         lease: DAY,
     };
     store.claim(request).await.unwrap()

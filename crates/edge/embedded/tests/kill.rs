@@ -207,6 +207,7 @@ async fn claim(store: &EmbeddedStore, delivery: &Delivery) -> ClaimAnswer {
     let request = ClaimRequest {
         delivery,
         worker: &samples::worker(),
+        nonce: samples::claim_nonce(),
         lease: Duration::from_millis(1),
     };
     store.claim(request).await.unwrap()

@@ -29,6 +29,7 @@ impl ClaimStore for RedisStore {
             .arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(request.worker.as_str())
+            .arg(request.nonce.0)
             .arg(micros(request.lease))
             .arg(self.open_ms());
         self.record_args(&mut script, shard.as_str(), delivery);

@@ -1,6 +1,7 @@
 //! Values to test with. Each call makes one with ids of its own, so that tests sharing a server stay out of each other's way.
 
 use bytes::Bytes;
+use ringback_delivery::port::ClaimNonce;
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, DeliveryId,
     Destination, Event, EventFilter, EventSummary, Excerpt, Generation, Job, Phases, ProjectName,
@@ -44,6 +45,11 @@ pub fn project() -> ProjectName {
 /// A worker process of its own.
 pub fn worker() -> WorkerId {
     unique("wrk_").parse().expect("letters and digits")
+}
+
+/// A handling of its own.
+pub fn claim_nonce() -> ClaimNonce {
+    ClaimNonce(*PROCESS ^ NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A finished job of a project of its own.

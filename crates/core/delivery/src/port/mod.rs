@@ -11,8 +11,8 @@ pub use queue::{
 };
 pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{
-    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, ExpiredClaim,
-    FencingToken, Page, SettleAnswer, SettledAs, Settlement, Store, StoreError, StoreHealth,
-    WebhookStore, WriteAnswer,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
+    ExpiredClaim, FencingToken, Page, SettleAnswer, SettledAs, Settlement, Store, StoreError,
+    StoreHealth, WebhookStore, WriteAnswer,
 };

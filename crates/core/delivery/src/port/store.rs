@@ -2,6 +2,7 @@
 //!
 //! Every change that belongs together is one call, and one call is atomic: an edge makes it one script or one transaction.
 
+use super::Entropy;
 use async_trait::async_trait;
 use ringback_domain::{
     Attempt, AttemptNumber, DeadLetter, DeadLetterId, DeadLetterReason, Delivery, DeliveryId,
@@ -31,6 +32,19 @@ pub struct Claim {
     pub token: FencingToken,
 }
 
+/// Names one handling of a delivery: whoever lost the answer to a claim asks again under the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimNonce(pub u64);
+
+impl ClaimNonce {
+    /// One that no other handling has.
+    pub fn draw(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; 8];
+        entropy.fill(&mut bytes);
+        Self(u64::from_le_bytes(bytes))
+    }
+}
+
 /// Asks for the right to make the attempt named by the delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimRequest<'a> {
@@ -38,6 +52,8 @@ pub struct ClaimRequest<'a> {
     pub delivery: &'a Delivery,
     /// Who asks.
     pub worker: &'a WorkerId,
+    /// For which handling.
+    pub nonce: ClaimNonce,
     /// How long the right lasts, by the store's clock.
     pub lease: Duration,
 }
@@ -114,6 +130,10 @@ pub enum SettleAnswer {
 #[async_trait]
 pub trait ClaimStore: Send + Sync {
     /// Asks for a claim. Also writes the delivery's record as `Attempting`.
+    ///
+    /// Asking again with the same worker, position and nonce, while that claim is the newest and not settled, is the same
+    /// grant: the token and the `expired` of the first answer, with the lease from now. An answer that got lost costs
+    /// nothing, and nobody takes their own claim for somebody else's.
     async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError>;
 
     /// Ends a claim; writes the delivery's record, and the dead letter when there is one.

@@ -286,6 +286,7 @@ async fn a_settlement_after_the_lease_changes_nothing() {
     let request = ClaimRequest {
         delivery: &delivery,
         worker: &worker,
+        nonce: samples::claim_nonce(),
         lease: LEASE_MARGIN,
     };
     let ClaimAnswer::Granted {

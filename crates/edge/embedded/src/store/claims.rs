@@ -2,14 +2,14 @@
 
 use super::{
     EmbeddedStore, corrupt, dead_letters,
-    record::{Lease, Position, Record, Standing},
+    record::{Lease, Position, Record, Standing, Unsettled},
 };
 use crate::tables::Tables;
 use async_trait::async_trait;
 use redb::ReadableTable;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimRequest, ClaimStore, FencingToken, SettleAnswer, SettledAs,
-    Settlement, StoreError,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken,
+    SettleAnswer, SettledAs, Settlement, StoreError,
 };
 use ringback_domain::{DeliveryId, DeliveryState, Generation, Timestamp};
 use ringback_wire::record as wire;
@@ -26,6 +26,7 @@ impl ClaimStore for EmbeddedStore {
                 attempt: request.delivery.attempt,
                 token: FencingToken(self.engine.number()),
             },
+            nonce: request.nonce,
             lease: Lease {
                 worker: request.worker.clone(),
                 claimed_at: now,
@@ -104,6 +105,7 @@ pub(super) fn find(
 
 struct Asked {
     claim: Claim,
+    nonce: ClaimNonce,
     lease: Lease,
     head: Vec<u8>,
     /// Where the record goes if it is new.
@@ -128,11 +130,20 @@ impl Asked {
                 return Ok(Err(corrupt("delivery", id, "it is cut or of another form")));
             }
             Some((number, Some(mut record))) => {
+                if let Some(expired) = self.renew(&mut record) {
+                    tables.deliveries()?.insert(number, &*record.encode())?;
+                    return Ok(Ok(ClaimAnswer::Granted {
+                        claim: Claim {
+                            token: record.token,
+                            ..self.claim
+                        },
+                        expired,
+                    }));
+                }
                 if let Some(answer) = refusal(&record.now, &self.claim, now) {
                     return Ok(Ok(answer));
                 }
-                let same = record.now.at == position_of(&self.claim);
-                let expired = record.now.lease.clone().filter(|_| same).map(Into::into);
+                let expired = expired_of(&record.now, &self.claim);
                 record.head = self.head;
                 (number, record, expired)
             }
@@ -142,7 +153,10 @@ impl Asked {
             lease: Some(self.lease),
             state: DeliveryState::Attempting,
         };
-        record.before = Some(std::mem::replace(&mut record.now, claimed));
+        record.unsettled = Some(Unsettled {
+            before: std::mem::replace(&mut record.now, claimed),
+            nonce: Some(self.nonce),
+        });
         record.token = self.claim.token;
         record.updated_at = now;
         tables.deliveries()?.insert(number, &*record.encode())?;
@@ -151,6 +165,27 @@ impl Asked {
             expired,
         }))
     }
+}
+
+impl Asked {
+    /// When this handling holds the claim already, because an answer got lost: its lease from now, and what it was told.
+    fn renew(&self, record: &mut Record) -> Option<Option<ExpiredClaim>> {
+        let unsettled = record.unsettled.as_ref()?;
+        let lease = record.now.lease.as_mut()?;
+        let is_ours = record.now.at == position_of(&self.claim)
+            && unsettled.nonce == Some(self.nonce)
+            && lease.worker == self.lease.worker;
+        is_ours.then(|| {
+            lease.ends_at = self.lease.ends_at;
+            expired_of(&unsettled.before, &self.claim)
+        })
+    }
+}
+
+/// A claim to the same attempt that nobody settled.
+fn expired_of(found: &Standing, asked: &Claim) -> Option<ExpiredClaim> {
+    let same = found.at == position_of(asked);
+    found.lease.clone().filter(|_| same).map(Into::into)
 }
 
 fn first_record(id: &DeliveryId, head: Vec<u8>, now: Timestamp) -> Record {
@@ -165,7 +200,7 @@ fn first_record(id: &DeliveryId, head: Vec<u8>, now: Timestamp) -> Record {
             lease: None,
             state: DeliveryState::Waiting { until: now },
         },
-        before: None,
+        unsettled: None,
         created_at: now,
         updated_at: now,
         head,
@@ -229,7 +264,10 @@ impl LastWord {
                     .insert(id.as_str(), self.number)?;
                 let mut record = first_record(id, self.head, self.now);
                 record.token = self.claim.token;
-                record.before = Some(record.now.clone());
+                record.unsettled = Some(Unsettled {
+                    before: record.now.clone(),
+                    nonce: None,
+                });
                 (self.number, record)
             }
             Some((_, None)) => {
@@ -240,7 +278,7 @@ impl LastWord {
         if record.token != self.claim.token {
             return Ok(Ok(SettleAnswer::Stale));
         }
-        let Some(before) = record.before.take() else {
+        let Some(Unsettled { before, .. }) = record.unsettled.take() else {
             return Ok(Ok(SettleAnswer::Settled));
         };
         record.now = match self.state {

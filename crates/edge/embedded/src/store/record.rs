@@ -4,7 +4,7 @@
 //! encoded; neither a claim nor a settlement decodes them.
 
 use crate::bytes_of::{Reader, Writer};
-use ringback_delivery::port::{ExpiredClaim, FencingToken};
+use ringback_delivery::port::{ClaimNonce, ExpiredClaim, FencingToken};
 use ringback_domain::{
     AttemptNumber, DeliveryId, DeliveryRecord, DeliveryState, Generation, Timestamp, WorkerId,
     limits,
@@ -44,14 +44,22 @@ pub(super) struct Standing {
     pub(super) state: DeliveryState,
 }
 
+/// The newest claim, while it is not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsettled {
+    /// What a release returns to.
+    pub(super) before: Standing,
+    /// Who may ask again; `None` in files of a release that did not know.
+    pub(super) nonce: Option<ClaimNonce>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) id: DeliveryId,
     /// Of the newest claim.
     pub(super) token: FencingToken,
     pub(super) now: Standing,
-    /// What a release returns to, while the newest claim is not settled.
-    pub(super) before: Option<Standing>,
+    pub(super) unsettled: Option<Unsettled>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     /// Empty once the record is forgotten, while the claim is still remembered.
@@ -80,9 +88,23 @@ impl Record {
         to.text(self.id.as_str());
         to.u64(self.token.0);
         write_standing(&mut to, &self.now);
-        to.u8(u8::from(self.before.is_some()));
-        if let Some(before) = &self.before {
-            write_standing(&mut to, before);
+        match &self.unsettled {
+            None => to.u8(0),
+            Some(Unsettled {
+                before,
+                nonce: None,
+            }) => {
+                to.u8(1);
+                write_standing(&mut to, before);
+            }
+            Some(Unsettled {
+                before,
+                nonce: Some(ClaimNonce(nonce)),
+            }) => {
+                to.u8(2);
+                write_standing(&mut to, before);
+                to.u64(*nonce);
+            }
         }
         to.moment(self.created_at);
         to.moment(self.updated_at);
@@ -100,9 +122,17 @@ impl Record {
             id: from.text()?.parse().ok()?,
             token: FencingToken(from.u64()?),
             now: read_standing(&mut from)?,
-            before: match from.u8()? {
+            unsettled: match from.u8()? {
                 0 => None,
-                _ => Some(read_standing(&mut from)?),
+                1 => Some(Unsettled {
+                    before: read_standing(&mut from)?,
+                    nonce: None,
+                }),
+                2 => Some(Unsettled {
+                    before: read_standing(&mut from)?,
+                    nonce: Some(ClaimNonce(from.u64()?)),
+                }),
+                _ => return None,
             },
             created_at: from.moment()?,
             updated_at: from.moment()?,
@@ -203,14 +233,20 @@ mod tests {
             id: "dlv_1".parse().unwrap(),
             token: FencingToken(u64::MAX),
             now: held,
-            before: Some(settled),
+            unsettled: Some(Unsettled {
+                before: settled,
+                nonce: Some(ClaimNonce(u64::MAX)),
+            }),
             created_at: moment,
             updated_at: moment,
             head: b"head".to_vec(),
             attempts: vec![b"one".to_vec(), Vec::new()],
         };
         assert_eq!(Record::decode(&record.encode()), Some(record.clone()));
-        record.before = None;
+        let unsettled = record.unsettled.as_mut().unwrap();
+        unsettled.nonce = None;
+        assert_eq!(Record::decode(&record.encode()), Some(record.clone()));
+        record.unsettled = None;
         record.forget_details();
         let bytes = record.encode();
         assert_eq!(Record::decode(&bytes), Some(record));

@@ -1,8 +1,9 @@
--- KEYS: claim, record, log. ARGV: generation, attempt, worker, lease in microseconds, milliseconds to keep it all,
--- then id, shard, head, terms and the most entries of the log.
+-- KEYS: claim, record, log. ARGV: generation, attempt, worker, nonce, lease in microseconds, milliseconds to keep it
+-- all, then id, shard, head, terms and the most entries of the log.
 
-local generation, attempt, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local generation, attempt, worker, nonce = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local now = now_us()
+local lease_end = whole(now + tonumber(ARGV[5]))
 local held = read_claim(KEYS[1])
 local expired = {}
 
@@ -15,6 +16,11 @@ if held then
     return { 'settled' }
   end
   if held.state == 'held' then
+    if held.nonce == nonce and held.worker == worker and same_generation and attempt == held.attempt then
+      redis.call('HSET', KEYS[1], 'lease_end', lease_end)
+      redis.call('PEXPIRE', KEYS[1], ARGV[6])
+      return { 'granted', whole(held.token), unpack(expired_before(held)) }
+    end
     if now < held.lease_end then
       return { 'held', whole(held.lease_end - now) }
     end
@@ -27,11 +33,11 @@ end
 -- By the clock, so that tokens grow even over a loss of everything stored.
 local token = whole(math.max(now, held and held.token + 1 or 0))
 redis.call('HSET', KEYS[1], 'generation', generation, 'attempt', attempt, 'state', 'held', 'token', token,
-  'worker', worker, 'claimed', whole(now), 'lease_end', whole(now + tonumber(ARGV[4])), 'before', held and pack_claim(held) or '')
+  'worker', worker, 'nonce', nonce, 'claimed', whole(now), 'lease_end', lease_end, 'before', held and pack_claim(held) or '')
 redis.call('HDEL', KEYS[1], 'ended')
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-write_record(KEYS[2], KEYS[3], ARGV[7], {
-  now = now, id = ARGV[6], head = ARGV[8], terms = ARGV[9], entries_max = tonumber(ARGV[10]),
-  state = 'attempting', generation = ARGV[1], updated = whole(now) .. '000', ttl = ARGV[5],
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+write_record(KEYS[2], KEYS[3], ARGV[8], {
+  now = now, id = ARGV[7], head = ARGV[9], terms = ARGV[10], entries_max = tonumber(ARGV[11]),
+  state = 'attempting', generation = ARGV[1], updated = whole(now) .. '000', ttl = ARGV[6],
 })
 return { 'granted', token, unpack(expired) }

@@ -1,7 +1,7 @@
 -- A claim is a hash. Its state is `held`, `settled`, `delivered`, `dead`; or `free`, when the only claim there was is released.
 
 local function read_claim(key)
-  local fields = redis.call('HMGET', key, 'generation', 'attempt', 'state', 'token', 'worker', 'claimed', 'lease_end', 'ended', 'before')
+  local fields = redis.call('HMGET', key, 'generation', 'attempt', 'state', 'token', 'worker', 'claimed', 'lease_end', 'ended', 'before', 'nonce')
   if not fields[4] then
     return nil
   end
@@ -15,6 +15,7 @@ local function read_claim(key)
     lease_end = tonumber(fields[7]),
     ended = tonumber(fields[8]),
     before = fields[9],
+    nonce = fields[10],
   }
 end
 
@@ -22,6 +23,15 @@ end
 local function pack_claim(claim)
   local worker, claimed, lease_end = claim.worker or '-', claim.claimed or '0', whole(claim.lease_end or 0)
   return table.concat({ claim.generation, claim.attempt, claim.state, worker, claimed, lease_end }, ' ')
+end
+
+-- Who held the same attempt before this claim and never settled it, and since when.
+local function expired_before(claim)
+  local generation, attempt, state, worker, claimed = unpack(split(claim.before))
+  if state == 'held' and tonumber(generation) == claim.generation and tonumber(attempt) == claim.attempt then
+    return { worker, claimed }
+  end
+  return {}
 end
 
 local function restore_claim(key, packed)

@@ -23,7 +23,7 @@ else
   redis.call('HDEL', KEYS[1], 'worker', 'claimed', 'lease_end')
 end
 redis.call('HSET', KEYS[1], 'token', ARGV[1], 'ended', ARGV[1])
-redis.call('HDEL', KEYS[1], 'before')
+redis.call('HDEL', KEYS[1], 'before', 'nonce')
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 
 write_record(KEYS[2], KEYS[3], ARGV[7], {

@@ -16,6 +16,7 @@ async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&Settl
     let request = ClaimRequest {
         delivery,
         worker: &worker,
+        nonce: samples::claim_nonce(),
         lease: Duration::from_mins(10),
     };
     let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {

@@ -30,6 +30,7 @@ async fn claim(store: &RedisStore, delivery: &Delivery) -> Result<ClaimAnswer, S
     let request = ClaimRequest {
         delivery,
         worker: &worker,
+        nonce: samples::claim_nonce(),
         lease: LEASE,
     };
     store.claim(request).await

@@ -20,7 +20,7 @@ pub use events::*;
 pub use webhooks::*;
 
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimRequest, SettleAnswer, SettledAs, Settlement, Store,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, SettleAnswer, SettledAs, Settlement, Store,
 };
 use ringback_domain::{Attempt, Delivery, Timestamp, WorkerId};
 use std::time::Duration;
@@ -32,6 +32,12 @@ macro_rules! store_contract {
         $crate::store_contract!(@tests $open:
             a_delivery_nobody_holds_is_granted
             a_held_attempt_is_granted_to_nobody_else_and_says_how_long
+            asking_again_with_the_same_nonce_is_the_same_grant
+            asking_again_keeps_the_unknown_outcome_of_the_claim_before
+            asking_again_renews_the_lease
+            another_handling_by_the_same_worker_is_held
+            what_was_settled_is_not_granted_to_its_own_nonce
+            what_somebody_else_claimed_meanwhile_is_held_for_the_nonce_before
             a_retry_waits_while_the_earlier_attempt_is_held
             a_replay_waits_while_an_earlier_generation_is_held
             a_lease_that_ran_out_is_granted_and_tells_whose_outcome_is_unknown
@@ -109,9 +115,28 @@ async fn claim(
     worker: &WorkerId,
     lease: Duration,
 ) -> ClaimAnswer {
+    claim_as(
+        store,
+        delivery,
+        worker,
+        crate::samples::claim_nonce(),
+        lease,
+    )
+    .await
+}
+
+/// Claims for a handling that may have asked before.
+async fn claim_as(
+    store: &dyn Store,
+    delivery: &Delivery,
+    worker: &WorkerId,
+    nonce: ClaimNonce,
+    lease: Duration,
+) -> ClaimAnswer {
     let request = ClaimRequest {
         delivery,
         worker,
+        nonce,
         lease,
     };
     store.claim(request).await.expect("the store answers")

@@ -3,10 +3,10 @@
 use super::TokioClock;
 use async_trait::async_trait;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, ExpiredClaim,
-    FencingToken, Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, WebhookStore,
-    WriteAnswer,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
+    ExpiredClaim, FencingToken, Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
     AttemptNumber, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, DeliveryState,
@@ -65,6 +65,8 @@ enum End {
 struct UnderWay {
     position: Position,
     worker: WorkerId,
+    /// `None` once it was released.
+    nonce: Option<ClaimNonce>,
     claimed_at: Timestamp,
     until: Timestamp,
     /// A claim to the same attempt that ran out unsettled.
@@ -82,8 +84,24 @@ impl ClaimState {
         if self.is_past(position) {
             return ClaimAnswer::Settled;
         }
+        let claim = |token| Claim {
+            delivery: request.delivery.id.clone(),
+            generation,
+            attempt,
+            token: FencingToken(token),
+        };
         let mut expired = None;
-        if let Some(holder) = &self.under_way {
+        if let Some(holder) = &mut self.under_way {
+            if holder.position == position
+                && holder.worker == *request.worker
+                && holder.nonce == Some(request.nonce)
+            {
+                holder.until = now + request.lease;
+                return ClaimAnswer::Granted {
+                    claim: claim(self.token),
+                    expired: holder.expired.clone(),
+                };
+            }
             if let Ok(remaining) = Duration::try_from(holder.until.duration_since(now))
                 && !remaining.is_zero()
             {
@@ -106,17 +124,15 @@ impl ClaimState {
         self.under_way = Some(UnderWay {
             position,
             worker: request.worker.clone(),
+            nonce: Some(request.nonce),
             claimed_at: now,
             until: now + request.lease,
             expired: expired.clone(),
         });
-        let claim = Claim {
-            delivery: request.delivery.id.clone(),
-            generation,
-            attempt,
-            token: FencingToken(self.token),
-        };
-        ClaimAnswer::Granted { claim, expired }
+        ClaimAnswer::Granted {
+            claim: claim(self.token),
+            expired,
+        }
     }
 
     /// Whether this or something later was settled, or something later is under way.
@@ -151,6 +167,7 @@ impl ClaimState {
             self.under_way = holder
                 .filter(|holder| holder.expired.is_some())
                 .map(|holder| UnderWay {
+                    nonce: None,
                     claimed_at: Timestamp::MIN,
                     until: Timestamp::MIN,
                     ..holder

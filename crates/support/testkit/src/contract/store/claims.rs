@@ -1,6 +1,8 @@
 //! Claims: who may make which attempt, and what a settlement does.
 
-use super::{LONG, SHORT, claim, claim_once_free, dead_lettered, granted, pass, retrying, settle};
+use super::{
+    LONG, SHORT, claim, claim_as, claim_once_free, dead_lettered, granted, pass, retrying, settle,
+};
 use crate::samples;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ExpiredClaim, FencingToken, SettleAnswer, SettledAs, Store,
@@ -40,6 +42,111 @@ pub async fn a_held_attempt_is_granted_to_nobody_else_and_says_how_long(store: &
     };
     assert!(remaining <= LONG, "{remaining:?}");
     assert!(remaining > LONG / 2, "{remaining:?}");
+}
+
+/// The answer got lost on the way: whoever asks again must not take their own claim for somebody else's.
+pub async fn asking_again_with_the_same_nonce_is_the_same_grant(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    let first = claim_as(store, &delivery, &worker, nonce, LONG).await;
+    assert!(
+        matches!(first, ClaimAnswer::Granted { expired: None, .. }),
+        "{first:?}"
+    );
+    for _ in 0..2 {
+        let again = claim_as(store, &delivery, &worker, nonce, LONG).await;
+        assert_eq!(again, first);
+    }
+    let ClaimAnswer::Granted { claim, .. } = first else {
+        unreachable!("checked above");
+    };
+    let answer = settle(store, &claim, &delivery, &[], &SettledAs::Delivered).await;
+    assert_eq!(answer, SettleAnswer::Settled);
+}
+
+pub async fn asking_again_keeps_the_unknown_outcome_of_the_claim_before(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (_, lost_by) = lose(store, &delivery).await;
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    let ask = async || claim_as(store, &delivery, &worker, nonce, LONG).await;
+    let mut first = ask().await;
+    while let ClaimAnswer::Held { remaining } = first {
+        tokio::time::sleep(remaining.max(Duration::from_millis(1))).await;
+        first = ask().await;
+    }
+    let ClaimAnswer::Granted { expired, .. } = &first else {
+        panic!("not granted: {first:?}");
+    };
+    let unknown = expired.as_ref().expect("the same attempt had been claimed");
+    assert_eq!(unknown.worker, lost_by);
+    assert_eq!(ask().await, first);
+}
+
+pub async fn asking_again_renews_the_lease(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    let first = claim_as(store, &delivery, &worker, nonce, SHORT).await;
+    tokio::time::sleep(SHORT * 2).await;
+    // Even after its end, as long as nobody else claimed; and its own claim is no unknown outcome.
+    let again = claim_as(store, &delivery, &worker, nonce, LONG).await;
+    assert_eq!(again, first);
+    let ClaimAnswer::Held { remaining } = claim(store, &delivery, &samples::worker(), LONG).await
+    else {
+        panic!("granted twice");
+    };
+    assert!(remaining > LONG / 2, "{remaining:?}");
+}
+
+/// The same message twice with one worker: two handlings, of which one may send.
+pub async fn another_handling_by_the_same_worker_is_held(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    claim_as(store, &delivery, &worker, nonce, LONG).await;
+    assert!(is_held(&claim(store, &delivery, &worker, LONG).await));
+    let stranger = claim_as(store, &delivery, &samples::worker(), nonce, LONG).await;
+    assert!(is_held(&stranger), "a nonce is one worker's: {stranger:?}");
+    let retry = samples::retry_of(&delivery);
+    let retry = claim_as(store, &retry, &worker, nonce, LONG).await;
+    assert!(is_held(&retry), "a nonce is one attempt's: {retry:?}");
+}
+
+pub async fn what_was_settled_is_not_granted_to_its_own_nonce(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    let ask = async || claim_as(store, &delivery, &worker, nonce, LONG).await;
+    let ClaimAnswer::Granted { claim: first, .. } = ask().await else {
+        panic!("not granted");
+    };
+    settle(store, &first, &delivery, &[], &SettledAs::Released).await;
+    let ClaimAnswer::Granted { claim: second, .. } = ask().await else {
+        panic!("a released attempt is granted to anybody");
+    };
+    assert!(
+        second.token > first.token,
+        "not the claim that was released"
+    );
+    settle(store, &second, &delivery, &[], &retrying()).await;
+    assert_eq!(ask().await, ClaimAnswer::Settled);
+}
+
+pub async fn what_somebody_else_claimed_meanwhile_is_held_for_the_nonce_before(store: &dyn Store) {
+    let delivery = samples::delivery();
+    let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+    claim_as(store, &delivery, &worker, nonce, SHORT).await;
+    tokio::time::sleep(SHORT).await;
+    let newer = claim_once_free(store, &delivery, &samples::worker(), LONG).await;
+    let ClaimAnswer::Granted { claim: newer, .. } = newer else {
+        panic!("not granted: {newer:?}");
+    };
+    let late = claim_as(store, &delivery, &worker, nonce, LONG).await;
+    assert!(is_held(&late), "{late:?}");
+    // Released, the claim before is back, but it is no longer the newest: what is given now is a new one.
+    settle(store, &newer, &delivery, &[], &SettledAs::Released).await;
+    let late = claim_as(store, &delivery, &worker, nonce, LONG).await;
+    let ClaimAnswer::Granted { claim, .. } = late else {
+        panic!("not granted: {late:?}");
+    };
+    assert!(claim.token > newer.token);
 }
 
 pub async fn a_retry_waits_while_the_earlier_attempt_is_held(store: &dyn Store) {
