@@ -514,3 +514,53 @@ fn event_filter(
         EventFilter::Only(events)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(signs_from: &str, overlaps_until: Option<&str>) -> WebhookSecret {
+        WebhookSecret {
+            sealed: SealedSecret::try_new(format!("{}k1:{signs_from}", SealedSecret::PREFIX))
+                .unwrap(),
+            signs_from: signs_from.parse().unwrap(),
+            overlaps_until: overlaps_until.map(|until| until.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn of_the_old_secrets_only_those_stay_that_may_still_sign() {
+        let now = "2026-06-01T10:00:00Z".parse().unwrap();
+        let mut secrets = vec![
+            secret("2026-01-01T00:00:00Z", Some("2026-06-01T09:00:00Z")),
+            secret("2026-05-31T00:00:00Z", Some("2026-06-01T11:00:00Z")),
+            secret("2026-06-01T09:30:00Z", None),
+        ];
+        let overlaps_until = "2026-06-01T12:00:00Z".parse().ok();
+        retire(&mut secrets, now, overlaps_until);
+        assert_eq!(
+            secrets,
+            [
+                secret("2026-05-31T00:00:00Z", Some("2026-06-01T11:00:00Z")),
+                secret("2026-06-01T09:30:00Z", Some("2026-06-01T12:00:00Z")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_webhook_cannot_want_what_its_profile_never_sends() {
+        let hooked = Profile::builtin("hooked").unwrap();
+        let types = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(
+            event_filter(&hooked, BTreeSet::new()).unwrap(),
+            EventFilter::All
+        );
+        assert!(event_filter(&hooked, types(&["project.failed"])).is_ok());
+        let refused =
+            event_filter(&hooked, types(&["project.failed", "task.completed"])).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "profile `hooked` has no event type `task.completed`; it has project.completed, project.failed"
+        );
+    }
+}
