@@ -138,18 +138,14 @@ fn check_crate(
 fn is_allowed(from: &str, to: &str, is_dev: bool) -> bool {
     let target = Layer::of(to);
     match Layer::of(from) {
-        Layer::Core => {
-            target == Layer::Core || is_dev && (target == Layer::Support || to == WIRE)
-        }
+        Layer::Core => target == Layer::Core || is_dev && (target == Layer::Support || to == WIRE),
         Layer::Edge => {
             target == Layer::Core
                 || to == WIRE
                 || to == TELEMETRY
                 || is_dev && target == Layer::Support
         }
-        Layer::Apps => {
-            target != Layer::Support || to == TELEMETRY || to == SERVERS || is_dev
-        }
+        Layer::Apps => target != Layer::Support || to == TELEMETRY || to == SERVERS || is_dev,
         Layer::Support => matches!(target, Layer::Core | Layer::Support) || to == WIRE,
         Layer::Outside => true,
     }
