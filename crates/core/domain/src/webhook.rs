@@ -102,7 +102,12 @@ impl Webhook {
                 .iter()
                 .filter(|secret| secret.signs_from <= now)
         };
-        let Some(current) = begun().max_by_key(|secret| secret.signs_from) else {
+        // Registered by a clock ahead of ours, the first secret has yet to begin; there is none other to sign with.
+        let first = || self.secrets.iter().min_by_key(|secret| secret.signs_from);
+        let Some(current) = begun()
+            .max_by_key(|secret| secret.signs_from)
+            .or_else(first)
+        else {
             return Vec::new();
         };
         let overlapping = begun()
@@ -117,5 +122,71 @@ impl Webhook {
     /// The URL without what may be secret in it.
     pub fn display_url(&self) -> String {
         crate::destination::redact_url(&self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(secrets: &[(&str, Option<&str>)]) -> Webhook {
+        let at = |moment: &str| format!("2026-06-01T{moment}:00Z").parse().unwrap();
+        let secret = |(from, until): &(&str, Option<&str>)| WebhookSecret {
+            sealed: SealedSecret::try_new(format!("sealed:v1:k1:{}", from.replace(':', "")))
+                .unwrap(),
+            signs_from: at(from),
+            overlaps_until: until.map(at),
+        };
+        Webhook {
+            id: "whk_1".parse().unwrap(),
+            project: "acme".parse().unwrap(),
+            url: "https://example.com/".parse().unwrap(),
+            events: EventFilter::All,
+            profile: None,
+            secrets: secrets.iter().map(secret).collect(),
+            headers: Vec::new(),
+            description: None,
+            rate_limit: None,
+            state: WebhookState::Enabled,
+            created_at: at("00:00"),
+            updated_at: at("00:00"),
+            revision: 1,
+        }
+    }
+
+    fn signing(webhook: &Webhook, now: &str, several: bool) -> Vec<String> {
+        let now = format!("2026-06-01T{now}:00Z").parse().unwrap();
+        let secrets = webhook.signing_secrets(now, several);
+        secrets
+            .iter()
+            .map(|sealed| {
+                sealed
+                    .as_str()
+                    .trim_start_matches("sealed:v1:k1:")
+                    .to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_secret_signs_at_any_moment_unless_several_may() {
+        let rotated = webhook(&[("08:00", Some("11:00")), ("10:00", None)]);
+        for (now, several, expected) in [
+            ("09:59", false, &["0800"][..]),
+            ("10:00", false, &["1000"]),
+            ("10:00", true, &["1000", "0800"]),
+            ("11:00", true, &["1000"]),
+        ] {
+            assert_eq!(signing(&rotated, now, several), expected, "{now} {several}");
+        }
+    }
+
+    #[test]
+    fn a_clock_behind_the_one_that_registered_still_signs() {
+        assert_eq!(
+            signing(&webhook(&[("10:00", None)]), "09:59", true),
+            ["1000"]
+        );
+        assert!(signing(&webhook(&[]), "09:59", true).is_empty());
     }
 }
