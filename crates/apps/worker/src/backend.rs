@@ -92,6 +92,8 @@ impl Backend {
     ///
     /// Which of them cannot be had, and why.
     pub async fn open(config: &Config, opener: Opener) -> Result<Self, OpenError> {
+        #[cfg(debug_assertions)]
+        crate::fault_points::arm();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let uses_directory =
             matches!(config.broker, Broker::Embedded) || matches!(config.store, StoreAt::Embedded);

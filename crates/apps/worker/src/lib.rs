@@ -18,6 +18,8 @@ mod backend;
 pub mod config;
 mod destination_limits;
 mod environment;
+#[cfg(debug_assertions)]
+mod fault_points;
 pub mod observe;
 pub mod publish;
 mod service;

@@ -25,7 +25,12 @@ use url::Url;
 /// What every variable begins with.
 const VARIABLE_PREFIX: &str = "RINGBACK_";
 /// Variables that begin so and are no members: the file's name, and what tests are told.
-const VARIABLES_APART: [&str; 2] = ["RINGBACK_CONFIG", "RINGBACK_TEST_"];
+const VARIABLES_APART: &[&str] = &[
+    "RINGBACK_CONFIG",
+    "RINGBACK_TEST_",
+    #[cfg(debug_assertions)]
+    crate::fault_points::VARIABLE,
+];
 /// The members that may be read from a file by `…_FILE`.
 const SECRET_MEMBERS: [&str; 4] = ["broker", "store", "http.proxy", "secrets.keys"];
 /// The file that is read when none is named.
