@@ -1,5 +1,10 @@
 //! The simulated queue and store keep the contracts of the real ones.
 
+#![expect(
+    clippy::unused_async,
+    reason = "the contracts open other stores and queues with waiting"
+)]
+
 mod store {
     use ringback_testkit::simulation::{SimulatedStore, TokioClock};
 
