@@ -2,6 +2,8 @@
 //!
 //! Read strictly and without loss: what a body is made of later is the producer's own text.
 
+pub use crate::redaction::redact;
+
 use crate::WireError;
 use bytes::Bytes;
 use ringback_delivery::port::Unreadable;
@@ -132,50 +134,6 @@ pub fn read(bytes: &Bytes) -> Result<Event, Unreadable> {
         why: fault.to_string(),
         bytes: redact(bytes),
     })
-}
-
-/// Takes out what looks like a secret of bytes that could not be read: the text after every `"secret":`.
-pub fn redact(bytes: &Bytes) -> Bytes {
-    const KEY: &[u8] = b"\"secret\"";
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest: &[u8] = bytes;
-    while let Some(at) = rest
-        .windows(KEY.len())
-        .position(|window| window.eq_ignore_ascii_case(KEY))
-    {
-        let (before, after) = rest.split_at(at + KEY.len());
-        kept.extend_from_slice(before);
-        let value_at = after
-            .iter()
-            .position(|byte| !byte.is_ascii_whitespace() && *byte != b':')
-            .unwrap_or(after.len());
-        kept.extend_from_slice(&after[..value_at]);
-        rest = skip_value(&after[value_at..]);
-        kept.extend_from_slice(b"\"[redacted]\"");
-    }
-    kept.extend_from_slice(rest);
-    kept.into()
-}
-
-/// What follows a value: the string's closing quote, or the next `,` or `}` of anything else. A string that never ends hides the rest.
-fn skip_value(bytes: &[u8]) -> &[u8] {
-    if bytes.first() != Some(&b'"') {
-        let end = bytes
-            .iter()
-            .position(|byte| matches!(byte, b',' | b'}' | b'\n'))
-            .unwrap_or(bytes.len());
-        return &bytes[end..];
-    }
-    let mut escaped = false;
-    for (at, byte) in bytes.iter().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return &bytes[at + 1..],
-            _ => {}
-        }
-    }
-    &[]
 }
 
 /// The members of one JSON object, as ranges of the event's text.

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod event;
 mod parts;
 pub mod record;
+mod redaction;
 
 use bytes::Bytes;
 
