@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use ringback_delivery::port::{Clock, Entropy};
 use ringback_domain::Timestamp;
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
+use tokio::time::Instant;
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +18,11 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        static BEGAN_AT: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGAN_AT.elapsed()
     }
 
     async fn sleep(&self, wait: Duration) {

@@ -35,6 +35,17 @@ enum Stuck {
     Queue(#[from] QueueError),
 }
 
+/// The right to make an attempt, and until when the request may begin so that it ends within the lease.
+struct Granted {
+    claim: Claim,
+    expired: Option<ExpiredClaim>,
+    /// By [`Clock::monotonic`](crate::port::Clock::monotonic).
+    send_before: Duration,
+}
+
+/// How long a delivery waits that took too long to prepare.
+const TOO_LATE_EXTRA: Duration = Duration::from_millis(250);
+
 /// How long a delivery held by another worker waits beyond the end of that worker's lease.
 const HELD_EXTRA: Duration = Duration::from_millis(250);
 
@@ -81,9 +92,14 @@ impl Deliver {
         {
             return Ok(self.put_off(delivery, early).await?);
         }
-        let Some((claim, expired)) = self.claim(delivery).await? else {
+        let Some(granted) = self.claim(delivery).await? else {
             return Ok(());
         };
+        let Granted {
+            claim,
+            expired,
+            send_before,
+        } = granted;
         fault_point!(Claimed);
         let profile = self.context.profiles.profile(&delivery.profile).cloned();
         let kind = DestinationKind::of(&delivery.destination);
@@ -117,7 +133,9 @@ impl Deliver {
                 return self.give_up(delivery, &claim, attempts, reason).await;
             }
         }
-        let attempt = self.attempt(delivery, &profile, kind).await?;
+        let Some(attempt) = self.attempt(delivery, &profile, kind, send_before).await? else {
+            return self.release(delivery, &claim).await;
+        };
         self.context.observer.saw(&Occurrence::AttemptMade {
             delivery,
             attempt: &attempt,
@@ -145,22 +163,26 @@ impl Deliver {
     }
 
     /// The claim to this attempt, or nothing when somebody else has it or had it.
-    async fn claim(
-        &self,
-        delivery: &Delivery,
-    ) -> Result<Option<(Claim, Option<ExpiredClaim>)>, Stuck> {
+    async fn claim(&self, delivery: &Delivery) -> Result<Option<Granted>, Stuck> {
         let request = ClaimRequest {
             delivery,
             worker: &self.context.worker,
             nonce: ClaimNonce::draw(&*self.context.entropy),
             lease: self.lease(delivery),
         };
-        match self
-            .context
-            .until_done("claim", || self.context.store.claim(request))
-            .await?
-        {
-            ClaimAnswer::Granted { claim, expired } => Ok(Some((claim, expired))),
+        let ask = async || {
+            // The moment *before* the question: the store's lease began no earlier.
+            let asked_at = self.context.clock.monotonic();
+            let answer = self.context.store.claim(request).await?;
+            Ok::<_, StoreError>((answer, asked_at + self.lease_margin))
+        };
+        let (answer, send_before) = self.context.until_done("claim", ask).await?;
+        match answer {
+            ClaimAnswer::Granted { claim, expired } => Ok(Some(Granted {
+                claim,
+                expired,
+                send_before,
+            })),
             ClaimAnswer::Held { remaining } => {
                 let until = self.context.clock.now() + remaining;
                 self.context
@@ -203,15 +225,25 @@ impl Deliver {
             .await
     }
 
-    /// Makes the attempt: prepares, sends, judges.
+    /// Takes the claim back, as if it had never been, and publishes the same attempt again. No attempt is counted.
+    async fn release(&self, delivery: &Delivery, claim: &Claim) -> Result<(), Stuck> {
+        self.settle(delivery, claim, &[], &SettledAs::Released)
+            .await?;
+        Ok(self.put_off(delivery, TOO_LATE_EXTRA).await?)
+    }
+
+    /// Makes the attempt: prepares, sends, judges. Nothing, when preparing took so long that the request could outlast
+    /// the lease: by then another worker may be at it.
     async fn attempt(
         &self,
         delivery: &Delivery,
         profile: &Profile,
         kind: DestinationKind,
-    ) -> Result<Attempt, StoreError> {
+        send_before: Duration,
+    ) -> Result<Option<Attempt>, StoreError> {
         let started_at = self.context.clock.now();
         let exchange = match self.prepare(delivery, profile, started_at).await? {
+            Ok(_) if self.context.clock.monotonic() > send_before => return Ok(None),
             Ok(request) => {
                 let exchange = self.context.sender.send(request).await;
                 fault_point!(RequestSent);
@@ -220,7 +252,9 @@ impl Deliver {
             Err(reason) => not_sent_exchange(reason),
         };
         let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
-        Ok(self.record_of(delivery, started_at, &exchange, outcome))
+        Ok(Some(
+            self.record_of(delivery, started_at, &exchange, outcome),
+        ))
     }
 
     async fn prepare(

@@ -1,10 +1,10 @@
 //! The webhooks of a project, as fresh as promised.
 
 use crate::port::{Clock, Store, StoreError};
-use ringback_domain::{ProjectName, Timestamp, Webhook, WebhookId};
+use ringback_domain::{ProjectName, Webhook, WebhookId};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,22 +14,21 @@ use std::{
 pub struct WebhookCache {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    projects: Mutex<HashMap<ProjectName, Entry>>,
+    projects: Mutex<HashMap<ProjectName, Arc<Slot>>>,
 }
 
-#[derive(Clone)]
+/// Locked while it is read, so that those who come meanwhile wait for the one who asks, and never go on with less.
+type Slot = futures_util::lock::Mutex<Option<Entry>>;
+
 struct Entry {
     webhooks: Arc<Vec<Webhook>>,
-    read_at: Timestamp,
-    /// Somebody is reading; until this moment the others go on with what is there.
-    being_read_until: Timestamp,
+    /// By the clock that nobody sets: after a jump of the other, old would pass for fresh.
+    read_at: Duration,
 }
 
 impl WebhookCache {
     /// How long what was read is used without asking again.
     pub const FRESH_FOR: Duration = Duration::from_millis(400);
-    /// How long the others wait for the one who asks.
-    const READ_WITHIN: Duration = Duration::from_millis(300);
 
     /// An empty cache.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
@@ -42,18 +41,20 @@ impl WebhookCache {
 
     /// All webhooks of a project.
     pub async fn of_project(&self, project: &ProjectName) -> Result<Arc<Vec<Webhook>>, StoreError> {
-        let asked_at = self.clock.now();
-        if let Some(webhooks) = self.fresh(project, asked_at) {
-            return Ok(webhooks);
+        let slot = self.lock().entry(project.clone()).or_default().clone();
+        let mut entry = slot.lock().await;
+        // The moment *before* the read: a change made during it may not be in the answer.
+        let read_at = self.clock.monotonic();
+        if let Some(entry) = &*entry
+            && read_at.saturating_sub(entry.read_at) < Self::FRESH_FOR
+        {
+            return Ok(entry.webhooks.clone());
         }
         let webhooks = Arc::new(self.store.webhooks(project).await?);
-        // The moment *before* the read: a change made during it may not be in the answer.
-        let entry = Entry {
+        *entry = Some(Entry {
             webhooks: webhooks.clone(),
-            read_at: asked_at,
-            being_read_until: Timestamp::MIN,
-        };
-        self.lock().insert(project.clone(), entry);
+            read_at,
+        });
         Ok(webhooks)
     }
 
@@ -72,18 +73,7 @@ impl WebhookCache {
         self.lock().remove(project);
     }
 
-    fn fresh(&self, project: &ProjectName, now: Timestamp) -> Option<Arc<Vec<Webhook>>> {
-        let mut projects = self.lock();
-        let entry = projects.get_mut(project)?;
-        let age = now.duration_since(entry.read_at);
-        if age.unsigned_abs() < Self::FRESH_FOR || now < entry.being_read_until {
-            return Some(entry.webhooks.clone());
-        }
-        entry.being_read_until = now + Self::READ_WITHIN;
-        None
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ProjectName, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProjectName, Arc<Slot>>> {
         self.projects
             .lock()
             .expect("nothing panics while it holds the lock")

@@ -12,6 +12,15 @@ use std::time::Duration;
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The time since some fixed moment, by a clock that nobody sets: for what must not be older than so much.
+    ///
+    /// Unless overridden, the time of day is taken to be such a clock.
+    fn monotonic(&self) -> Duration {
+        let since_epoch = self.now().duration_since(Timestamp::UNIX_EPOCH);
+        Duration::try_from(since_epoch).unwrap_or_default()
+    }
+
     /// Waits this long.
     async fn sleep(&self, wait: Duration);
 }

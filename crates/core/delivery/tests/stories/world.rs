@@ -4,13 +4,13 @@ use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay, ReplayRequest,
     WebhookCache,
     port::{
-        Clock, Consumer, DeadLetterFilter, DeadLetterStore, Lane, Observer, Queue, Store,
-        WebhookStore, WriteAnswer,
+        Clock, Consumer, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, Lane,
+        Observer, Queue, Store, WebhookStore, WriteAnswer,
     },
 };
 use ringback_domain::{
-    Delivery, Event, EventFilter, ProfileName, ProjectName, SealedSecret, Timestamp, Webhook,
-    WebhookId, WebhookSecret,
+    Delivery, DeliveryRecord, Event, EventFilter, ProfileName, ProjectName, SealedSecret,
+    Timestamp, Webhook, WebhookId, WebhookSecret,
 };
 use ringback_profile::Profile;
 use ringback_signing::{KeyRing, SealedFor, Secret};
@@ -174,6 +174,18 @@ impl World {
                 }
             }
         })
+    }
+
+    pub(crate) async fn only_record(&self) -> DeliveryRecord {
+        let page = self
+            .store
+            .deliveries(&DeliveryFilter::default(), None, 2)
+            .await
+            .unwrap();
+        let [record] = page.entries.as_slice() else {
+            panic!("one delivery: {}", self.recorder.story())
+        };
+        record.clone()
     }
 
     /// The next delivery in the queue, left there as if its worker had vanished.

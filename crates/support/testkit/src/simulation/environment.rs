@@ -32,6 +32,10 @@ impl Clock for TokioClock {
         crate::samples::moment(0) + self.elapsed()
     }
 
+    fn monotonic(&self) -> Duration {
+        self.elapsed()
+    }
+
     async fn sleep(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
     }
