@@ -1,0 +1,64 @@
+//! What a worker does when time passes where it should not.
+
+use crate::world::{LEASE_MARGIN, World};
+use async_trait::async_trait;
+use ringback_delivery::{Deliver, Handled, port::Clock};
+use ringback_domain::{DeliveryState, Timestamp};
+use ringback_testkit::simulation::TokioClock;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Between the claim and the request, more time passes than the claim has to spare.
+struct SlowToPrepare {
+    clock: TokioClock,
+    has_claimed: AtomicBool,
+}
+
+#[async_trait]
+impl Clock for SlowToPrepare {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let is_first = !self.has_claimed.swap(true, Ordering::Relaxed);
+        let passed = LEASE_MARGIN + Duration::from_secs(1);
+        self.clock.monotonic() + if is_first { Duration::ZERO } else { passed }
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        self.clock.sleep(wait).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let dispatch = world.spawn_dispatch().await;
+    let delivery = world.peek().await;
+    dispatch.abort();
+    let mut context = Arc::into_inner(world.context()).expect("nobody else has it");
+    context.clock = Arc::new(SlowToPrepare {
+        clock: world.clock,
+        has_claimed: AtomicBool::new(false),
+    });
+
+    let handled = Deliver::new(Arc::new(context), LEASE_MARGIN)
+        .handle(delivery)
+        .await;
+
+    assert_eq!(handled, Handled::Acknowledge);
+    assert_eq!(world.sender.with_requests(<[_]>::len), 0, "nothing is sent");
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+    let record = world.only_record().await;
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+    assert_eq!(record.attempts.len(), 1, "{:?}", record.attempts);
+}

@@ -1,0 +1,344 @@
+//! The store: steps that fail, take long, or happen without saying so.
+
+use super::{Cause, Outages};
+use crate::{
+    dice::{Dice, Fault},
+    plan::{Plan, Sabotage},
+    witness::Witness,
+};
+use async_trait::async_trait;
+use ringback_delivery::port::{
+    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
+    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, FencingToken, KeyStore,
+    Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, WebhookStore, WriteAnswer,
+};
+use ringback_domain::{
+    ApiKey, ApiKeyId, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, Disposal,
+    EventId, ProjectName, Webhook, WebhookId,
+};
+use ringback_testkit::simulation::{SimulatedStore, TokioClock};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// The store, as workers get to know it.
+pub(crate) struct FaultyStore {
+    inner: Arc<SimulatedStore>,
+    plan: Plan,
+    dice: Arc<Dice>,
+    witness: Arc<Witness>,
+    away: Outages,
+    /// [`Sabotage::KeepsOldWebhooks`]: what was read first.
+    old_webhooks: Mutex<Option<Vec<Webhook>>>,
+}
+
+/// The longest a slow step takes: longer than a lease.
+const SLOW_MAX_MILLIS: u64 = 12_000;
+
+impl FaultyStore {
+    pub(crate) fn new(
+        inner: Arc<SimulatedStore>,
+        plan: &Plan,
+        clock: &TokioClock,
+        dice: Arc<Dice>,
+        witness: Arc<Witness>,
+    ) -> Self {
+        Self {
+            inner,
+            plan: plan.clone(),
+            away: Outages::draw(&dice, clock, Fault::StoreAway),
+            dice,
+            witness,
+            old_webhooks: Mutex::default(),
+        }
+    }
+
+    /// Does one step, with all that may go wrong before and after it.
+    async fn step<T>(
+        &self,
+        name: &str,
+        about: &str,
+        act: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let about = format!("{name} {about}");
+        self.travel("question", &about).await;
+        if self.away.is_now() {
+            return Err(self.failure(Fault::StoreAway));
+        }
+        if self.dice.strikes(Fault::StepFailed, &about).is_some() {
+            return Err(self.failure(Fault::StepFailed));
+        }
+        let done = act.await;
+        self.travel("answer", &about).await;
+        if self.away.is_now() || self.dice.strikes(Fault::AnswerLost, &about).is_some() {
+            return Err(self.failure(Fault::AnswerLost));
+        }
+        done
+    }
+
+    async fn travel(&self, way: &str, about: &str) {
+        let slow = self
+            .dice
+            .strikes(Fault::AnswerSlow, about)
+            .map(|size| Duration::from_millis(size % SLOW_MAX_MILLIS));
+        if slow.is_some() {
+            self.witness.troubled();
+        }
+        let usual = self.dice.millis(0..4, way, about);
+        tokio::time::sleep(slow.unwrap_or(usual)).await;
+    }
+
+    fn failure(&self, fault: Fault) -> StoreError {
+        self.witness.troubled();
+        StoreError::Unreachable {
+            store: "simulated store",
+            address: "memory".into(),
+            source: Box::new(Cause(fault)),
+        }
+    }
+
+    async fn grant(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError> {
+        let mut request = request;
+        if self.plan.breaks(Sabotage::LeasesTooShort) {
+            request.lease /= 4;
+        }
+        let answer = self.inner.claim(request).await?;
+        self.witness
+            .claim_answered(request.delivery, &answer, request.lease);
+        let breaks = |sabotage| self.plan.breaks(sabotage);
+        let is_granted_anyway = match answer {
+            ClaimAnswer::Granted { .. } => false,
+            ClaimAnswer::Held { .. } => breaks(Sabotage::GrantsEveryClaim),
+            ClaimAnswer::Settled => {
+                breaks(Sabotage::GrantsEveryClaim) || breaks(Sabotage::ForgetsSettlements)
+            }
+        };
+        if !is_granted_anyway {
+            return Ok(answer);
+        }
+        let claim = Claim {
+            delivery: request.delivery.id.clone(),
+            generation: request.delivery.generation,
+            attempt: request.delivery.attempt,
+            token: FencingToken(u64::MAX),
+        };
+        let expired = None;
+        Ok(ClaimAnswer::Granted { claim, expired })
+    }
+
+    async fn end(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
+        if let SettledAs::DeadLettered(dead_letter) = settlement.settled_as
+            && self.plan.breaks(Sabotage::StoresDeadLettersLater)
+        {
+            return self.end_then_bury(settlement, dead_letter).await;
+        }
+        let answer = self.inner.settle(settlement).await?;
+        let as_what = match settlement.settled_as {
+            SettledAs::Delivered => "delivered",
+            SettledAs::Retrying { .. } => "retrying",
+            SettledAs::DeadLettered(_) => "dead letter",
+            SettledAs::Released => "released",
+        };
+        self.witness
+            .settled(settlement.claim, as_what, answer == SettleAnswer::Stale);
+        Ok(answer)
+    }
+
+    /// [`Sabotage::StoresDeadLettersLater`]: two steps where one was promised, and time between them.
+    async fn end_then_bury(
+        &self,
+        settlement: Settlement<'_>,
+        dead_letter: &DeadLetter,
+    ) -> Result<SettleAnswer, StoreError> {
+        let settled_as = SettledAs::Retrying {
+            due_at: settlement.at,
+        };
+        let settlement = Settlement {
+            settled_as: &settled_as,
+            ..settlement
+        };
+        let answer = self.inner.settle(settlement).await?;
+        self.witness
+            .settled(settlement.claim, "over", answer == SettleAnswer::Stale);
+        let about = settlement.delivery.event.id.as_str();
+        self.travel("second step", about).await;
+        self.inner.put_dead_letter(dead_letter).await?;
+        Ok(answer)
+    }
+}
+
+/// What faults are drawn for: the delivery and its attempt, so that they stay where they are.
+fn about(delivery: &Delivery) -> String {
+    format!(
+        "{}→{} {} of {}",
+        delivery.event.id,
+        delivery.destination.id(),
+        delivery.attempt,
+        delivery.generation.get()
+    )
+}
+
+#[async_trait]
+impl ClaimStore for FaultyStore {
+    async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError> {
+        let about = about(request.delivery);
+        self.step("claim", &about, self.grant(request)).await
+    }
+
+    async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
+        let about = about(settlement.delivery);
+        self.step("settle", &about, self.end(settlement)).await
+    }
+}
+
+#[async_trait]
+impl KeyStore for FaultyStore {
+    async fn put_key(&self, key: &ApiKey) -> Result<WriteAnswer, StoreError> {
+        self.step("put key", key.id.as_str(), self.inner.put_key(key))
+            .await
+    }
+
+    async fn key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.step("read key", id.as_str(), self.inner.key(id)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        self.step("read keys", "all", self.inner.keys()).await
+    }
+
+    async fn remove_key(&self, id: &ApiKeyId) -> Result<bool, StoreError> {
+        self.step("remove key", id.as_str(), self.inner.remove_key(id))
+            .await
+    }
+}
+
+#[async_trait]
+impl WebhookStore for FaultyStore {
+    async fn put_webhook(&self, webhook: &Webhook) -> Result<WriteAnswer, StoreError> {
+        let put = async {
+            let answer = self.inner.put_webhook(webhook).await?;
+            if answer == WriteAnswer::Written {
+                self.witness.webhook_changed(webhook);
+            }
+            Ok(answer)
+        };
+        self.step("put webhook", webhook.id.as_str(), put).await
+    }
+
+    async fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
+        let read = self.inner.webhook(id);
+        self.step("read webhook", id.as_str(), read).await
+    }
+
+    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+        let read = async {
+            let webhooks = self.inner.webhooks(project).await?;
+            if !self.plan.breaks(Sabotage::KeepsOldWebhooks) {
+                return Ok(webhooks);
+            }
+            let mut old = self
+                .old_webhooks
+                .lock()
+                .expect("nothing panics while it holds the lock");
+            Ok(old.get_or_insert(webhooks).clone())
+        };
+        self.step("read webhooks", project.as_str(), read).await
+    }
+
+    async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
+        let remove = async {
+            let removed = self.inner.remove_webhook(id).await?;
+            if removed {
+                self.witness.webhook_removed(id);
+            }
+            Ok(removed)
+        };
+        self.step("remove webhook", id.as_str(), remove).await
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for FaultyStore {
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.inner.delivery(id).await
+    }
+
+    async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeliveryRecord>, StoreError> {
+        self.inner.deliveries(filter, after, limit).await
+    }
+}
+
+#[async_trait]
+impl DeadLetterStore for FaultyStore {
+    async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
+        let put = self.inner.put_dead_letter(dead_letter);
+        self.step("put dead letter", dead_letter.id.as_str(), put)
+            .await
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
+        let read = self.inner.dead_letter(id);
+        self.step("read dead letter", id.as_str(), read).await
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let read = self.inner.dead_letters(filter, after, limit);
+        self.step("list dead letters", "all", read).await
+    }
+
+    async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError> {
+        self.inner.dead_letter_count(project).await
+    }
+
+    async fn dispose(
+        &self,
+        id: &DeadLetterId,
+        disposal: &Disposal,
+        again: bool,
+    ) -> Result<DisposeAnswer, StoreError> {
+        let dispose = self.inner.dispose(id, disposal, again);
+        self.step("dispose", id.as_str(), dispose).await
+    }
+}
+
+#[async_trait]
+impl EventStore for FaultyStore {
+    async fn event_mark(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+    ) -> Result<Option<EventMark>, StoreError> {
+        let read = self.inner.event_mark(project, id);
+        self.step("read mark", id.as_str(), read).await
+    }
+
+    async fn mark_event(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        mark: EventMark,
+    ) -> Result<(), StoreError> {
+        let write = async {
+            self.inner.mark_event(project, id, mark).await?;
+            self.witness.event_marked(id);
+            Ok(())
+        };
+        self.step("mark event", id.as_str(), write).await
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        self.inner.health().await
+    }
+}

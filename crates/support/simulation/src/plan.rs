@@ -1,0 +1,179 @@
+//! What a seed stands for.
+
+use crate::dice::Fault;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// One run: a seed, how much there is of everything, and what is left out or broken on purpose.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// How much there is.
+    pub size: Size,
+    /// Which of the seed's faults happen.
+    pub faults: Faults,
+    /// What is broken on purpose, to see that the invariants can fail.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Worker processes.
+    pub workers: u64,
+    /// Events published.
+    pub events: u64,
+    /// Webhooks registered.
+    pub webhooks: u64,
+}
+
+/// Which of a seed's faults happen.
+#[derive(Debug, Clone, Default)]
+pub enum Faults {
+    /// All that chance brings.
+    #[default]
+    All,
+    /// Of those, only these, by their keys.
+    Only(Arc<BTreeSet<u64>>),
+}
+
+impl Faults {
+    pub(crate) fn may_happen(&self, key: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.contains(&key),
+        }
+    }
+}
+
+/// A deliberate breakage: what an implementation might get wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sabotage {
+    /// Workers acknowledge a message before they handle it.
+    AcknowledgesFirst,
+    /// The queue says yes to a publish that it has yet to make.
+    ConfirmsEarly,
+    /// Retries wait in memory: a queue that restarts has forgotten them.
+    ForgetsRetries,
+    /// Retries come after half their wait.
+    HurriesRetries,
+    /// Bodies are made anew for every retry.
+    RendersAgain,
+    /// Every claim is granted.
+    GrantsEveryClaim,
+    /// Settled attempts are forgotten: claims to them are granted again.
+    ForgetsSettlements,
+    /// A claim is over before its request.
+    LeasesTooShort,
+    /// A dead letter is stored after its settlement, by a second step.
+    StoresDeadLettersLater,
+    /// Workers go on with the webhooks they once read.
+    KeepsOldWebhooks,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::AcknowledgesFirst,
+        Self::ConfirmsEarly,
+        Self::ForgetsRetries,
+        Self::HurriesRetries,
+        Self::RendersAgain,
+        Self::GrantsEveryClaim,
+        Self::ForgetsSettlements,
+        Self::LeasesTooShort,
+        Self::StoresDeadLettersLater,
+        Self::KeepsOldWebhooks,
+    ];
+}
+
+impl Plan {
+    /// What the seed stands for.
+    pub fn of_seed(seed: u64) -> Self {
+        let mut hash = seed;
+        let mut up_to = |most: u64| {
+            hash = crate::dice::mix(hash);
+            1 + hash % most
+        };
+        let size = Size {
+            workers: up_to(4),
+            events: up_to(6),
+            webhooks: up_to(3),
+        };
+        Self {
+            seed,
+            size,
+            faults: Faults::All,
+            sabotage: None,
+        }
+    }
+
+    /// The same, with something broken on purpose.
+    #[must_use]
+    pub fn with(self, sabotage: Sabotage) -> Self {
+        Self {
+            sabotage: Some(sabotage),
+            ..self
+        }
+    }
+
+    pub(crate) fn breaks(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+
+    /// How rare a fault is in this run: one time in so many, 0 for never.
+    ///
+    /// Each seed has a selection of its own. Where everything fails all the time, much is never reached.
+    pub(crate) fn one_in(&self, fault: Fault) -> u64 {
+        let usual = match fault {
+            Fault::Crash | Fault::Unwilling | Fault::WebhookChanged | Fault::Replay => 2,
+            Fault::Stall | Fault::ClockJump | Fault::QueueAway | Fault::StoreAway => 3,
+            Fault::Unroutable | Fault::PublishedAgain => 5,
+            Fault::MessageLate => 8,
+            Fault::PublishFailed
+            | Fault::ConfirmLost
+            | Fault::MessageDoubled
+            | Fault::StepFailed
+            | Fault::AnswerLost
+            | Fault::AnswerSlow => 15,
+            Fault::ConnectionCut => 12,
+        };
+        match crate::dice::mix(self.seed ^ (fault as u64 + 1).wrapping_mul(0x9e37_79b9)) % 5 {
+            0 | 1 => 0,
+            2 | 3 => usual,
+            _ => usual.div_ceil(3),
+        }
+    }
+}
+
+/// From here on nothing goes wrong any more.
+pub(crate) const HEALED_AFTER: Duration = Duration::from_mins(5);
+/// What has not come to rest by then never will. Clocks jump by up to two hours, and retries are put off by as much.
+pub(crate) const REST_WITHIN: Duration = Duration::from_hours(24);
+/// The longest a clock jumps.
+pub(crate) const CLOCK_JUMP_MAX: Duration = Duration::from_hours(2);
+/// How much longer than an attempt's time limit its claim is held.
+pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// A webhook's change is what attempts go by after this.
+pub(crate) const CHANGES_APPLY_WITHIN: Duration = Duration::from_secs(1);
+
+/// The contract of most destinations.
+pub(crate) const PROFILE: &str = r#"
+body = 'if .data == null then error("no data") else {id, type, data} end'
+success = ["2xx"]
+refused_for_good = ["404"]
+gone_disables = true
+time_limit = "5s"
+signature = "none"
+retry = { delays = ["5s", "20s", "1m"], jitter = 0.2 }
+"#;
+
+/// The contract of destinations that would rather ask a person than get something twice.
+pub(crate) const CAREFUL_PROFILE: &str = r#"
+body = 'if .data == null then error("no data") else {id, type, data} end'
+success = ["200"]
+time_limit = "3s"
+on_unknown = "dead-letter"
+signature = "none"
+retry = { delays = ["2s", "10s"], honours_retry_after = false }
+"#;
