@@ -130,7 +130,7 @@ impl Asked {
                 return Ok(Err(corrupt("delivery", id, "it is cut or of another form")));
             }
             Some((number, Some(mut record))) => {
-                if let Some(expired) = self.renew(&mut record) {
+                if let Some(Renewed { expired }) = self.renew(&mut record) {
                     tables.deliveries()?.insert(number, &*record.encode())?;
                     return Ok(Ok(ClaimAnswer::Granted {
                         claim: Claim {
@@ -169,7 +169,7 @@ impl Asked {
 
 impl Asked {
     /// When this handling holds the claim already, because an answer got lost: its lease from now, and what it was told.
-    fn renew(&self, record: &mut Record) -> Option<Option<ExpiredClaim>> {
+    fn renew(&self, record: &mut Record) -> Option<Renewed> {
         let unsettled = record.unsettled.as_ref()?;
         let lease = record.now.lease.as_mut()?;
         let is_ours = record.now.at == position_of(&self.claim)
@@ -177,9 +177,16 @@ impl Asked {
             && lease.worker == self.lease.worker;
         is_ours.then(|| {
             lease.ends_at = self.lease.ends_at;
-            expired_of(&unsettled.before, &self.claim)
+            let expired = expired_of(&unsettled.before, &self.claim);
+            Renewed { expired }
         })
     }
+}
+
+/// A claim granted again to the handling that holds it.
+struct Renewed {
+    /// What the first grant told.
+    expired: Option<ExpiredClaim>,
 }
 
 /// A claim to the same attempt that nobody settled.
