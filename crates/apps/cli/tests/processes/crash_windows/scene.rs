@@ -1,0 +1,146 @@
+//! What the rows have in common: an event on its way, a process that vanishes, another that goes on.
+
+use crate::{
+    desk::{Desk, event},
+    installation::{DELIVERY_HEADER, EVENT_HEADER, Ground, Installation},
+    process::Process,
+};
+use ringback_delivery::port::{Lane, QueueName};
+use ringback_domain::DeliveryRecord;
+use ringback_testkit::receiver::{Answer, Received, Receiver};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+pub(super) const DELIVERIES: QueueName = QueueName::Deliveries(Lane::Main);
+/// The event of every scene.
+pub(super) const EVENT: &str = "evt_1";
+
+const KILLED: i32 = 9;
+
+/// One event of one project, and its destinations.
+pub(super) struct Scene {
+    pub(super) installation: Installation,
+    pub(super) project: &'static str,
+    receiver: Receiver,
+    destinations: Vec<String>,
+}
+
+impl Scene {
+    /// The event waits to be dispatched to so many destinations.
+    pub(super) async fn with_event(
+        ground: Ground,
+        project: &'static str,
+        destinations: usize,
+    ) -> Self {
+        let scene = Self {
+            installation: Installation::new(ground),
+            project,
+            receiver: Receiver::start().await,
+            destinations: (1..=destinations).map(|nth| format!("/{nth}")).collect(),
+        };
+        let desk = scene.installation.desk().await;
+        for path in &scene.destinations {
+            desk.webhook(project, scene.receiver.url(path)).await;
+        }
+        let event = event(project, EVENT, 16);
+        desk.publisher().publish(&event).await.unwrap();
+        desk.close().await;
+        scene
+    }
+
+    /// The event is dispatched to its one destination, which answers like this; the delivery waits.
+    pub(super) async fn with_delivery(
+        ground: Ground,
+        project: &'static str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let scene = Self::with_event(ground, project, 1).await;
+        scene.receiver.script(&scene.destinations[0], answers);
+        let dispatcher = scene.installation.serve_as("dispatch").await;
+        let desk = scene.installation.desk().await;
+        desk.wait_for_waiting(DELIVERIES, 1).await;
+        desk.close().await;
+        dispatcher.stop().await;
+        scene
+    }
+
+    /// Runs a process with this role until it vanishes at the fault point.
+    pub(super) async fn vanishes(&self, role: &str, point: &str) {
+        self.runs_until(&["serve", "--roles", role], point).await;
+    }
+
+    /// Runs a command until it vanishes at the fault point.
+    pub(super) async fn runs_until(&self, arguments: &[&str], point: &str) {
+        let mut command = self.installation.command(arguments);
+        command.env("RINGBACK_FAULT_POINT", point);
+        let (status, said) = Process::start(command).end().await;
+        assert_eq!(status.signal(), Some(KILLED), "{status}: {said}");
+    }
+
+    /// Runs a command to its end.
+    pub(super) async fn runs(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        Process::start(self.installation.command(arguments))
+            .end()
+            .await
+    }
+
+    /// A healthy process goes on until there is nothing left to do, every delivery is in this state, and every message
+    /// acknowledged.
+    pub(super) async fn goes_on(&self, state: &str) {
+        let healthy = self.installation.serve().await;
+        let desk = self.installation.desk().await;
+        desk.wait_for_deliveries(self.project, state, self.destinations.len())
+            .await;
+        desk.wait_for_empty_queues().await;
+        desk.close().await;
+        healthy.stop().await;
+        let left = self.look(async |desk| desk.all_waiting().await).await;
+        assert_eq!(left, 0, "everything taken was acknowledged");
+    }
+
+    /// A look from outside while nobody serves.
+    pub(super) async fn look<T>(&self, look: impl AsyncFnOnce(&Desk) -> T) -> T {
+        let desk = self.installation.desk().await;
+        let seen = look(&desk).await;
+        desk.close().await;
+        seen
+    }
+
+    /// The record of the only delivery.
+    pub(super) async fn delivery(&self) -> DeliveryRecord {
+        let mut all = self
+            .look(async |desk| desk.deliveries(self.project).await)
+            .await;
+        assert_eq!(all.len(), 1);
+        all.remove(0)
+    }
+
+    /// What each destination got so far; all of it with the same id and the same bytes.
+    pub(super) fn requests(&self) -> Vec<Vec<Received>> {
+        let requests = self.destinations.iter().map(|path| {
+            let requests = self.receiver.received(path);
+            for request in &requests {
+                assert_eq!(request.header(EVENT_HEADER), Some(EVENT));
+                assert_eq!(
+                    request.header(DELIVERY_HEADER),
+                    requests[0].header(DELIVERY_HEADER)
+                );
+                assert_eq!(request.body, requests[0].body);
+            }
+            requests
+        });
+        requests.collect()
+    }
+
+    /// How many requests the only destination got so far.
+    pub(super) fn request_count(&self) -> usize {
+        self.requests()[0].len()
+    }
+}
+
+/// The attempts of a delivery in short: which, and what came of it.
+pub(super) fn history(delivery: &DeliveryRecord) -> Vec<String> {
+    let attempts = delivery.attempts.iter();
+    attempts
+        .map(|attempt| format!("{} {}", attempt.number, attempt.outcome))
+        .collect()
+}

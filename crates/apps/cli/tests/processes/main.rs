@@ -1,0 +1,15 @@
+//! Real `ringback` processes on real servers: killed between any two steps, and stopped in order under load.
+#![expect(
+    clippy::unwrap_used,
+    reason = "panicking is how tests fail, also in what they share"
+)]
+
+#[cfg(debug_assertions)]
+mod crash_windows;
+#[cfg(not(debug_assertions))]
+mod no_fault_points;
+
+mod desk;
+mod graceful_stop;
+mod installation;
+mod process;

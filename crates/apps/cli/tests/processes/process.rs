@@ -1,0 +1,81 @@
+//! A process under test: what it says, how it ends.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    time::timeout,
+};
+
+/// How long a test waits for a process to say something, or to end.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A running process. Killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// All it said so far; closed with the end of its standard error stream.
+    said: watch::Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (says, said) = watch::channel(String::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                says.send_modify(|said| {
+                    said.push_str(&line);
+                    said.push('\n');
+                });
+            }
+        });
+        Self { child, said }
+    }
+
+    /// Waits until it has said this.
+    pub(crate) async fn says(&mut self, words: &str) {
+        let saying = self.said.wait_for(|said| said.contains(words));
+        if !matches!(timeout(PATIENCE, saying).await, Ok(Ok(_))) {
+            panic!("it never said `{words}`, but: {}", *self.said.borrow());
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn ask_to_stop(&self) {
+        let id = self.child.id().expect("it has not ended");
+        let id = i32::try_from(id).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end; how it ended, and all it said.
+    pub(crate) async fn end(mut self) -> (ExitStatus, String) {
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        // What was said last may still be on its way through the pipe.
+        while self.said.changed().await.is_ok() {}
+        let said = self.said.borrow().clone();
+        match status {
+            Ok(status) => (status.unwrap(), said),
+            Err(_) => panic!("it did not end within {PATIENCE:?}: {said}"),
+        }
+    }
+
+    /// Asks it to stop and waits until it has, with nothing left behind.
+    pub(crate) async fn stop(self) {
+        self.ask_to_stop();
+        let (status, said) = self.end().await;
+        assert!(status.success(), "{status}: {said}");
+        assert!(said.contains("stopped, nothing left behind"), "{said}");
+    }
+}
