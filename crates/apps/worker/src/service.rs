@@ -110,12 +110,12 @@ impl Service {
         let events = context.queue.consume_events(settings.events_window).await?;
         self.take_from(events, DISPATCHES_MAX, move |content, trace| {
             let dispatch = dispatch.clone();
-            async move { dispatch.handle(content, trace).await }
+            async move { Some(dispatch.handle(content, trace).await) }
         });
         let parked = context.queue.consume_parked(PARKED_WINDOW).await?;
         self.take_from(parked, usize::from(PARKED_WINDOW), move |content, _| {
             let intake = intake.clone();
-            async move { intake.handle_parked(content).await }
+            async move { Some(intake.handle_parked(content).await) }
         });
         Ok(())
     }
@@ -131,6 +131,7 @@ impl Service {
             main: DestinationLimits::new(settings.per_destination_concurrency),
             slow: DestinationLimits::new(settings.per_destination_concurrency),
             context: context.clone(),
+            stop: self.stop.clone(),
         });
         let lanes = [
             (Lane::Main, settings.deliveries_window, settings.concurrency),
@@ -156,7 +157,7 @@ impl Service {
         handle: impl Fn(Result<T, Unreadable>, Option<TraceContext>) -> F + Send + Sync + 'static,
     ) where
         T: Send + 'static,
-        F: Future<Output = Handled> + Send + 'static,
+        F: Future<Output = Option<Handled>> + Send + 'static,
     {
         let (stop, work) = (self.stop.clone(), self.work.clone());
         let slots = Arc::new(Semaphore::new(at_once));
@@ -205,12 +206,14 @@ impl Service {
     }
 }
 
-/// Handles a message and does what is to be done with it. A panic is our failure: the message goes back, counted, so that
-/// one that panics every time is parked by the broker.
-async fn finish(handling: impl Future<Output = Handled>, receipt: Box<dyn Receipt>) {
+/// Handles a message and does what is to be done with it. One that was not begun stays with its consumer and goes back when
+/// that ends. A panic is our failure: the message goes back, counted, so that one that panics every time is parked by the
+/// broker.
+async fn finish(handling: impl Future<Output = Option<Handled>>, receipt: Box<dyn Receipt>) {
     match AssertUnwindSafe(handling).catch_unwind().await {
-        Ok(Handled::Acknowledge) => receipt.acknowledge(),
-        Ok(Handled::GiveBack) => receipt.give_back(),
+        Ok(Some(Handled::Acknowledge)) => receipt.acknowledge(),
+        Ok(Some(Handled::GiveBack)) => receipt.give_back(),
+        Ok(None) => {}
         Err(_) => {
             tracing::error!("handling a message panicked, giving it back");
             receipt.give_back();
@@ -225,27 +228,32 @@ struct DeliverWorker {
     main: DestinationLimits,
     slow: DestinationLimits,
     context: Arc<Context>,
+    stop: CancellationToken,
 }
 
 impl DeliverWorker {
-    async fn handle(&self, lane: Lane, content: Result<Delivery, Unreadable>) -> Handled {
+    /// What to do with the message; nothing, when the wish to stop came before its turn.
+    async fn handle(&self, lane: Lane, content: Result<Delivery, Unreadable>) -> Option<Handled> {
         match content {
             Ok(delivery) => self.deliver(lane, delivery).await,
-            Err(unreadable) => self.intake.handle_unreadable(unreadable).await,
+            Err(unreadable) => Some(self.intake.handle_unreadable(unreadable).await),
         }
     }
 
     /// In the main lane a delivery never waits for its destination: what is over the share moves to the slow lane, where
     /// it waits in a window of its own.
-    async fn deliver(&self, lane: Lane, delivery: Delivery) -> Handled {
+    async fn deliver(&self, lane: Lane, delivery: Delivery) -> Option<Handled> {
         let _permit = match lane {
             Lane::Main => match self.main.try_enter(&delivery.destination) {
                 Some(permit) => permit,
-                None => return self.move_to_slow_lane(&delivery).await,
+                None => return Some(self.move_to_slow_lane(&delivery).await),
             },
-            Lane::Slow => self.slow.enter(&delivery.destination).await,
+            Lane::Slow => {
+                let turn = self.slow.enter(&delivery.destination);
+                self.stop.run_until_cancelled(turn).await?
+            }
         };
-        self.deliver.handle(delivery).await
+        Some(self.deliver.handle(delivery).await)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {

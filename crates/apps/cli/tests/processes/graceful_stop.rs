@@ -76,6 +76,65 @@ async fn one_of_three_workers_stopped_twenty_times_under_load_loses_and_repeats_
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_turn_goes_back_uncounted_on_the_embedded_default() {
+    give_back_what_waits(Ground::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_turn_goes_back_uncounted_on_rabbitmq_and_redis() {
+    give_back_what_waits(Ground::Servers).await;
+}
+
+/// One attempt at a time in each lane: two are under way, the others wait in the worker's hands.
+async fn give_back_what_waits(ground: Ground) {
+    const EVENTS: usize = 10;
+    const UNDER_WAY: usize = 2;
+    let receiver = Receiver::start().await;
+    let slowly = Answer::status(200).after(Duration::from_secs(2));
+    receiver.script("/hook", [slowly.clone(), slowly, Answer::status(200)]);
+    let installation = Installation::with(ground, "deliver.per_destination_concurrency = 1");
+    let desk = installation.desk().await;
+    desk.webhook(RETRYING, receiver.url("/hook")).await;
+    let publisher = desk.publisher();
+    for number in 0..EVENTS {
+        let event = event(RETRYING, &format!("evt_{number}"), 200);
+        publisher.publish(&event).await.unwrap();
+    }
+    drop(publisher);
+    desk.close().await;
+
+    let worker = installation.serve().await;
+    receiver.wait_for("/hook", UNDER_WAY).await;
+    let desk = installation.desk().await;
+    desk.wait_for_empty_queues().await;
+    desk.close().await;
+    worker.stop().await;
+    assert_eq!(
+        receiver.received("/hook").len(),
+        UNDER_WAY,
+        "what was open ended, nothing else began"
+    );
+    let desk = installation.desk().await;
+    let returned = EVENTS - UNDER_WAY;
+    assert_eq!(desk.all_waiting().await, returned as u64);
+    assert_eq!(desk.deliveries(RETRYING).await.len(), UNDER_WAY);
+    desk.close().await;
+
+    let worker = installation.serve().await;
+    let desk = installation.desk().await;
+    let deliveries = desk
+        .wait_for_deliveries(RETRYING, "delivered", EVENTS)
+        .await;
+    desk.close().await;
+    worker.stop().await;
+    assert_eq!(receiver.received("/hook").len(), EVENTS, "no duplicate");
+    for delivery in deliveries {
+        assert_eq!(delivery.attempts.len(), 1);
+        assert_eq!(delivery.attempts[0].number.get(), 1);
+    }
+}
+
 /// Publishes at a steady pace; how many events it were.
 async fn publish_until(enough: CancellationToken, publisher: Publisher) -> usize {
     let mut pace = interval(PUBLISH_EVERY);

@@ -60,6 +60,11 @@ pub(crate) struct Installation {
 
 impl Installation {
     pub(crate) fn new(ground: Ground) -> Self {
+        Self::with(ground, "")
+    }
+
+    /// One whose configuration says more than every test's does.
+    pub(crate) fn with(ground: Ground, more: &str) -> Self {
         let (broker, store) = match ground {
             Ground::Embedded => ("embedded".into(), "embedded".into()),
             Ground::Servers => (shared_amqp_url(), shared_redis_url()),
@@ -78,6 +83,7 @@ deliver.lease_margin = "1s"
 deliver.shutdown_grace = "20s"
 secrets.keys = ["k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="]
 log.level = "info"
+{more}
 {PROFILES}
 "#,
             folder.path().join("data").display(),
