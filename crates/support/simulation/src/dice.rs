@@ -3,11 +3,11 @@
 //! Each draw is a hash of the seed, what is drawn for, and how often that was drawn before. Taking a fault, an event or a
 //! worker out of a failing run therefore leaves the others nearly as they were, which is what makes shrinking work.
 
-use crate::plan::Plan;
+use crate::{chronicle::Chronicle, plan::Plan};
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -52,6 +52,36 @@ pub enum Fault {
     Replay,
 }
 
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Crash,
+        Self::Stall,
+        Self::ClockJump,
+        Self::ConnectionCut,
+        Self::QueueAway,
+        Self::Unroutable,
+        Self::PublishFailed,
+        Self::ConfirmLost,
+        Self::MessageDoubled,
+        Self::MessageLate,
+        Self::StoreAway,
+        Self::StepFailed,
+        Self::AnswerLost,
+        Self::AnswerSlow,
+        Self::Unwilling,
+        Self::PublishedAgain,
+        Self::WebhookChanged,
+        Self::Replay,
+    ];
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// A fault that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Struck {
@@ -65,7 +95,7 @@ pub struct Struck {
 
 impl fmt::Display for Struck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.fault, self.about)
+        write!(f, "{}: {}", self.fault, self.about)
     }
 }
 
@@ -73,6 +103,7 @@ impl fmt::Display for Struck {
 #[derive(Debug)]
 pub(crate) struct Dice {
     plan: Plan,
+    chronicle: Arc<Chronicle>,
     state: Mutex<State>,
 }
 
@@ -84,9 +115,10 @@ struct State {
 }
 
 impl Dice {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan, chronicle: Arc<Chronicle>) -> Self {
         Self {
             plan,
+            chronicle,
             state: Mutex::default(),
         }
     }
@@ -119,7 +151,7 @@ impl Dice {
 
     /// Whether the fault happens here, one time in so many.
     pub(crate) fn strikes_one_in(&self, one_in: u64, fault: Fault, about: &str) -> Option<u64> {
-        let key = self.key(fault.purpose(), about);
+        let key = self.key(fault.name(), about);
         let happens = one_in != 0 && key.is_multiple_of(one_in);
         if !happens || !self.plan.faults.may_happen(key) {
             return None;
@@ -128,11 +160,13 @@ impl Dice {
         if state.is_healed {
             return None;
         }
-        state.struck.push(Struck {
+        let struck = Struck {
             key,
             fault,
             about: about.to_owned(),
-        });
+        };
+        self.chronicle.note(|| format!("  fault: {struck}"));
+        state.struck.push(struck);
         Some(mix(key ^ 0x5bd1_e995))
     }
 
@@ -172,7 +206,8 @@ impl Dice {
 }
 
 impl Fault {
-    fn purpose(self) -> &'static str {
+    /// The name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Crash => "crash",
             Self::Stall => "stall",

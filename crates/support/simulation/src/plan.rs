@@ -59,12 +59,14 @@ pub enum Sabotage {
     HurriesRetries,
     /// Bodies are made anew for every retry.
     RendersAgain,
-    /// Every claim is granted.
+    /// A claim is granted while another is held.
     GrantsEveryClaim,
     /// Settled attempts are forgotten: claims to them are granted again.
     ForgetsSettlements,
     /// A claim is over before its request.
     LeasesTooShort,
+    /// A claim is never over.
+    LeasesForEver,
     /// A dead letter is stored after its settlement, by a second step.
     StoresDeadLettersLater,
     /// Workers go on with the webhooks they once read.
@@ -73,7 +75,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AcknowledgesFirst,
         Self::ConfirmsEarly,
         Self::ForgetsRetries,
@@ -82,9 +84,27 @@ impl Sabotage {
         Self::GrantsEveryClaim,
         Self::ForgetsSettlements,
         Self::LeasesTooShort,
+        Self::LeasesForEver,
         Self::StoresDeadLettersLater,
         Self::KeepsOldWebhooks,
     ];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AcknowledgesFirst => "acknowledges-first",
+            Self::ConfirmsEarly => "confirms-early",
+            Self::ForgetsRetries => "forgets-retries",
+            Self::HurriesRetries => "hurries-retries",
+            Self::RendersAgain => "renders-again",
+            Self::GrantsEveryClaim => "grants-every-claim",
+            Self::ForgetsSettlements => "forgets-settlements",
+            Self::LeasesTooShort => "leases-too-short",
+            Self::LeasesForEver => "leases-for-ever",
+            Self::StoresDeadLettersLater => "stores-dead-letters-later",
+            Self::KeepsOldWebhooks => "keeps-old-webhooks",
+        }
+    }
 }
 
 impl Plan {
@@ -132,11 +152,11 @@ impl Plan {
             Fault::MessageLate => 8,
             Fault::PublishFailed
             | Fault::ConfirmLost
-            | Fault::MessageDoubled
             | Fault::StepFailed
             | Fault::AnswerLost
-            | Fault::AnswerSlow => 15,
-            Fault::ConnectionCut => 12,
+            | Fault::AnswerSlow => 25,
+            // These feed on themselves: what comes twice is put off twice.
+            Fault::MessageDoubled | Fault::ConnectionCut => 40,
         };
         match crate::dice::mix(self.seed ^ (fault as u64 + 1).wrapping_mul(0x9e37_79b9)) % 5 {
             0 | 1 => 0,

@@ -1,7 +1,8 @@
 //! One run of a seed.
 
 use crate::{
-    dice::{Dice, Fault, Struck},
+    chronicle::Chronicle,
+    dice::{Dice, Struck},
     faulty::{Destinations, FaultyQueue, FaultyStore},
     invariants::{Invariant, Violation},
     people,
@@ -14,7 +15,6 @@ use ringback_profile::{DestinationKind, Profile};
 use ringback_signing::KeyRing;
 use ringback_testkit::simulation::{SimulatedQueue, SimulatedStore, TokioClock};
 use std::{
-    collections::BTreeMap,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -35,17 +35,6 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-impl Outcome {
-    /// How often each fault happened.
-    pub fn tally(&self) -> BTreeMap<Fault, u64> {
-        let mut tally = BTreeMap::new();
-        for struck in &self.struck {
-            *tally.entry(struck.fault).or_default() += 1;
-        }
-        tally
-    }
-}
-
 /// Runs a plan, from the first event until everything is at rest.
 ///
 /// # Panics
@@ -62,16 +51,17 @@ pub fn run(plan: &Plan, keeps_trace: bool) -> Outcome {
 
 async fn run_to_rest(plan: &Plan, keeps_trace: bool) -> Outcome {
     let clock = TokioClock::begin();
-    let dice = Arc::new(Dice::new(plan.clone()));
+    let chronicle = Arc::new(Chronicle::new(clock, keeps_trace));
+    let dice = Arc::new(Dice::new(plan.clone(), chronicle.clone()));
     let (true_queue, true_store) = (
         SimulatedQueue::default(),
         Arc::new(SimulatedStore::new(clock)),
     );
     let witness = Arc::new(Witness::new(
         clock,
+        chronicle.clone(),
         true_store.clone(),
         people::project(),
-        keeps_trace,
     ));
     let (queue, store, destinations) = {
         let (dice, witness) = (|| dice.clone(), || witness.clone());
@@ -139,7 +129,7 @@ async fn run_to_rest(plan: &Plan, keeps_trace: bool) -> Outcome {
         struck: dice.struck(),
         requests,
         duplicates,
-        trace: witness.take_trace(),
+        trace: chronicle.take(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     dice::{Dice, Fault},
     plan::Plan,
-    witness::{Reaction, Witness},
+    witness::{Arrived, Reaction, Witness},
 };
 use async_trait::async_trait;
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
@@ -122,14 +122,14 @@ impl Sender for Destinations {
             };
             format!("{host} gets {label} {attempt}, answers {told} after {lasts:?}")
         });
-        self.witness.request_arrived(
-            &id,
-            header("Ringback-Event-Id"),
+        let arrived = Arrived {
+            delivery: &id,
+            event: header("Ringback-Event-Id"),
             attempt,
-            &request.url,
-            &request.body,
-            &reaction,
-        );
+            url: &request.url,
+            body: &request.body,
+        };
+        self.witness.request_arrived(&arrived, &reaction);
         tokio::time::sleep(lasts).await;
         Exchange {
             phases: Phases {

@@ -4,7 +4,7 @@ use super::{Cause, Outages};
 use crate::{
     dice::{Dice, Fault},
     plan::{Plan, Sabotage},
-    witness::Witness,
+    witness::{HandlerId, Witness},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -139,7 +139,7 @@ impl Shared {
             .map(|size| Duration::from_millis(size % 10_000));
         match outgoing {
             Outgoing::Event(event) => {
-                self.witness.event_queued(&event, 1);
+                self.witness.event_queued(&event);
                 self.inner.publish_event(&event, None).await
             }
             Outgoing::Raw(bytes) => self.inner.publish_raw_event(bytes).await,
@@ -150,7 +150,7 @@ impl Shared {
                     body.push(b' ');
                     delivery.body = body.into();
                 }
-                self.witness.delivery_queued(&delivery, 1);
+                self.witness.delivery_queued(&delivery);
                 let mut wait = match (wait, late) {
                     (Some(wait), late) => {
                         Some(Wait::exactly(wait.at_least + late.unwrap_or_default()))
@@ -180,7 +180,7 @@ impl Shared {
             let due = tokio::time::sleep(wait.map_or(Duration::ZERO, |wait| wait.at_least));
             tokio::select! {
                 biased;
-                () = away.next() => witness.delivery_forgotten(&delivery.id),
+                () = away.next() => witness.delivery_acknowledged(&delivery.id),
                 () = due => {
                     let _ = inner.publish_delivery(&delivery, lane, None).await;
                 }
@@ -192,10 +192,11 @@ impl Shared {
     fn publish_some_time(self: &Arc<Self>, outgoing: Outgoing) -> Result<(), QueueError> {
         let shared = self.clone();
         let about = self.about(&outgoing);
+        let publisher = HandlerId::current();
         tokio::spawn(async move {
             let wait = shared.dice.millis(1..50, "late confirm", &about);
             tokio::time::sleep(wait).await;
-            if !shared.away.is_now() {
+            if !shared.away.is_now() && shared.witness.is_alive(publisher) {
                 let _ = shared.put(outgoing, &about).await;
             }
         });

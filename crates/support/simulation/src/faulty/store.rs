@@ -101,31 +101,36 @@ impl FaultyStore {
 
     async fn grant(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError> {
         let mut request = request;
-        if self.plan.breaks(Sabotage::LeasesTooShort) {
-            request.lease /= 4;
+        match self.plan.sabotage {
+            Some(Sabotage::LeasesTooShort) => request.lease /= 4,
+            Some(Sabotage::LeasesForEver) => request.lease *= 1_000_000,
+            _ => {}
         }
-        let answer = self.inner.claim(request).await?;
+        let answer = match (self.inner.claim(request).await?, self.plan.sabotage) {
+            (ClaimAnswer::Held { .. }, Some(Sabotage::GrantsEveryClaim))
+            | (ClaimAnswer::Settled, Some(Sabotage::ForgetsSettlements)) => {
+                self.grant_anyway(&request)
+            }
+            (answer, _) => answer,
+        };
         self.witness
             .claim_answered(request.delivery, &answer, request.lease);
-        let breaks = |sabotage| self.plan.breaks(sabotage);
-        let is_granted_anyway = match answer {
-            ClaimAnswer::Granted { .. } => false,
-            ClaimAnswer::Held { .. } => breaks(Sabotage::GrantsEveryClaim),
-            ClaimAnswer::Settled => {
-                breaks(Sabotage::GrantsEveryClaim) || breaks(Sabotage::ForgetsSettlements)
-            }
-        };
-        if !is_granted_anyway {
-            return Ok(answer);
+        Ok(answer)
+    }
+
+    fn grant_anyway(&self, request: &ClaimRequest<'_>) -> ClaimAnswer {
+        let delivery = request.delivery;
+        let above_all = 1 << 40;
+        let token = above_all + self.dice.below(above_all, "token", delivery.id.as_str());
+        ClaimAnswer::Granted {
+            claim: Claim {
+                delivery: delivery.id.clone(),
+                generation: delivery.generation,
+                attempt: delivery.attempt,
+                token: FencingToken(token),
+            },
+            expired: None,
         }
-        let claim = Claim {
-            delivery: request.delivery.id.clone(),
-            generation: request.delivery.generation,
-            attempt: request.delivery.attempt,
-            token: FencingToken(u64::MAX),
-        };
-        let expired = None;
-        Ok(ClaimAnswer::Granted { claim, expired })
     }
 
     async fn end(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
@@ -142,7 +147,7 @@ impl FaultyStore {
             SettledAs::Released => "released",
         };
         self.witness
-            .settled(settlement.claim, as_what, answer == SettleAnswer::Stale);
+            .claim_settled(settlement.claim, as_what, answer == SettleAnswer::Stale);
         Ok(answer)
     }
 
@@ -161,7 +166,7 @@ impl FaultyStore {
         };
         let answer = self.inner.settle(settlement).await?;
         self.witness
-            .settled(settlement.claim, "over", answer == SettleAnswer::Stale);
+            .claim_settled(settlement.claim, "over", answer == SettleAnswer::Stale);
         let about = settlement.delivery.event.id.as_str();
         self.travel("second step", about).await;
         self.inner.put_dead_letter(dead_letter).await?;
@@ -220,7 +225,7 @@ impl WebhookStore for FaultyStore {
         let put = async {
             let answer = self.inner.put_webhook(webhook).await?;
             if answer == WriteAnswer::Written {
-                self.witness.webhook_changed(webhook);
+                self.witness.webhook_written(webhook);
             }
             Ok(answer)
         };
