@@ -166,6 +166,7 @@ impl Webhooks {
             signs_from: now,
             overlaps_until: None,
         });
+        let headers = self.seal_headers(new.headers, &new.project, &id);
         let webhook = Webhook {
             id,
             project: new.project,
@@ -173,7 +174,7 @@ impl Webhooks {
             events,
             profile: new.profile,
             secrets: secrets.into_iter().collect(),
-            headers: new.headers,
+            headers,
             description: new.description,
             rate_limit: new.rate_limit,
             state: WebhookState::Enabled,
@@ -221,7 +222,7 @@ impl Webhooks {
             HeaderPolicy
                 .check_all(&headers)
                 .map_err(WebhookError::Header)?;
-            webhook.headers = headers;
+            webhook.headers = self.seal_headers(headers, &webhook.project, &webhook.id);
         }
         if let Some(description) = change.description {
             webhook.description = Some(description).filter(|text| !text.is_empty());
@@ -455,6 +456,23 @@ impl Webhooks {
         let nonce: [u8; NONCE_BYTES] = self.random();
         self.keys
             .seal(secret, &SealedFor::webhook(project, id), nonce)
+    }
+
+    fn seal_headers(
+        &self,
+        headers: Vec<(String, String)>,
+        project: &ProjectName,
+        id: &WebhookId,
+    ) -> Vec<(String, String)> {
+        let place = SealedFor::webhook_header(project, id);
+        let seal = |(name, value): (String, String)| {
+            // An empty value is no secret, and the only text that cannot be one.
+            let sealed =
+                Secret::try_new(value).map(|value| self.keys.seal(&value, &place, self.random()));
+            let kept = sealed.map_or_else(|_| String::new(), |sealed| sealed.as_str().to_owned());
+            (name, kept)
+        };
+        headers.into_iter().map(seal).collect()
     }
 
     fn random<const BYTES: usize>(&self) -> [u8; BYTES] {

@@ -8,13 +8,12 @@ use url::Url;
 
 /// Where an attempt goes and what it is signed with, as of now: a webhook's URL and secrets are read fresh, a callback's
 /// are frozen with the event.
-#[derive(Debug)]
 pub struct Route<'a> {
     kind: DestinationKind,
     url: &'a Url,
     secrets: Vec<Secret>,
     /// Headers the webhook adds, after the profile's own.
-    added_headers: &'a [(String, String)],
+    added_headers: Vec<(&'a str, String)>,
 }
 
 impl<'a> Route<'a> {
@@ -35,7 +34,7 @@ impl<'a> Route<'a> {
                     kind: DestinationKind::Callback,
                     url,
                     secrets,
-                    added_headers: &[],
+                    added_headers: Vec::new(),
                 })
             }
             (Destination::Webhook { .. }, Some(webhook)) if webhook.project == *project => {
@@ -61,11 +60,19 @@ impl<'a> Route<'a> {
             &sealed,
             &SealedFor::webhook(&webhook.project, &webhook.id),
         )?;
+        let place = SealedFor::webhook_header(&webhook.project, &webhook.id);
+        let added_headers = webhook.headers.iter().map(|(name, value)| {
+            let value = match SealedSecret::try_new(value) {
+                Some(sealed) => open(keys, &sealed, &place)?.expose().to_owned(),
+                None => value.clone(),
+            };
+            Ok((name.as_str(), value))
+        });
         Ok(Self {
             kind,
             url: &webhook.url,
             secrets,
-            added_headers: &webhook.headers,
+            added_headers: added_headers.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -75,11 +82,18 @@ fn open_all(
     sealed: &[&SealedSecret],
     place: &SealedFor<'_>,
 ) -> Result<Vec<Secret>, NotSentReason> {
-    let opened = sealed
+    sealed
         .iter()
-        .map(|sealed| keys.open(sealed, place))
-        .collect::<Result<_, _>>();
-    opened.map_err(|error| {
+        .map(|sealed| open(keys, sealed, place))
+        .collect()
+}
+
+fn open(
+    keys: &KeyRing,
+    sealed: &SealedSecret,
+    place: &SealedFor<'_>,
+) -> Result<Secret, NotSentReason> {
+    keys.open(sealed, place).map_err(|error| {
         tracing::warn!(
             error = &error as &(dyn std::error::Error + 'static),
             "could not open a secret"
@@ -125,12 +139,12 @@ pub fn build_request(
     }
     // The profile's headers come last in effect: an added header never replaces one of ours.
     let ours = headers.len();
-    for (name, value) in route.added_headers {
+    for (name, value) in &route.added_headers {
         if !headers[..ours]
             .iter()
             .any(|(taken, _)| taken.eq_ignore_ascii_case(name))
         {
-            headers.push((name.clone(), value.clone()));
+            headers.push(((*name).to_owned(), value.clone()));
         }
     }
     Ok(Request {

@@ -20,7 +20,8 @@ pub struct Webhook {
     pub profile: Option<ProfileName>,
     /// What to sign with; empty when the profile does not sign webhooks. The order is that of arrival.
     pub secrets: Vec<WebhookSecret>,
-    /// Headers sent besides the profile's own; names and values have passed the header policy.
+    /// Headers sent besides the profile's own; names and values have passed the header policy. The values are kept sealed,
+    /// since keys to the receiver's API stand there; an empty one, and one that an early release wrote, is kept as it is.
     pub headers: Vec<(String, String)>,
     /// For people.
     pub description: Option<String>,

@@ -85,6 +85,14 @@ impl<'a> SealedFor<'a> {
         }
     }
 
+    /// The value of a header that a webhook adds: as often as not, a key to the receiver's own API.
+    pub fn webhook_header(project: &'a ProjectName, id: &WebhookId) -> Self {
+        Self {
+            purpose: "webhook-header",
+            ..Self::webhook(project, id)
+        }
+    }
+
     /// A callback's secret.
     pub fn callback(project: &'a ProjectName, url: &Url) -> Self {
         Self {
@@ -298,6 +306,7 @@ mod tests {
             SealedFor::webhook(&acme, &whk),
             SealedFor::webhook(&acme, &whk2),
             SealedFor::webhook(&other, &whk),
+            SealedFor::webhook_header(&acme, &whk),
             // The same destination under another purpose.
             SealedFor {
                 purpose: "callback-secret",

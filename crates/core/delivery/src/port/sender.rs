@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_domain::{Answer, NotSentReason, Phases, UnreachableCause};
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 use url::Url;
 
 /// Makes one HTTP request and reports what happened. Does not judge, record or retry.
@@ -23,7 +23,6 @@ pub trait Sender: Send + Sync {
 }
 
 /// What to send. `Content-Type`, `Content-Length`, `Host` and `User-Agent` are the sender's business.
-#[derive(Debug)]
 pub struct Request {
     /// Where; already parsed, never a raw text.
     pub url: Url,
@@ -33,6 +32,19 @@ pub struct Request {
     pub body: Bytes,
     /// From connecting to the end of the answer's body.
     pub time_limit: Duration,
+}
+
+/// Names of headers without their values, of the URL only the host, no body: keys and people's data stand there.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Request")
+            .field("host", &self.url.host_str())
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.len())
+            .field("time_limit", &self.time_limit)
+            .finish()
+    }
 }
 
 /// What happened.
