@@ -110,6 +110,10 @@ text_id! {
     DestinationId, "destination id", 64, "`whk_` or `cbk_` and letters or digits", word
 }
 text_id! {
+    /// A key to the HTTP API. No underscore: it stands between two in the key's text.
+    ApiKeyId, "key id", 64, "1 to 64 letters or digits", |b| b.is_ascii_alphanumeric()
+}
+text_id! {
     /// One worker process; unique to a process start, never reused.
     WorkerId, "worker id", 64, "1 to 64 letters, digits, `_` or `-`", word
 }
@@ -186,6 +190,13 @@ impl WebhookId {
     /// A new id from 16 random bytes.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(format!("whk_{}", hex(&bytes)).into())
+    }
+}
+
+impl ApiKeyId {
+    /// A new id from 16 random bytes.
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(hex(&bytes).into())
     }
 }
 

@@ -4,6 +4,7 @@
 //! reads like the manual and tests as a table. Nothing here is serialised either: `ringback-wire` has its own structs.
 #![warn(missing_docs)]
 
+mod api_key;
 mod attempt;
 mod dead_letter;
 mod delivery;
@@ -15,6 +16,7 @@ mod retry;
 mod status;
 mod webhook;
 
+pub use api_key::{ApiKey, KeyOwner, KeyScope, SecretDigest, UnknownScope};
 pub use attempt::{
     Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger,
     UnreachableCause, harmless_text,
@@ -26,8 +28,8 @@ pub use delivery::{
 pub use destination::{Callback, CallbackSecret, Destination, SealedSecret};
 pub use event::{Event, Job};
 pub use id::{
-    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId, ProfileName,
-    ProjectName, WebhookId, WorkerId,
+    ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId,
+    ProfileName, ProjectName, WebhookId, WorkerId,
 };
 pub use retry::{
     DeliveryRules, NextStep, OnUnknownOutcome, RetryPolicy, RetryPolicyError, Wait, next_step,

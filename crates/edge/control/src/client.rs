@@ -12,15 +12,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, Lane, Page,
-    ParkedMessage, Queue, QueueError, SettleAnswer, Settlement, StoreError, StoreHealth,
+    DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, KeyStore, Lane,
+    Page, ParkedMessage, Queue, QueueError, SettleAnswer, Settlement, StoreError, StoreHealth,
     WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, Disposal, Event, EventId,
-    ProjectName, TraceContext, Wait, Webhook, WebhookId,
+    ApiKey, ApiKeyId, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, Disposal,
+    Event, EventId, ProjectName, TraceContext, Wait, Webhook, WebhookId,
 };
-use ringback_wire::{delivery, event, record};
+use ringback_wire::{api_key, delivery, event, record};
 use std::{io, path::Path, time::Duration};
 use tokio::{net::UnixStream, sync::Mutex, time::timeout};
 
@@ -350,6 +350,40 @@ impl WebhookStore for ControlClient {
         let call = Call::RemoveWebhook { id: id.to_string() };
         Ok(matches!(
             self.store("remove a webhook", call, None).await?.0,
+            Answer::Yes
+        ))
+    }
+}
+
+#[async_trait]
+impl KeyStore for ControlClient {
+    async fn put_key(&self, key: &ApiKey) -> Result<WriteAnswer, StoreError> {
+        let record = Some(api_key::encode(key).into());
+        match self.store("write a key", Call::PutKey, record).await? {
+            (Answer::Yes, _) => Ok(WriteAnswer::Written),
+            _ => Ok(WriteAnswer::Conflict),
+        }
+    }
+
+    async fn key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        let call = Call::Key { id: id.to_string() };
+        let page = self
+            .records("read a key", call, |part| api_key::decode(part))
+            .await?;
+        Ok(page.entries.into_iter().next())
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let page = self
+            .records("list keys", Call::Keys, |part| api_key::decode(part))
+            .await?;
+        Ok(page.entries)
+    }
+
+    async fn remove_key(&self, id: &ApiKeyId) -> Result<bool, StoreError> {
+        let call = Call::RemoveKey { id: id.to_string() };
+        Ok(matches!(
+            self.store("remove a key", call, None).await?.0,
             Answer::Yes
         ))
     }

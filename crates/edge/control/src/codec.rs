@@ -36,6 +36,14 @@ pub(crate) enum Call {
     RemoveWebhook {
         id: String,
     },
+    PutKey,
+    Key {
+        id: String,
+    },
+    Keys,
+    RemoveKey {
+        id: String,
+    },
     Delivery {
         id: String,
     },

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
-use ringback_wire::{delivery, event, record};
+use ringback_wire::{api_key, delivery, event, record};
 use std::{
     error::Error,
     io,
@@ -233,6 +233,20 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             )
         }
         Call::RemoveWebhook { id } => yes_or_no(store.remove_webhook(&parse(&id)?).await?),
+        Call::PutKey => {
+            let written =
+                store.put_key(&api_key::decode(record()?)?).await? == WriteAnswer::Written;
+            yes_or_no(written)
+        }
+        Call::Key { id } => {
+            let found = store.key(&parse(&id)?).await?;
+            list(found.iter().map(api_key::encode).map(Bytes::from), None)
+        }
+        Call::Keys => {
+            let found = store.keys().await?;
+            list(found.iter().map(api_key::encode).map(Bytes::from), None)
+        }
+        Call::RemoveKey { id } => yes_or_no(store.remove_key(&parse(&id)?).await?),
         Call::Delivery { id } => {
             let found = store.delivery(&parse(&id)?).await?;
             list(found.iter().map(record_part), None)

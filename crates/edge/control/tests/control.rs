@@ -68,6 +68,10 @@ through_the_socket!(
     a_webhook_is_changed_only_from_the_revision_that_was_read
     a_removed_webhook_is_gone_and_may_not_be_changed
     webhooks_are_listed_by_project_oldest_first
+    a_key_is_written_once_and_read_back_whole
+    a_key_is_changed_only_from_the_revision_that_was_read
+    a_removed_key_is_gone_and_may_not_be_changed
+    keys_are_listed_oldest_first
     what_was_never_stored_is_not_found
     an_event_is_marked_once_per_project
     a_healthy_store_says_what_it_is

@@ -37,6 +37,8 @@ pub(crate) const WEBHOOKS: TableDefinition<&str, &[u8]> = TableDefinition::new("
 /// Webhooks of a project, oldest first.
 pub(crate) const WEBHOOK_ORDER: TableDefinition<WebhookOrder, ()> =
     TableDefinition::new("webhook_order");
+/// Keys to the HTTP API by id.
+pub(crate) const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
 /// Marks of events by project and id.
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
@@ -82,6 +84,7 @@ tables! {
     open_dead_letters: OPEN_DEAD_LETTERS<&'static str, u64>,
     webhooks: WEBHOOKS<&'static str, &'static [u8]>,
     webhook_order: WEBHOOK_ORDER<WebhookOrder, ()>,
+    api_keys: API_KEYS<&'static str, &'static [u8]>,
     event_marks: EVENT_MARKS<(&'static str, &'static str), &'static [u8]>,
     about: ABOUT<&'static str, u64>,
 }
@@ -150,6 +153,7 @@ impl Tables<'_> {
         self.open_dead_letters()?;
         self.webhooks()?;
         self.webhook_order()?;
+        self.api_keys()?;
         self.event_marks()?;
         Ok(())
     }

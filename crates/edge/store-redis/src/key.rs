@@ -50,6 +50,11 @@ impl Keys {
         format!("{{{}:webhooks}}:by_id", self.prefix)
     }
 
+    /// Keys to the HTTP API are few and read together, too.
+    pub(crate) fn api_keys(&self) -> String {
+        format!("{{{}:api_keys}}:by_id", self.prefix)
+    }
+
     pub(crate) fn webhooks_of(&self, project: &str) -> String {
         format!("{{{}:webhooks}}:of:{project}", self.prefix)
     }

@@ -7,6 +7,7 @@
 //! Nothing is repeated here: a step whose answer got lost is reported as unreachable, and the caller decides.
 
 mod address;
+mod api_keys;
 mod claims;
 mod connection;
 mod dead_letters;

@@ -29,3 +29,4 @@ script!(READ_RECORD, "read_record.lua");
 script!(PUT_WEBHOOK, "put_webhook.lua");
 script!(LIST_WEBHOOKS, "list_webhooks.lua");
 script!(REMOVE_WEBHOOK, "remove_webhook.lua");
+script!(PUT_API_KEY, "put_api_key.lua");

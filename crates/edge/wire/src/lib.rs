@@ -7,6 +7,7 @@
 //! A message with a body is a line of JSON, a line feed, and the body's bytes: the body is found without being copied, and
 //! the line can be read in any broker's management page.
 
+pub mod api_key;
 mod attempt;
 pub mod delivery;
 pub mod event;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use ringback_domain::{Disposal, Excerpt, Generation, Replayed};
+use ringback_domain::{Disposal, Excerpt, Generation, KeyOwner, Replayed, SecretDigest};
 use ringback_testkit::samples;
-use ringback_wire::{delivery, event, record};
+use ringback_wire::{api_key, delivery, event, record};
 use std::path::Path;
 
 fn golden(name: &str) -> Bytes {
@@ -40,6 +40,11 @@ fn records_survive() {
         record::decode_webhook(&record::encode_webhook(&webhook)).unwrap(),
         webhook
     );
+    let project = samples::project();
+    for owner in [KeyOwner::Operator, KeyOwner::Project(project)] {
+        let key = samples::api_key_of(owner);
+        assert_eq!(api_key::decode(&api_key::encode(&key)).unwrap(), key);
+    }
     let attempt = samples::attempt();
     assert_eq!(
         record::decode_attempt(&record::encode_attempt(&attempt)).unwrap(),
@@ -117,6 +122,9 @@ fn version_1_is_read_for_ever() {
         ),
         (3, 2, 1)
     );
+    let key = api_key::decode(&golden("v1.api_key")).unwrap();
+    assert_eq!(key.digest, SecretDigest::of(b"secret"));
+    assert_eq!((key.revision, key.scopes.len()), (3, 2));
     assert_eq!(
         event::parse(&golden("v1.event")).unwrap().id.as_str(),
         "evt_golden"
@@ -131,6 +139,7 @@ proptest! {
         let _ = record::decode_dead_letter(&bytes);
         let _ = record::decode_webhook(&bytes);
         let _ = record::decode_attempt(&bytes);
+        let _ = api_key::decode(&bytes);
         let _ = event::read(&bytes);
     }
 

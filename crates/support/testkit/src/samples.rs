@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use ringback_delivery::port::ClaimNonce;
 use ringback_domain::{
-    Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, DeliveryId,
-    Destination, Event, EventFilter, EventSummary, Excerpt, Generation, Job, Phases, ProjectName,
-    SealedSecret, Timestamp, TraceContext, Trigger, Webhook, WebhookId, WebhookSecret,
-    WebhookState, WorkerId,
+    ApiKey, Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery,
+    DeliveryId, Destination, Event, EventFilter, EventSummary, Excerpt, Generation, Job, KeyOwner,
+    KeyScope, Phases, ProjectName, SealedSecret, SecretDigest, Timestamp, TraceContext, Trigger,
+    Webhook, WebhookId, WebhookSecret, WebhookState, WorkerId,
 };
 use std::{
     sync::{
@@ -174,6 +174,22 @@ pub fn webhook_of(project: &ProjectName) -> Webhook {
         state: WebhookState::Enabled,
         created_at: moment(0),
         updated_at: moment(0),
+        revision: 1,
+    }
+}
+
+/// A key of this owner with every member set, at its first revision.
+pub fn api_key_of(owner: KeyOwner) -> ApiKey {
+    ApiKey {
+        id: unique("k").parse().expect("letters and digits"),
+        owner,
+        scopes: [KeyScope::Publish, KeyScope::Read].into(),
+        digest: SecretDigest::of(b"secret"),
+        description: Some("build \"main\" → production".into()),
+        created_at: moment(0),
+        expires_at: Some(moment(1_000)),
+        revoked_at: Some(moment(900)),
+        last_used_at: Some(moment(800)),
         revision: 1,
     }
 }

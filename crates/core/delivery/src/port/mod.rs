@@ -13,6 +13,6 @@ pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, Page, SettleAnswer, SettledAs, Settlement, Store, StoreError,
-    StoreHealth, WebhookStore, WriteAnswer,
+    ExpiredClaim, FencingToken, KeyStore, Page, SettleAnswer, SettledAs, Settlement, Store,
+    StoreError, StoreHealth, WebhookStore, WriteAnswer,
 };

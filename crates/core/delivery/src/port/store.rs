@@ -5,15 +5,21 @@
 use super::Entropy;
 use async_trait::async_trait;
 use ringback_domain::{
-    Attempt, AttemptNumber, DeadLetter, DeadLetterId, DeadLetterReason, Delivery, DeliveryId,
-    DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation, JobId, ProjectName,
-    Timestamp, Webhook, WebhookId, WorkerId,
+    ApiKey, ApiKeyId, Attempt, AttemptNumber, DeadLetter, DeadLetterId, DeadLetterReason, Delivery,
+    DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation, JobId,
+    ProjectName, Timestamp, Webhook, WebhookId, WorkerId,
 };
 use std::time::Duration;
 
 /// All of it; one edge fills all.
-pub trait Store: ClaimStore + WebhookStore + DeliveryStore + DeadLetterStore + EventStore {}
-impl<T: ClaimStore + WebhookStore + DeliveryStore + DeadLetterStore + EventStore> Store for T {}
+pub trait Store:
+    ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore
+{
+}
+impl<T: ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore> Store
+    for T
+{
+}
 
 /// A number that grows with every claim of a delivery: a settlement with an older one changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +169,22 @@ pub trait WebhookStore: Send + Sync {
 
     /// Removes one; whether it was there.
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError>;
+}
+
+/// Keys to the HTTP API. They are few: a list is all of them.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// Writes a key. With revision 1 it must be new; with revision n the stored one must have n - 1.
+    async fn put_key(&self, key: &ApiKey) -> Result<WriteAnswer, StoreError>;
+
+    /// One key.
+    async fn key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+
+    /// All keys, of all owners, oldest first.
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Removes one; whether it was there.
+    async fn remove_key(&self, id: &ApiKeyId) -> Result<bool, StoreError>;
 }
 
 /// Where a list goes on; opaque to users.

@@ -5,6 +5,7 @@ mod dead_letters;
 mod deliveries;
 mod events;
 mod keeper;
+mod keys;
 mod record;
 mod terms;
 mod webhooks;

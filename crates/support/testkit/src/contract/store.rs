@@ -11,12 +11,14 @@ mod claims;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod keys;
 mod webhooks;
 
 pub use claims::*;
 pub use dead_letters::*;
 pub use deliveries::*;
 pub use events::*;
+pub use keys::*;
 pub use webhooks::*;
 
 use ringback_delivery::port::{
@@ -86,6 +88,11 @@ macro_rules! store_contract {
             a_webhook_is_changed_only_from_the_revision_that_was_read
             a_removed_webhook_is_gone_and_may_not_be_changed
             webhooks_are_listed_by_project_oldest_first
+
+            a_key_is_written_once_and_read_back_whole
+            a_key_is_changed_only_from_the_revision_that_was_read
+            a_removed_key_is_gone_and_may_not_be_changed
+            keys_are_listed_oldest_first
 
             an_event_is_marked_once_per_project
             a_healthy_store_says_what_it_is

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth,
-    WebhookStore, WriteAnswer,
+    ExpiredClaim, FencingToken, KeyStore, Page, SettleAnswer, SettledAs, Settlement, StoreError,
+    StoreHealth, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    AttemptNumber, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, DeliveryState,
-    Destination, Disposal, EventId, Generation, ProjectName, Timestamp, Webhook, WebhookId,
-    WorkerId, limits,
+    ApiKey, ApiKeyId, AttemptNumber, DeadLetter, DeadLetterId, Delivery, DeliveryId,
+    DeliveryRecord, DeliveryState, Destination, Disposal, EventId, Generation, ProjectName,
+    Timestamp, Webhook, WebhookId, WorkerId, limits,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,6 +33,7 @@ struct State {
     records: HashMap<DeliveryId, (u64, DeliveryRecord)>,
     dead_letters: HashMap<DeadLetterId, (u64, DeadLetter)>,
     webhooks: BTreeMap<WebhookId, Webhook>,
+    keys: BTreeMap<ApiKeyId, ApiKey>,
     events: HashMap<(ProjectName, EventId), EventMark>,
     arrivals: u64,
 }
@@ -341,6 +342,33 @@ impl WebhookStore for SimulatedStore {
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
         Ok(self.state().webhooks.remove(id).is_some())
+    }
+}
+
+#[async_trait]
+impl KeyStore for SimulatedStore {
+    async fn put_key(&self, key: &ApiKey) -> Result<WriteAnswer, StoreError> {
+        let mut state = self.state();
+        let revision = state.keys.get(&key.id).map_or(0, |stored| stored.revision);
+        if key.revision != revision + 1 {
+            return Ok(WriteAnswer::Conflict);
+        }
+        state.keys.insert(key.id.clone(), key.clone());
+        Ok(WriteAnswer::Written)
+    }
+
+    async fn key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        Ok(self.state().keys.get(id).cloned())
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut keys: Vec<_> = self.state().keys.values().cloned().collect();
+        keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        Ok(keys)
+    }
+
+    async fn remove_key(&self, id: &ApiKeyId) -> Result<bool, StoreError> {
+        Ok(self.state().keys.remove(id).is_some())
     }
 }
 
