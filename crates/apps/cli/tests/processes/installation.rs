@@ -18,32 +18,12 @@ pub(crate) const EVENT_HEADER: &str = "x-event";
 pub(crate) const DELIVERY_HEADER: &str = "x-delivery";
 /// The header that tells which attempt a request is.
 pub(crate) const ATTEMPT_HEADER: &str = "x-attempt";
-/// The project whose profile retries once, after more than a lease.
+/// The project whose profile retries after more than a lease.
 pub(crate) const RETRYING: &str = "retrying";
+/// The project whose profile retries at once, within the lease.
+pub(crate) const HASTY: &str = "hasty";
 /// The project whose profile never retries.
 pub(crate) const UNFORGIVING: &str = "unforgiving";
-
-const PROFILES: &str = r#"
-[projects]
-retrying = { profile = "retrying" }
-unforgiving = { profile = "unforgiving" }
-
-[profiles.retrying]
-body = "del(.project)"
-success = ["200"]
-time_limit = "3s"
-signature = "none"
-headers = { X-Event = "{event.id}", X-Delivery = "{delivery.id}", X-Attempt = "{attempt}" }
-retry = { delays = ["8s", "8s"] }
-
-[profiles.unforgiving]
-body = "del(.project)"
-success = ["200"]
-time_limit = "3s"
-signature = "none"
-headers = { X-Event = "{event.id}", X-Delivery = "{delivery.id}", X-Attempt = "{attempt}" }
-retry = { delays = [] }
-"#;
 
 /// What the installation stands on.
 #[derive(Debug, Clone, Copy)]
@@ -84,10 +64,13 @@ deliver.shutdown_grace = "20s"
 secrets.keys = ["k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="]
 log.level = "info"
 {more}
-{PROFILES}
+{}{}{}
 "#,
             folder.path().join("data").display(),
             unique("processes-"),
+            project(RETRYING, r#""8s", "8s""#),
+            project(HASTY, r#""250ms""#),
+            project(UNFORGIVING, ""),
         );
         fs::write(folder.path().join("ringback.toml"), text).unwrap();
         Self { folder }
@@ -126,4 +109,22 @@ log.level = "info"
         let config = Config::load(Some(&self.config_path()), []).unwrap();
         Desk::open(config).await
     }
+}
+
+/// A project, and its profile of the same name with these waits before its retries.
+fn project(name: &str, delays: &str) -> String {
+    format!(
+        r#"
+[projects.{name}]
+profile = "{name}"
+
+[profiles.{name}]
+body = "del(.project)"
+success = ["200"]
+time_limit = "3s"
+signature = "none"
+headers = {{ X-Event = "{{event.id}}", X-Delivery = "{{delivery.id}}", X-Attempt = "{{attempt}}" }}
+retry = {{ delays = [{delays}] }}
+"#
+    )
 }

@@ -47,9 +47,9 @@ impl Process {
     /// Waits until it has said this.
     pub(crate) async fn says(&mut self, words: &str) {
         let saying = self.said.wait_for(|said| said.contains(words));
-        if !matches!(timeout(PATIENCE, saying).await, Ok(Ok(_))) {
-            panic!("it never said `{words}`, but: {}", *self.said.borrow());
-        }
+        let has_said = matches!(timeout(PATIENCE, saying).await, Ok(Ok(_)));
+        let said = &*self.said.borrow();
+        assert!(has_said, "it never said `{words}`, but: {said}");
     }
 
     /// Sends SIGTERM.
@@ -61,14 +61,18 @@ impl Process {
 
     /// Waits for its end; how it ended, and all it said.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
-        let status = timeout(PATIENCE, self.child.wait()).await;
-        // What was said last may still be on its way through the pipe.
-        while self.said.changed().await.is_ok() {}
+        let ending = async {
+            let status = self.child.wait().await.unwrap();
+            // What was said last may still be on its way through the pipe.
+            while self.said.changed().await.is_ok() {}
+            status
+        };
+        let status = timeout(PATIENCE, ending).await;
         let said = self.said.borrow().clone();
-        match status {
-            Ok(status) => (status.unwrap(), said),
-            Err(_) => panic!("it did not end within {PATIENCE:?}: {said}"),
-        }
+        let Ok(status) = status else {
+            panic!("it did not end within {PATIENCE:?}: {said}")
+        };
+        (status, said)
     }
 
     /// Asks it to stop and waits until it has, with nothing left behind.

@@ -1,7 +1,7 @@
 //! Deliver: from the claim to the acknowledgement.
 
 use super::scene::{DELIVERIES, Scene, history};
-use crate::installation::{ATTEMPT_HEADER, Ground, LEASE, RETRYING, UNFORGIVING};
+use crate::installation::{ATTEMPT_HEADER, Ground, HASTY, LEASE, RETRYING, UNFORGIVING};
 use ringback_delivery::port::QueueName;
 use ringback_domain::{DeadLetterReason, DeliveryRecord};
 use ringback_testkit::receiver::Answer;
@@ -12,6 +12,7 @@ super::on_each_ground! {
     a_request_without_a_record_is_sent_again_with_its_outcome_known_as_unknown
     a_delivery_settled_as_delivered_is_not_sent_again
     a_retry_published_and_not_settled_costs_one_duplicate
+    a_retry_published_before_the_lease_ends_costs_one_duplicate_at_most
     an_attempt_settled_as_retrying_is_not_made_again
     a_dead_letter_stored_and_not_acknowledged_stays_the_only_one
 }
@@ -92,15 +93,30 @@ async fn a_retry_published_and_not_settled_costs_one_duplicate(ground: Ground) {
     assert!(delivery.attempts.is_empty());
 
     scene.goes_on("delivered").await;
-    let requests = &scene.requests()[0];
-    let attempts: Vec<_> = requests
-        .iter()
-        .map(|request| request.header(ATTEMPT_HEADER).unwrap())
-        .collect();
-    assert_eq!(attempts, ["1", "1", "2"], "one duplicate, and one retry");
+    assert_eq!(
+        attempts_seen(&scene),
+        ["1", "1", "2"],
+        "one duplicate, and one retry"
+    );
     let delivery = scene.delivery().await;
     assert_eq!(history(&delivery), ["1 outcome unknown", "1 503", "2 200"]);
     claimed_again_after_the_lease(&delivery);
+}
+
+/// Row 3b again. Both messages wait for the end of the lease, and either may be the first to be taken then.
+async fn a_retry_published_before_the_lease_ends_costs_one_duplicate_at_most(ground: Ground) {
+    let scene = Scene::with_delivery(ground, HASTY, [refuses(), accepts()]).await;
+    scene.vanishes("deliver", "retry-published").await;
+
+    scene.goes_on("delivered").await;
+    let seen = attempts_seen(&scene);
+    assert!(seen == ["1", "1"] || seen == ["1", "2"], "{seen:?}");
+    let delivery = scene.delivery().await;
+    let accepted = delivery
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.outcome.status() == Some(200));
+    assert_eq!(accepted.count(), 1);
 }
 
 /// Row 4b.
@@ -134,6 +150,15 @@ async fn a_dead_letter_stored_and_not_acknowledged_stays_the_only_one(ground: Gr
         .await;
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].reason, DeadLetterReason::AttemptsExhausted);
+}
+
+/// The attempts that the destination saw, by the number each request bore.
+fn attempts_seen(scene: &Scene) -> Vec<String> {
+    let requests = &scene.requests()[0];
+    let numbers = requests
+        .iter()
+        .map(|request| request.header(ATTEMPT_HEADER).unwrap().to_owned());
+    numbers.collect()
 }
 
 /// The message of the attempt is back in its queue, beside so many retries that wait for their time.

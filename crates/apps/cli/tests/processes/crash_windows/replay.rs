@@ -20,7 +20,7 @@ async fn a_replay_published_and_not_marked_can_be_asked_for_again_and_is_sent_on
     let dead = dead_letter(&scene).await;
     let replay = ["dead", "replay", dead.id.as_str(), "--yes"];
 
-    scene.runs_until(&replay, "replay-published").await;
+    scene.runs_until(&replay, "replay-published", 1).await;
     let published = scene
         .look(async |desk| desk.waiting(DELIVERIES).await)
         .await;
