@@ -43,7 +43,7 @@ pub fn encode(key: &ApiKey) -> Vec<u8> {
         last_used_at: key.last_used_at,
         revision: key.revision,
     };
-    serde_json::to_vec(&line).expect("writing to memory, with text keys only")
+    crate::record::to_bytes(&line)
 }
 
 /// Reads a key.

@@ -16,7 +16,7 @@ use ringback_domain::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-fn to_bytes(line: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_bytes(line: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(line).expect("writing to memory, with text keys only")
 }
 

@@ -171,8 +171,8 @@ fn each_mark(
     mut visit: impl FnMut(usize, usize, Quote) -> ControlFlow<usize>,
 ) -> Option<usize> {
     let mut run = from;
-    for at in from..bytes.len() {
-        match bytes[at] {
+    for (at, byte) in bytes.iter().enumerate().skip(from) {
+        match *byte {
             b'\\' => continue,
             mark @ (b'"' | b'\'') => {
                 if let ControlFlow::Break(end) = visit(run, at, Quote::new(mark, at - run)) {
