@@ -53,7 +53,9 @@ pub enum UrlFault {
     #[error("the URL has {0} bytes; allowed: {URL_BYTES_MAX}")]
     Length(usize),
     /// Not a name that the DNS could hold.
-    #[error("host `{0}` is not a name: labels have 1 to 63 bytes, all together at most 253")]
+    #[error(
+        "host `{0}` is not a name: labels are 1 to 63 letters, digits, `-` or `_`, all together at most 253"
+    )]
     Host(String),
     /// A name that means something only inside a network.
     #[error("host `{0}` is not a public name (hint: see `http.allow_networks`)")]
@@ -130,11 +132,12 @@ impl UrlPolicy {
         let shown = || name.chars().take(80).collect::<String>();
         // One full stop at the end makes a name absolute; it is not part of it.
         let bare = name.strip_suffix('.').unwrap_or(name);
-        if bare.len() > HOST_BYTES_MAX
-            || bare
-                .split('.')
-                .any(|label| label.is_empty() || label.len() > LABEL_BYTES_MAX)
-        {
+        // The parser lets through what no request can be addressed to, such as braces.
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_label = |label: &str| {
+            (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(is_letter)
+        };
+        if bare.len() > HOST_BYTES_MAX || !bare.split('.').all(is_label) {
             return Err(UrlFault::Host(shown()));
         }
         let is_special = !bare.contains('.')

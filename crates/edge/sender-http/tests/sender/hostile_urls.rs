@@ -121,6 +121,9 @@ const DENIED: &[&str] = &[
     "https://a..b.com/",
     "https://.example.com/",
     "https://example.com../",
+    "https://{}.com/",
+    "https://a'b.com/",
+    "https://a!$&()*+,;=~b.com/",
 ];
 
 /// Ordinary, though some look odd.
