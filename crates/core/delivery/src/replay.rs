@@ -107,7 +107,12 @@ impl Replay {
     async fn publish(&self, dead_letter: &DeadLetter) -> Result<Generation, ReplayError> {
         match &dead_letter.content {
             DeadLetterContent::Delivery(delivery) => {
-                let generation = next_generation(delivery, &dead_letter.disposal);
+                let newest = match &dead_letter.disposal {
+                    // Not looked up: after a crash before it was marked, the same generation must go out.
+                    Disposal::Open => delivery.generation,
+                    dealt_with => self.newest_generation(dealt_with, delivery).await?,
+                };
+                let generation = newest.next();
                 let replay = Delivery {
                     generation,
                     attempt: AttemptNumber::FIRST,
@@ -131,12 +136,20 @@ impl Replay {
             }),
         }
     }
-}
 
-/// One more than the generation that died, or than the one it was last replayed as.
-fn next_generation(delivery: &Delivery, disposal: &Disposal) -> Generation {
-    match disposal {
-        Disposal::Replayed(replayed) => replayed.generation.max(delivery.generation).next(),
-        Disposal::Open | Disposal::Discarded { .. } => delivery.generation.next(),
+    /// The newest generation known of: another dead letter of the delivery may have been replayed since, and a generation
+    /// used before would be taken for a duplicate and dropped.
+    async fn newest_generation(
+        &self,
+        disposal: &Disposal,
+        delivery: &Delivery,
+    ) -> Result<Generation, StoreError> {
+        let published = match disposal {
+            Disposal::Replayed(replayed) => replayed.generation,
+            Disposal::Open | Disposal::Discarded { .. } => delivery.generation,
+        };
+        let claimed = self.store.delivery(&delivery.id).await?;
+        let claimed = claimed.map_or(delivery.generation, |record| record.generation);
+        Ok(delivery.generation.max(published).max(claimed))
     }
 }

@@ -115,6 +115,29 @@ async fn two_replays_of_one_generation_are_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_replayed_again_goes_out_although_a_later_one_was_replayed_in_between() {
+    let world = World::new(Some("hooked"), [500; 12].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    assert_eq!(world.replay(false).await.unwrap().get(), 1);
+    world.run().await;
+    let second = world.dead_letters().await.swap_remove(0);
+    assert_eq!(world.replay_of(second.id, false).await.unwrap().get(), 2);
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 12);
+
+    assert_eq!(world.replay(true).await.unwrap().get(), 3);
+    world.run().await;
+    assert_eq!(
+        world.sender.with_requests(<[_]>::len),
+        13,
+        "{}",
+        world.recorder.story()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_destination_has_its_own_fate() {
     let world = World::new(Some("standard"), [answers(404), accepts(), accepts()]);
     world.webhook(|_| {}).await;

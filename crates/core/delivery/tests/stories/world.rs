@@ -1,16 +1,16 @@
 //! The real use cases on a stopped clock: a simulated queue and store, a sender that answers as told.
 
 use ringback_delivery::{
-    Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay, ReplayRequest,
-    WebhookCache,
+    Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay, ReplayError,
+    ReplayRequest, WebhookCache,
     port::{
         Clock, Consumer, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, Lane,
         Observer, Queue, Store, WebhookStore, WriteAnswer,
     },
 };
 use ringback_domain::{
-    Delivery, DeliveryRecord, Event, EventFilter, ProfileName, ProjectName, SealedSecret,
-    Timestamp, Webhook, WebhookId, WebhookSecret,
+    DeadLetter, DeadLetterId, Delivery, DeliveryRecord, Event, EventFilter, Generation,
+    ProfileName, ProjectName, SealedSecret, Timestamp, Webhook, WebhookId, WebhookSecret,
 };
 use ringback_profile::Profile;
 use ringback_signing::{KeyRing, SealedFor, Secret};
@@ -195,21 +195,18 @@ impl World {
         deliveries.next().await.unwrap().content.unwrap()
     }
 
-    pub(crate) async fn replay(
+    /// Replays the dead letter that died first.
+    pub(crate) async fn replay(&self, again: bool) -> Result<Generation, ReplayError> {
+        let first = self.dead_letters().await.pop();
+        self.replay_of(first.expect("there is a dead letter").id, again)
+            .await
+    }
+
+    pub(crate) async fn replay_of(
         &self,
+        id: DeadLetterId,
         again: bool,
-    ) -> Result<ringback_domain::Generation, ringback_delivery::ReplayError> {
-        let filter = DeadLetterFilter {
-            include_disposed: true,
-            ..DeadLetterFilter::default()
-        };
-        let page = self.store.dead_letters(&filter, None, 10).await.unwrap();
-        let id = page
-            .entries
-            .last()
-            .expect("there is a dead letter")
-            .id
-            .clone();
+    ) -> Result<Generation, ReplayError> {
         let observer: Arc<dyn Observer> = self.recorder.clone();
         let replay = Replay {
             queue: Arc::new(self.queue.clone()),
@@ -224,5 +221,15 @@ impl World {
                 again,
             })
             .await
+    }
+
+    /// All of them, the newest first.
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let filter = DeadLetterFilter {
+            include_disposed: true,
+            ..DeadLetterFilter::default()
+        };
+        let page = self.store.dead_letters(&filter, None, 10).await.unwrap();
+        page.entries
     }
 }
