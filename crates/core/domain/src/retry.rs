@@ -224,8 +224,9 @@ pub fn next_step(
 /// The wait a `Retry-After` header asks for: whole seconds, or an HTTP date. Anything else, and a date in the past, is nothing.
 pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
-    let wait = if header.bytes().all(|b| b.is_ascii_digit()) {
-        Duration::from_secs(header.parse().ok()?)
+    let wait = if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than any number has still ask for a long wait.
+        header.parse().map_or(Duration::MAX, Duration::from_secs)
     } else {
         let date = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
         Duration::try_from(date.duration_since(now)).ok()?
@@ -334,7 +335,7 @@ mod tests {
             ("1.5", None),
             ("soon", None),
             ("", None),
-            ("99999999999999999999999", None),
+            ("99999999999999999999999", Some(limits::DELAY_MAX.as_secs())),
             ("Mon, 01 Jun 2026 10:02:00 GMT", Some(120)),
             ("Mon, 01 Jun 2026 09:00:00 GMT", None),
             ("86400000", Some(limits::DELAY_MAX.as_secs())),
