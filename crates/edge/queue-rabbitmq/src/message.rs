@@ -86,10 +86,7 @@ pub(crate) fn read_event(
     _: &BasicProperties,
     bytes: Bytes,
 ) -> Result<Event, Unreadable> {
-    event::parse(&bytes).map_err(|fault| Unreadable {
-        why: fault.to_string(),
-        bytes,
-    })
+    event::read(&bytes)
 }
 
 pub(crate) fn read_delivery(
@@ -97,10 +94,7 @@ pub(crate) fn read_delivery(
     _: &BasicProperties,
     bytes: Bytes,
 ) -> Result<Delivery, Unreadable> {
-    delivery::decode(&bytes).map_err(|fault| Unreadable {
-        why: fault.to_string(),
-        bytes,
-    })
+    delivery::read_message(&bytes)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every `Read`")]
@@ -118,7 +112,7 @@ pub(crate) fn read_parked(
     Ok(ParkedMessage {
         from,
         delivery,
-        bytes,
+        bytes: event::redact(&bytes),
     })
 }
 
@@ -185,6 +179,22 @@ mod tests {
             })
             .collect();
         AMQPValue::FieldArray(deaths.into())
+    }
+
+    #[test]
+    fn what_cannot_be_handled_is_handed_on_without_its_secrets() {
+        let event = Bytes::from_static(
+            br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#,
+        );
+        let none = BasicProperties::default();
+        let unreadable = read_event(&names(), &none, event.clone()).unwrap_err();
+        let delivery = read_delivery(&names(), &none, event.clone()).unwrap_err();
+        let parked = read_parked(&names(), &none, event).unwrap();
+        for bytes in [unreadable.bytes, delivery.bytes, parked.bytes] {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            assert!(!text.contains("hunter2"), "{text}");
+            assert!(text.contains("evt_1"), "{text}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) fn read_parked(from: LaneName, message: &Bytes) -> Content<ParkedMess
     let parked = ParkedMessage {
         from: from.queue(),
         delivery,
-        bytes,
+        bytes: wire::event::redact(&bytes),
     };
     (Ok(parked), None)
 }
@@ -68,6 +68,14 @@ pub(super) fn read_parked(from: LaneName, message: &Bytes) -> Content<ParkedMess
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parked_event_is_handed_on_without_its_secret() {
+        let event = br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#;
+        let (parked, _) = read_parked(LaneName::Events, &with_trace(event, None));
+        let text = String::from_utf8(parked.unwrap().bytes.to_vec()).unwrap();
+        assert!(text.contains("evt_1") && !text.contains("hunter2"), "{text}");
+    }
 
     #[test]
     fn a_trace_and_any_document_come_apart_again() {
