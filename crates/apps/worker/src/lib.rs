@@ -16,6 +16,7 @@
 
 mod backend;
 pub mod config;
+mod dead_letter_alarm;
 mod destination_limits;
 mod environment;
 #[cfg(debug_assertions)]
@@ -119,6 +120,7 @@ impl Config {
             per_destination_concurrency: self.deliver.per_destination_concurrency,
             lease_margin: self.deliver.lease_margin,
             shutdown_grace: self.deliver.shutdown_grace,
+            dead_letters_max: self.dead_letters.entries_max,
             plain_secrets: if self.secrets.allow_plain_callback_secrets {
                 PlainSecrets::Seal
             } else {

@@ -1,6 +1,6 @@
 //! The long-running roles: consumers, the tasks they feed, and stopping in order.
 
-use crate::destination_limits::DestinationLimits;
+use crate::{dead_letter_alarm, destination_limits::DestinationLimits};
 use futures_util::FutureExt;
 use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets,
@@ -44,6 +44,8 @@ pub struct ServiceSettings {
     pub lease_margin: Duration,
     /// How long open attempts may go on after the wish to stop.
     pub shutdown_grace: Duration,
+    /// Open dead letters beyond which an alarm is raised.
+    pub dead_letters_max: u64,
     /// What to do with callbacks' secrets in plain text.
     pub plain_secrets: PlainSecrets,
 }
@@ -96,6 +98,11 @@ impl Service {
         if settings.roles.contains(&Role::Deliver) {
             service.start_deliver(&context, settings).await?;
         }
+        let watch = dead_letter_alarm::watch(context.store.clone(), settings.dead_letters_max);
+        let stop = service.stop.clone();
+        service
+            .consumers
+            .spawn(async move { stop.run_until_cancelled(watch).await });
         service.consumers.close();
         Ok(service)
     }

@@ -34,10 +34,8 @@ pub struct Settings {
     pub idempotency_window: Duration,
     /// Deliveries kept in the log, the oldest final ones forgotten first.
     pub deliveries_max: u64,
-    /// How long a dead letter is kept.
+    /// How long a dead letter is kept. None is ever forgotten to make room.
     pub dead_letter_retention: Duration,
-    /// Dead letters kept, the oldest forgotten first.
-    pub dead_letters_max: u64,
 }
 
 impl Default for Settings {
@@ -48,7 +46,6 @@ impl Default for Settings {
             idempotency_window: Duration::from_hours(24),
             deliveries_max: 100_000,
             dead_letter_retention: Duration::from_hours(30 * 24),
-            dead_letters_max: 1_000_000,
         }
     }
 }

@@ -126,6 +126,7 @@ async fn examine(session: &Session, checks: &mut Vec<Check>) -> Outcome {
         }
     };
     check_store(&config, &backend, checks);
+    check_dead_letters(&config, &backend, checks).await;
     check_queue(&config, &*backend.queue, checks).await;
     backend.close().await;
     Ok(())
@@ -217,6 +218,20 @@ fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
     {
         checks.push(Check::weak("clock", format!("the store's clock is {skew} ms off ours: set both by NTP, or leases end early and timestamps are refused")));
     }
+}
+
+async fn check_dead_letters(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
+    let entries_max = config.dead_letters.entries_max;
+    checks.push(match backend.store.dead_letter_count(None).await {
+        Ok(count) if count > entries_max => Check::weak(
+            "dead letters",
+            format!(
+                "{count} are open, more than `dead_letters.entries_max` ({entries_max}): replay or discard them; none is dropped to make room"
+            ),
+        ),
+        Ok(count) => Check::well("dead letters", format!("{count} open")),
+        Err(error) => Check::broken("dead letters", error.to_string()),
+    });
 }
 
 async fn check_queue(config: &Config, queue: &dyn Queue, checks: &mut Vec<Check>) {

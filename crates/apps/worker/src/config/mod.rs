@@ -147,6 +147,7 @@ pub struct Deliveries {
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     pub retention: Duration,
+    /// Open ones beyond which people are told; none is dropped to make room.
     pub entries_max: u64,
 }
 

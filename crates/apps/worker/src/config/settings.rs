@@ -44,7 +44,6 @@ impl Config {
             idempotency_window: self.idempotency.window,
             deliveries_max: self.deliveries.entries_max,
             dead_letter_retention: self.dead_letters.retention,
-            dead_letters_max: self.dead_letters.entries_max,
             ..ringback_embedded::Settings::default()
         }
     }

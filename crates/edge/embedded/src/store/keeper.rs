@@ -1,4 +1,4 @@
-//! Forgets what is too old or too much, a little at a time.
+//! Forgets what is too old, and of the log what is too much, a little at a time.
 
 use super::{dead_letters, events::Mark, record::Record};
 use crate::{Settings, tables::Tables};
@@ -52,22 +52,20 @@ impl Keeper {
         })
     }
 
-    /// Those past their retention, and the oldest beyond the limit.
+    /// Those past their retention, and no others: how many there are is for people to act on.
     fn sweep_dead_letters(
         &self,
         tables: &mut Tables<'_>,
         now: Timestamp,
     ) -> Result<Swept, redb::Error> {
         let kept_since = before(now, self.settings.dead_letter_retention).as_nanosecond();
-        let terms = tables.dead_letter_terms()?;
-        let too_many = terms.len()?.saturating_sub(self.settings.dead_letters_max);
         let mut doomed = Vec::new();
-        for (position, entry) in (0..too_many.max(FORGET_MAX as u64)).zip(terms.iter()?) {
-            let key = entry?.0.value();
-            if position >= too_many && key.0 >= kept_since || doomed.len() == FORGET_MAX {
-                break;
-            }
-            doomed.push(key);
+        for entry in tables
+            .dead_letter_terms()?
+            .range(..(kept_since, 0))?
+            .take(FORGET_MAX)
+        {
+            doomed.push(entry?.0.value());
         }
         for key in &doomed {
             dead_letters::forget(tables, *key)?;
