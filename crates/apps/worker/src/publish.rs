@@ -5,10 +5,10 @@ use ringback_delivery::{
     ProfileBook, UnknownProject, WebhookCache,
     port::{Entropy, Queue, QueueError, StoreError},
 };
-use ringback_domain::{CallbackSecret, Event, EventId, ProfileName, ProjectName};
+use ringback_domain::{Callback, CallbackSecret, Event, EventId, ProfileName, ProjectName};
 use ringback_profile::{DestinationKind, Profile, RenderError};
 use ringback_sender_http::{UrlFault, UrlPolicy};
-use ringback_signing::{KeyRing, NONCE_BYTES, SealedFor, Secret, SecretError};
+use ringback_signing::{KeyRing, NONCE_BYTES, OpenError, SealedFor, Secret, SecretError};
 use ringback_wire::event::{self, EventFault};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -41,6 +41,8 @@ pub enum PublishError {
     CallbackUrl(#[source] UrlFault),
     #[error("member `callback.secret` is not accepted")]
     CallbackSecret(#[source] SecretError),
+    #[error("member `callback.secret` is not accepted")]
+    CallbackSeal(#[source] OpenError),
     #[error("no body can be made of it under profile `{profile}`")]
     Body {
         profile: ProfileName,
@@ -68,7 +70,7 @@ impl PublishError {
             Self::Event(fault) => Some(fault.member.as_str()).filter(|member| !member.is_empty()),
             Self::Project(_) => Some("project"),
             Self::CallbackUrl(_) => Some("callback.url"),
-            Self::CallbackSecret(_) => Some("callback.secret"),
+            Self::CallbackSecret(_) | Self::CallbackSeal(_) => Some("callback.secret"),
             Self::Body { source, .. } => source.member(),
             Self::Webhooks { .. } | Self::Queue { .. } => None,
         }
@@ -109,6 +111,7 @@ impl Publisher {
                 .check(&callback.url)
                 .map_err(PublishError::CallbackUrl)?;
             check_body(name, profile, DestinationKind::Callback, &event)?;
+            self.check_secret(profile, &event.project, callback)?;
         }
         for name in self.webhook_profiles(&event, name).await? {
             // A webhook's profile that is not configured here is the worker's business to report.
@@ -142,6 +145,32 @@ impl Publisher {
             names.insert(own.clone());
         }
         Ok(names)
+    }
+
+    /// A secret that cannot sign would be found out only by a dead letter.
+    fn check_secret(
+        &self,
+        profile: &Profile,
+        project: &ProjectName,
+        callback: &Callback,
+    ) -> Result<(), PublishError> {
+        let secret = match &callback.secret {
+            None => return Ok(()),
+            Some(CallbackSecret::Plain(plain)) => {
+                Secret::try_new(plain.clone()).map_err(PublishError::CallbackSecret)?
+            }
+            Some(CallbackSecret::Sealed(sealed)) => self
+                .keys
+                .open(sealed, &SealedFor::callback(project, &callback.url))
+                .map_err(PublishError::CallbackSeal)?,
+        };
+        match profile.signature(DestinationKind::Callback) {
+            Some(scheme) => scheme
+                .check_secret(&secret)
+                .map(drop)
+                .map_err(PublishError::CallbackSecret),
+            None => Ok(()),
+        }
     }
 
     fn seal(&self, event: &mut Event) -> Result<(), PublishError> {
