@@ -14,7 +14,10 @@ mod view;
 use clap::Parser;
 use failure::{Failure, Outcome};
 use session::Session;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// How long blocking work may hold up the end of the process.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args::Cli { global, command } = args::Cli::parse();
@@ -35,5 +38,8 @@ fn run(session: &Session, command: args::Command) -> Outcome {
         .enable_all()
         .build()
         .map_err(|failure| Failure::failed("could not start the runtime").because(failure))?;
-    runtime.block_on(command::run(session, command))
+    let done = runtime.block_on(command::run(session, command));
+    // A thread that waits for the standard input ends with the process, not before it.
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    done
 }

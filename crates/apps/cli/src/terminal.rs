@@ -97,10 +97,9 @@ impl Terminal {
             return Ok(());
         }
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            return Err(Failure::usage(format!(
-                "{question} needs a yes, and nobody can be asked here"
-            ))
-            .hint("pass --yes"));
+            return Err(
+                Failure::usage(format!("nobody can be asked here: {question}")).hint("pass --yes"),
+            );
         }
         let answer = dialoguer::Confirm::new()
             .with_prompt(question)

@@ -6,7 +6,7 @@ use crate::{
     session::Session,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use ringback_delivery::WebhookCache;
 use ringback_domain::limits::BODY_BYTES_MAX;
@@ -15,8 +15,12 @@ use ringback_worker::{
     publish::{PublishError, Publisher},
 };
 use serde::Serialize;
-use std::{path::Path, sync::Arc};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+use std::{io::Cursor, path::Path, pin::pin, sync::Arc};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader},
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
 
 /// Events on their way to the queue at once: enough to share confirms, few enough to stop soon.
 const IN_FLIGHT_MAX: usize = 256;
@@ -71,11 +75,23 @@ struct Refused {
     problem: String,
 }
 
+/// Why an event was not published.
+enum Problem {
+    /// It could not even be read.
+    Text(String),
+    Event(PublishError),
+}
+
 impl Report {
-    fn note(&mut self, line: u64, result: Result<(), PublishError>) {
+    fn note(&mut self, line: u64, result: Result<(), Problem>) {
         match result {
             Ok(()) => self.published += 1,
-            Err(error) => {
+            Err(Problem::Text(problem)) => self.refused.push(Refused {
+                line,
+                member: None,
+                problem,
+            }),
+            Err(Problem::Event(error)) => {
                 let problem = chain(&error);
                 self.refused.push(Refused {
                     line,
@@ -137,33 +153,50 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn publish_all(
-    session: &Session,
-    publisher: &Publisher,
-    mut events: Events,
-) -> Outcome<Report> {
+/// Reads and publishes at the same time: an event of a slow input does not wait for the next one to be read.
+async fn publish_all(session: &Session, publisher: &Publisher, events: Events) -> Outcome<Report> {
     let progress = progress(session);
     let mut report = Report::default();
-    let mut in_flight = FuturesUnordered::new();
-    let mut more = true;
-    while more || !in_flight.is_empty() {
-        // A queue that stopped answering gets nothing more; what is on its way is still waited for.
-        more &= report.stopped_by.is_none();
-        if more && in_flight.len() < IN_FLIGHT_MAX {
-            match events.next().await? {
-                None => more = false,
-                Some((line, Err(problem))) => report.refused.push(Refused {
-                    line,
-                    member: None,
-                    problem,
-                }),
-                Some((line, Ok(text))) => {
-                    in_flight.push(async move { (line, publisher.publish(&text).await.map(drop)) });
+    let mut interrupts = signal(SignalKind::interrupt())
+        .map_err(|failure| Failure::failed("could not listen for signals").because(failure))?;
+    let no_more = CancellationToken::new();
+    let texts = stream::try_unfold(events, async |mut events| {
+        Ok(events.next().await?.map(|next| (next, events)))
+    });
+    let publish = async |read: Outcome<Numbered>| match read? {
+        (line, Err(problem)) => Ok((line, Err(Problem::Text(problem)))),
+        (line, Ok(text)) => {
+            let published = publisher.publish(&text).await;
+            Ok((line, published.map(drop).map_err(Problem::Event)))
+        }
+    };
+    let mut answers = pin!(
+        texts
+            .take_until(no_more.cancelled())
+            .map(publish)
+            .buffer_unordered(IN_FLIGHT_MAX)
+    );
+    loop {
+        tokio::select! {
+            answer = answers.next() => match answer {
+                None => break,
+                Some(Err(failure)) => report.stopped_by = Some(failure),
+                Some(Ok((line, result))) => {
+                    report.note(line, result);
+                    progress.inc(1);
                 }
+            },
+            // What is on its way is still waited for, unless asked twice.
+            _ = interrupts.recv() => {
+                if no_more.is_cancelled() {
+                    break;
+                }
+                report.stopped_by = Some(Failure::failed("interrupted"));
             }
-        } else if let Some((line, result)) = in_flight.next().await {
-            report.note(line, result);
-            progress.inc(1);
+        }
+        // A queue that stopped answering gets nothing more.
+        if report.stopped_by.is_some() {
+            no_more.cancel();
         }
     }
     progress.finish_and_clear();
@@ -212,10 +245,7 @@ impl Events {
             }
             let number = self.line;
             if std::mem::take(&mut self.is_first) && goes_on(&text) {
-                text.push(b'\n');
-                let room = BODY_BYTES_MAX as u64 + 1;
-                let read = (&mut self.input).take(room).read_to_end(&mut text).await;
-                read.map_err(could_not_read)?;
+                self.read_on(&mut text).await?;
             }
             let text = if text.len() > BODY_BYTES_MAX + 1 {
                 Err(too_long())
@@ -224,6 +254,24 @@ impl Events {
             };
             return Ok(Some((number, text)));
         }
+    }
+
+    /// The rest of an event over several lines; nothing when what follows are events of their own, and the first is broken.
+    async fn read_on(&mut self, first: &mut Vec<u8>) -> Outcome {
+        let mut rest = Vec::new();
+        let room = BODY_BYTES_MAX as u64 + 1;
+        let read = (&mut self.input).take(room).read_to_end(&mut rest).await;
+        read.map_err(could_not_read)?;
+        let mut lines = rest.split(|byte| *byte == b'\n');
+        let next = lines.find(|line| !line.trim_ascii().is_empty());
+        if next.is_some_and(is_event_of_its_own) {
+            let input = std::mem::replace(&mut self.input, Box::new(tokio::io::empty()));
+            self.input = Box::new(Cursor::new(rest).chain(input));
+        } else {
+            first.push(b'\n');
+            first.append(&mut rest);
+        }
+        Ok(())
     }
 
     /// The next line without its end; `Some(None)` when it is longer than any event. It is passed over, not kept.
@@ -254,6 +302,12 @@ impl Events {
 /// Whether the line is the beginning of a JSON text that goes on.
 fn goes_on(line: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
+}
+
+/// Whether the line alone is a JSON object with an event's id: a line within one event is not.
+fn is_event_of_its_own(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line)
+        .is_ok_and(|members| members.contains_key("id") && members.contains_key("type"))
 }
 
 fn too_long() -> String {

@@ -9,3 +9,4 @@ mod help;
 mod listen;
 mod place;
 mod process;
+mod publish;

@@ -4,7 +4,7 @@ use crate::place::Place;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Lines},
-    process::{Child, ChildStderr, Stdio},
+    process::{Child, ChildStderr, ChildStdin, Stdio},
 };
 
 /// A running `listen` or `serve`. Killed when dropped.
@@ -18,6 +18,7 @@ impl Process {
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
         let mut command = place.command(arguments);
         let mut child = command
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -42,9 +43,23 @@ impl Process {
         );
     }
 
+    /// Its standard input.
+    pub(crate) fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
     /// Waits for its end; the exit code and what it printed.

@@ -1,0 +1,90 @@
+//! Publishing from inputs as they come: slow, interrupted, broken at the beginning.
+
+use crate::{place::Place, process::Process};
+use insta::assert_snapshot;
+use std::io::Write;
+
+fn event(id: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","project":"default","type":"a.b","occurred_at":"2026-06-01T10:00:00Z","job":{{"id":"j"}}}}"#
+    )
+}
+
+/// A worker in the place, so that what was published can be seen while another command still runs.
+fn worker(place: &Place) -> Process {
+    let mut worker = Process::start(place, &["serve"]);
+    worker.wait_for("ready");
+    worker
+}
+
+fn place() -> Place {
+    Place::new()
+        .with("RINGBACK_API__LISTEN", "127.0.0.1:0")
+        .with("RINGBACK_LOG__LEVEL", "info,ringback_worker=debug")
+}
+
+#[test]
+fn an_event_of_a_slow_input_is_published_before_the_next_one_is_read() {
+    let place = place();
+    let mut worker = worker(&place);
+    let mut publish = Process::start(&place, &["publish", "-"]);
+    let mut input = publish.input();
+    writeln!(input, "{}", event("evt_1")).unwrap();
+    worker.wait_for("evt_1");
+    writeln!(input, "{}", event("evt_2")).unwrap();
+    worker.wait_for("evt_2");
+    drop(input);
+    assert_eq!(publish.end(), (0, "published 2 events\n".to_owned()));
+}
+
+#[test]
+fn interrupted_it_tells_how_far_it_came() {
+    let place = place();
+    let mut worker = worker(&place);
+    let mut publish = Process::start(&place, &["publish", "-"]);
+    let mut input = publish.input();
+    writeln!(input, "{}", event("evt_1")).unwrap();
+    worker.wait_for("evt_1");
+    publish.interrupt();
+    publish.wait_for("error: interrupted");
+    publish.wait_for("hint: publish the same events again");
+    let (code, stdout) = publish.end();
+    assert_eq!((code, stdout.as_str()), (1, "published 1 event\n"));
+}
+
+#[test]
+fn a_broken_first_line_keeps_nothing_back() {
+    let place = Place::new();
+    let lines = [r#"{"id":"evt_1","#, &event("evt_2"), &event("evt_3")].join("\n");
+    place.write("events.ndjson", &lines);
+    let ran = place.run(["publish", "events.ndjson"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @"
+    line 1: member `id` is not JSON: byte 14: expected a member's name, found the end of the text
+    published 2 of 3 events, refused 1
+    ");
+}
+
+#[test]
+fn a_callback_secret_that_could_never_sign_is_refused() {
+    let place = Place::new().with("RINGBACK_HTTP__ALLOW_NETWORKS", "127.0.0.1");
+    let with_secret = |id, secret| {
+        let callback =
+            format!(r#""callback":{{"url":"http://127.0.0.1:9/","secret":"{secret}"}},"job""#);
+        event(id).replace(r#""job""#, &callback)
+    };
+    let lines = [
+        with_secret("evt_1", "hunter2!"),
+        with_secret("evt_2", "sealed:v1:k1:AAAA"),
+        with_secret("evt_3", "sealed:v1:k9:AAAA"),
+    ];
+    place.write("events.ndjson", &lines.join("\n"));
+    let ran = place.run(["publish", "events.ndjson"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @"
+    line 1: member `callback.secret` is not accepted: the secret is not base64 (hint: this scheme expects `whsec_` and then base64)
+    line 2: member `callback.secret` is not accepted: the sealed secret is damaged: its text does not have the form
+    line 3: member `callback.secret` is not accepted: the secret was sealed with the key `k9`, which is not configured (hint: keep old keys until nothing sealed with them is left)
+    published 0 of 3 events, refused 3
+    ");
+}
