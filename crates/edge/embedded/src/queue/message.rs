@@ -71,10 +71,14 @@ mod tests {
 
     #[test]
     fn a_parked_event_is_handed_on_without_its_secret() {
-        let event = br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#;
+        let event =
+            br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#;
         let (parked, _) = read_parked(LaneName::Events, &with_trace(event, None));
         let text = String::from_utf8(parked.unwrap().bytes.to_vec()).unwrap();
-        assert!(text.contains("evt_1") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("evt_1") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 
     #[test]
