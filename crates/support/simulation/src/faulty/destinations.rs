@@ -50,7 +50,7 @@ impl Destinations {
     ) -> (Duration, Result<Answer, SendFailure>) {
         let purpose = "answer time";
         let soon = self.dice.millis(1..200, purpose, about);
-        let late = time_limit - Duration::from_millis(20);
+        let late = time_limit.saturating_sub(Duration::from_millis(20));
         let usual = self.plan.one_in(Fault::Unwilling);
         // Some destinations are always unwilling.
         let is_down = usual != 0 && self.dice.below(6, "down", host) == 0;

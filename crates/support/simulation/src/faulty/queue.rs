@@ -73,7 +73,7 @@ impl Outgoing {
 
 impl Shared {
     /// What faults here are drawn for: the thing published, not the time, so that they stay where they are.
-    fn about(&self, outgoing: &Outgoing) -> String {
+    fn about(outgoing: &Outgoing) -> String {
         match outgoing {
             Outgoing::Delivery(delivery, ..) => {
                 format!(
@@ -98,10 +98,11 @@ impl Shared {
     }
 
     async fn publish(self: &Arc<Self>, outgoing: Outgoing) -> Result<(), QueueError> {
-        let about = self.about(&outgoing);
+        let about = Self::about(&outgoing);
         let id = outgoing.id();
         if self.plan.breaks(Sabotage::ConfirmsEarly) && matches!(outgoing, Outgoing::Delivery(..)) {
-            return self.publish_some_time(outgoing);
+            self.publish_some_time(outgoing);
+            return Ok(());
         }
         tokio::time::sleep(self.dice.millis(0..4, "publish", &about)).await;
         if self.away.is_now() {
@@ -133,7 +134,7 @@ impl Shared {
 
     /// Really puts it into the queue.
     async fn put(&self, outgoing: Outgoing, about: &str) -> Result<(), QueueError> {
-        let late = self
+        let delay = self
             .dice
             .strikes(Fault::MessageLate, about)
             .map(|size| Duration::from_millis(size % 10_000));
@@ -151,11 +152,9 @@ impl Shared {
                     delivery.body = body.into();
                 }
                 self.witness.delivery_queued(&delivery);
-                let mut wait = match (wait, late) {
-                    (Some(wait), late) => {
-                        Some(Wait::exactly(wait.at_least + late.unwrap_or_default()))
-                    }
-                    (None, late) => late.map(Wait::exactly),
+                let mut wait = match wait {
+                    Some(wait) => Some(Wait::exactly(wait.at_least + delay.unwrap_or_default())),
+                    None => delay.map(Wait::exactly),
                 };
                 if is_retry
                     && self.plan.breaks(Sabotage::HurriesRetries)
@@ -189,9 +188,9 @@ impl Shared {
     }
 
     /// [`Sabotage::ConfirmsEarly`]: the message is still with the publisher when the confirm is given, and lost with it.
-    fn publish_some_time(self: &Arc<Self>, outgoing: Outgoing) -> Result<(), QueueError> {
+    fn publish_some_time(self: &Arc<Self>, outgoing: Outgoing) {
         let shared = self.clone();
-        let about = self.about(&outgoing);
+        let about = Self::about(&outgoing);
         let publisher = HandlerId::current();
         tokio::spawn(async move {
             let wait = shared.dice.millis(1..50, "late confirm", &about);
@@ -200,7 +199,6 @@ impl Shared {
                 let _ = shared.put(outgoing, &about).await;
             }
         });
-        Ok(())
     }
 }
 
