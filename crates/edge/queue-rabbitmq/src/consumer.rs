@@ -261,7 +261,7 @@ impl<T: Send + 'static> Pump<T> {
         let content = (self.source.read)(
             &self.source.names,
             &delivery.properties,
-            Bytes::from(delivery.data),
+            &Bytes::from(delivery.data),
         );
         let taken = Taken {
             content,

@@ -79,31 +79,31 @@ fn is_header_text(value: &str) -> bool {
 }
 
 /// How the content of a queue is read.
-pub(crate) type Read<T> = fn(&Names, &BasicProperties, Bytes) -> Result<T, Unreadable>;
+pub(crate) type Read<T> = fn(&Names, &BasicProperties, &Bytes) -> Result<T, Unreadable>;
 
 pub(crate) fn read_event(
     _: &Names,
     _: &BasicProperties,
-    bytes: Bytes,
+    bytes: &Bytes,
 ) -> Result<Event, Unreadable> {
-    event::read(&bytes)
+    event::read(bytes)
 }
 
 pub(crate) fn read_delivery(
     _: &Names,
     _: &BasicProperties,
-    bytes: Bytes,
+    bytes: &Bytes,
 ) -> Result<Delivery, Unreadable> {
-    delivery::read_message(&bytes)
+    delivery::read_message(bytes)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every `Read`")]
 pub(crate) fn read_parked(
     names: &Names,
     properties: &BasicProperties,
-    bytes: Bytes,
+    bytes: &Bytes,
 ) -> Result<ParkedMessage, Unreadable> {
-    let delivery = delivery::decode(&bytes).ok().map(Box::new);
+    let delivery = delivery::decode(bytes).ok().map(Box::new);
     // Someone may have moved it here by hand; then its content has to tell.
     let from = parked_from(names, properties).unwrap_or(match &delivery {
         Some(_) => QueueName::Deliveries(ringback_delivery::port::Lane::Main),
@@ -112,7 +112,7 @@ pub(crate) fn read_parked(
     Ok(ParkedMessage {
         from,
         delivery,
-        bytes: event::redact(&bytes),
+        bytes: event::redact(bytes),
     })
 }
 
@@ -187,9 +187,9 @@ mod tests {
             br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#,
         );
         let none = BasicProperties::default();
-        let unreadable = read_event(&names(), &none, event.clone()).unwrap_err();
-        let delivery = read_delivery(&names(), &none, event.clone()).unwrap_err();
-        let parked = read_parked(&names(), &none, event).unwrap();
+        let unreadable = read_event(&names(), &none, &event).unwrap_err();
+        let delivery = read_delivery(&names(), &none, &event).unwrap_err();
+        let parked = read_parked(&names(), &none, &event).unwrap();
         for bytes in [unreadable.bytes, delivery.bytes, parked.bytes] {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             assert!(!text.contains("hunter2"), "{text}");

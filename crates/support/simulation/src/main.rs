@@ -43,15 +43,13 @@ fn main() -> ExitCode {
         sabotage: args.sabotage,
         ..Plan::of_seed(seed)
     };
-    match args.seed {
-        Some(seed) => tell_seed(&plan_of(seed), args.whole),
-        None => {
-            let began_at = Instant::now();
-            let report = search(args.from..args.from.saturating_add(args.seeds), plan_of);
-            let seconds = began_at.elapsed().as_secs_f64();
-            tell_report(&report, seconds, args.sabotage)
-        }
+    if let Some(seed) = args.seed {
+        return tell_seed(&plan_of(seed), args.whole);
     }
+    let began_at = Instant::now();
+    let report = search(args.from..args.from.saturating_add(args.seeds), plan_of);
+    let seconds = began_at.elapsed().as_secs_f64();
+    tell_report(&report, seconds, args.sabotage)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]

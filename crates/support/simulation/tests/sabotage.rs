@@ -42,10 +42,9 @@ fn every_breakage_is_noticed_by_the_invariant_that_is_there_for_it() {
 #[test]
 fn a_failing_run_is_told_by_its_smallest_form() {
     let sabotage = Sabotage::ForgetsRetries;
-    let failing = (0..SEEDS).map(|seed| Plan::of_seed(seed).with(sabotage));
+    let mut failing = (0..SEEDS).map(|seed| Plan::of_seed(seed).with(sabotage));
     let (plan, violation) = failing
-        .filter_map(|plan| Some((plan.clone(), run(&plan, false).violation?)))
-        .next()
+        .find_map(|plan| Some((plan.clone(), run(&plan, false).violation?)))
         .expect("the breakage is noticed");
     let smallest = shrink(&plan, violation.invariant);
     let outcome = run(&smallest, true);

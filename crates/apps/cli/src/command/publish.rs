@@ -166,8 +166,8 @@ async fn publish_all(session: &Session, publisher: &Publisher, events: Events) -
     let publish = async |read: Outcome<Numbered>| match read? {
         (line, Err(problem)) => Ok((line, Err(Problem::Text(problem)))),
         (line, Ok(text)) => {
-            let published = publisher.publish(&text).await;
-            Ok((line, published.map(drop).map_err(Problem::Event)))
+            let answer = publisher.publish(&text).await;
+            Ok((line, answer.map(drop).map_err(Problem::Event)))
         }
     };
     let mut answers = pin!(

@@ -1,7 +1,7 @@
 //! What every queue keeps, whatever it is made of.
 //!
 //! [`queue_contract!`](crate::queue_contract) makes a test of each case; an edge says where its queue lives. "Nothing comes" can
-//! only be watched for a while: [`QUIET`] is that while, and no case passes because of it alone.
+//! only be watched for a while: `QUIET` is that while, and no case passes because of it alone.
 
 mod consumers;
 mod contents;

@@ -1,6 +1,6 @@
 //! The contract of the store: claims, the log of deliveries, webhooks, dead letters, marks of events.
 //!
-//! ```ignore
+//! ```text
 //! ringback_testkit::store_contract!(open);
 //!
 //! /// A store with nothing in it, and what must outlive it.
