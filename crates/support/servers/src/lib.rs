@@ -4,12 +4,14 @@
 //! their own. Tests that stop, kill or pause a server start one themselves. All calls here block: an asynchronous test wraps
 //! them in `tokio::task::spawn_blocking`, or runs on a multi-threaded runtime and lives with one thread standing still.
 
+mod cluster;
 mod port;
 mod process;
 pub mod proxy;
 mod rabbitmq;
 mod redis;
 
+pub use cluster::RabbitCluster;
 pub use process::Group;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES_SHOWN: u64 = 2_000;
 
 /// A running process group, led by the server itself. Killed when dropped, and when this process ends in whatever way.

@@ -24,7 +24,7 @@ const PROGRAM_FOLDERS: [&str; 3] = [
 ];
 const READY_WITHIN: Duration = Duration::from_mins(2);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
-const COOKIE: &str = "ringback-test";
+pub(crate) const COOKIE: &str = "ringback-test";
 
 /// How a private RabbitMQ is set up.
 #[derive(Debug, Clone, Default)]
@@ -54,13 +54,17 @@ impl RabbitServer {
         Self::start_beside(Arc::new(NameService::start()?), options)
     }
 
-    /// Starts a node and joins it to this one's cluster.
-    pub fn start_joined(&self, options: &RabbitOptions) -> Result<Self, ServerError> {
-        let joined = Self::start_beside(Arc::clone(&self.names), options)?;
-        joined.rabbitmqctl(&["stop_app"])?;
-        joined.rabbitmqctl(&["join_cluster", &self.node_name()])?;
-        joined.rabbitmqctl(&["start_app"])?;
-        Ok(joined)
+    /// Starts a node that shares this one's port mapper, and could join it.
+    pub(crate) fn start_unjoined(&self, options: &RabbitOptions) -> Result<Self, ServerError> {
+        Self::start_beside(Arc::clone(&self.names), options)
+    }
+
+    /// Joins the cluster of another node and forgets what it held itself.
+    pub(crate) fn join(&self, other: &Self) -> Result<(), ServerError> {
+        self.rabbitmqctl(&["stop_app"])?;
+        self.rabbitmqctl(&["join_cluster", &other.node_name()])?;
+        self.rabbitmqctl(&["start_app"])?;
+        Ok(())
     }
 
     fn start_beside(names: Arc<NameService>, options: &RabbitOptions) -> Result<Self, ServerError> {
@@ -95,6 +99,11 @@ impl RabbitServer {
     /// Its name within the cluster.
     pub fn node_name(&self) -> String {
         format!("ringback{}@localhost", self.port)
+    }
+
+    /// Whether it answers clients now.
+    pub fn speaks_amqp(&self) -> bool {
+        matches!(speaks_amqp(self.port), Ok(true))
     }
 
     /// Ends it in order. The data stays for [`Self::restart`].

@@ -1,7 +1,7 @@
 //! The private servers do what tests rely on.
 
 use ringback_servers::{
-    Fsync, RabbitOptions, RabbitServer, RedisOptions, RedisServer, ServerError,
+    Fsync, RabbitCluster, RabbitOptions, RedisOptions, RedisServer, ServerError,
 };
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -61,29 +61,61 @@ fn a_redis_that_cannot_start_says_why() {
     assert!(log.contains("no-such-option"), "{log}");
 }
 
+/// Makes a quorum queue on all nodes, without a client.
+const DECLARE: &str =
+    "{new, _} = rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"jobs\">>), true, false,
+    [{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}], none, <<\"test\">>), ok.";
+
 #[test]
-fn two_nodes_form_a_cluster_and_keep_it_over_a_kill_and_a_restart() {
-    let first = RabbitServer::start(&RabbitOptions::default()).unwrap();
-    let mut second = first.start_joined(&RabbitOptions::default()).unwrap();
-    let status = || first.rabbitmqctl(&["cluster_status"]).unwrap();
-    assert!(status().contains(&second.node_name()));
-
+fn a_cluster_lives_on_with_two_of_three_nodes_whichever_is_killed_paused_or_cut_off() {
+    let mut cluster = RabbitCluster::start(3, &RabbitOptions::default()).unwrap();
     let timeout = "application:get_env(rabbit, dead_letter_worker_publisher_confirm_timeout).";
-    assert!(
-        first
-            .rabbitmqctl(&["eval", timeout])
-            .unwrap()
-            .contains("5000")
-    );
+    let answer = cluster.nodes()[0].rabbitmqctl(&["eval", timeout]).unwrap();
+    assert!(answer.contains("5000"), "{answer}");
+    cluster.nodes()[0].rabbitmqctl(&["eval", DECLARE]).unwrap();
 
-    let url = second.url();
-    second.kill9();
-    assert!(TcpStream::connect(("127.0.0.1", second.port())).is_err());
-    second.restart().unwrap();
-    assert_eq!(second.url(), url);
-    assert!(status().contains(&second.node_name()));
-    second.stop();
-    assert!(second.rabbitmqctl(&["status"]).is_err());
+    let leader = wait_for_leader(&cluster, None);
+    let url = cluster.nodes()[leader].url();
+    cluster.node_mut(leader).kill9();
+    assert!(!cluster.nodes()[leader].speaks_amqp());
+    let next = wait_for_leader(&cluster, Some(leader));
+    cluster.node_mut(leader).restart().unwrap();
+    assert_eq!(cluster.nodes()[leader].url(), url);
+    cluster.wait_until_whole().unwrap();
+
+    cluster.cut_off(next).unwrap();
+    wait_until("the node without a majority falls silent", || {
+        !cluster.nodes()[next].speaks_amqp()
+    });
+    let last = wait_for_leader(&cluster, Some(next));
+    cluster.reconnect(next).unwrap();
+    cluster.wait_until_whole().unwrap();
+
+    cluster.nodes()[last].pause();
+    assert!(!cluster.nodes()[last].speaks_amqp());
+    wait_for_leader(&cluster, Some(last));
+    cluster.nodes()[last].resume();
+    wait_until("the node goes on where it stood still", || {
+        cluster.nodes()[last].speaks_amqp()
+    });
+}
+
+/// Waits until a node other than `not` leads the queue.
+fn wait_for_leader(cluster: &RabbitCluster, not: Option<usize>) -> usize {
+    let mut leader = None;
+    wait_until("the queue has a leader", || {
+        leader = cluster.leader_of("jobs").expect("a node answers");
+        leader.is_some() && leader != not
+    });
+    leader.expect("it was waited for")
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Set in the copy of this test program that is killed.
