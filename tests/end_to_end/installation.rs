@@ -196,10 +196,11 @@ impl Client {
         let (store, clock) = (self.backend.store.clone(), self.backend.clock.clone());
         Publisher {
             queue: self.backend.queue.clone(),
-            webhooks: WebhookCache::new(store, clock),
+            webhooks: WebhookCache::new(store, clock.clone()),
             profiles: Arc::new(self.config.profile_book()),
             keys: self.backend.keys.clone(),
             urls: self.config.http.url_policy(),
+            clock,
             entropy: Arc::new(SystemEntropy),
         }
     }

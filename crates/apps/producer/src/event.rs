@@ -255,7 +255,7 @@ fn write(
     clippy::disallowed_methods,
     reason = "the application's own clock says when its events happen"
 )]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 

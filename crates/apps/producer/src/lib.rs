@@ -87,7 +87,8 @@ impl Producer {
         self.publish_checked(event, trace.as_ref()).await
     }
 
-    /// Publishes an event that is JSON text already, as it is: numbers, escapes and order stay as written.
+    /// Publishes an event that is JSON text already, as it is: numbers, escapes and order stay as written. One without
+    /// `occurred_at` happened just now, and is given that member.
     ///
     /// ```no_run
     /// # async fn publish(producer: ringback_producer::Producer) -> Result<(), ringback_producer::PublishError> {
@@ -102,7 +103,7 @@ impl Producer {
     ///
     /// Those of [`Producer::publish`].
     pub async fn publish_json(&self, text: impl Into<Bytes>) -> Result<EventId, PublishError> {
-        let event = event::parse(&text.into())?;
+        let event = event::parse(&text.into())?.dated(event::now());
         self.publish_checked(event, None).await
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ringback_delivery::{
     ProfileBook, UnknownProject, WebhookCache,
-    port::{Entropy, Queue, QueueError, StoreError},
+    port::{Clock, Entropy, Queue, QueueError, StoreError},
 };
 use ringback_domain::{Callback, CallbackSecret, Event, EventId, ProfileName, ProjectName};
 use ringback_profile::{DestinationKind, Profile, RenderError};
@@ -24,6 +24,8 @@ pub struct Publisher {
     pub keys: Arc<KeyRing>,
     /// Which URLs may be destinations.
     pub urls: UrlPolicy,
+    /// When an event happened that does not say so.
+    pub clock: Arc<dyn Clock>,
     /// Nonces.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -104,7 +106,7 @@ impl Publisher {
 
     /// Reads and checks an event, and seals its callback's secret.
     async fn accept(&self, text: &Bytes) -> Result<Event, PublishError> {
-        let mut event = event::parse(text)?;
+        let mut event = event::parse(text)?.dated(self.clock.now());
         let (name, profile) = self.profiles.of_project(&event.project)?;
         if let Some(callback) = &event.callback {
             self.urls

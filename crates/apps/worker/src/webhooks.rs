@@ -412,7 +412,7 @@ impl Webhooks {
             id,
             project: webhook.project.clone(),
             event_type,
-            occurred_at: now,
+            occurred_at: Some(now),
             job: Job {
                 id: job.parse().expect("a job's id"),
                 kind: Some("test".to_owned()),

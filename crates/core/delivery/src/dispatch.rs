@@ -5,6 +5,7 @@
 
 use crate::{
     Context, Handled,
+    callback_seal::CallbackSeal,
     port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
 };
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use ringback_domain::{
     Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, TraceContext,
 };
 use ringback_profile::{DestinationKind, Profile};
-use ringback_signing::{NONCE_BYTES, SealedFor, Secret};
 use std::{collections::HashMap, sync::Arc};
 
 /// Turns events into deliveries.
@@ -93,9 +93,12 @@ impl Dispatch {
                 .saw(&Occurrence::EventSuppressed { event: &event });
             return Ok(());
         }
-        let (event, refused) = self.seal_callback(event);
-        if let Some(why) = refused {
+        let (event, seal) = self.context.seal_callback(event);
+        if let Some(why) = self.refused(seal) {
             return self.keep_event(event, why).await;
+        }
+        if event.occurred_at.is_none() {
+            return self.date(event, trace).await;
         }
         let stops = match self.stops(&event).await? {
             Ok(stops) => stops,
@@ -136,42 +139,31 @@ impl Dispatch {
         Ok(())
     }
 
-    /// The event with its callback's secret sealed, and why it goes no further, if so.
-    fn seal_callback(&self, mut event: Event) -> (Event, Option<String>) {
-        let Some(Callback {
-            url,
-            secret: Some(secret),
-        }) = &mut event.callback
-        else {
-            return (event, None);
-        };
-        let CallbackSecret::Plain(plain) = &*secret else {
-            return (event, None);
-        };
-        let opened = match Secret::try_new(plain.clone()) {
-            Ok(opened) => opened,
-            Err(why) => {
-                let why = format!("member `callback.secret` is not accepted: {why}");
-                event.callback = None;
-                return (event, Some(why));
-            }
-        };
-        let mut nonce = [0; NONCE_BYTES];
-        self.context.entropy.fill(&mut nonce);
-        let sealed =
-            self.context
-                .keys
-                .seal(&opened, &SealedFor::callback(&event.project, url), nonce);
+    /// Why an event goes no further because of its callback's secret, if so.
+    fn refused(&self, seal: CallbackSeal) -> Option<String> {
+        match (seal, self.plain_secrets) {
+            (CallbackSeal::Impossible(why), _) => Some(why),
+            (CallbackSeal::Sealed, PlainSecrets::Refuse) => Some(
+                "member `callback.secret` is in plain text (hint: publish with the producer library, which seals it, or set \
+                 `secrets.allow_plain_callback_secrets`)"
+                    .to_owned(),
+            ),
+            (CallbackSeal::Sealed, PlainSecrets::Seal) | (CallbackSeal::Unneeded, _) => None,
+        }
+    }
+
+    /// Queues the event again, with this moment as the one it happened at.
+    ///
+    /// Bodies show that moment, so an event is dispatched only once it is written down: whoever takes it later, and however
+    /// often, makes the same bytes of it.
+    async fn date(&self, event: Event, trace: Option<TraceContext>) -> Result<(), Stuck> {
+        let event = event.dated(self.context.clock.now());
+        let publish = || self.context.queue.publish_event(&event, trace.as_ref());
         self.context
-            .observer
-            .saw(&Occurrence::PlainSecretSealed { sealed: &sealed });
-        *secret = CallbackSecret::Sealed(sealed);
-        let refused = (self.plain_secrets == PlainSecrets::Refuse).then(|| {
-            "member `callback.secret` is in plain text (hint: publish with the producer library, which seals it, or set \
-             `secrets.allow_plain_callback_secrets`)"
-                .to_owned()
-        });
-        (event, refused)
+            .until_done("publish dated event", publish)
+            .await?;
+        fault_point!(EventDated);
+        Ok(())
     }
 
     /// Where the event goes, or why it goes nowhere.
@@ -275,7 +267,9 @@ impl Dispatch {
     }
 
     async fn keep_event(&self, event: Event, why: String) -> Result<(), Stuck> {
-        self.keep(DeadLetter::of_event(event, why, self.context.clock.now()))
+        let reason = DeadLetterReason::Malformed;
+        let died_at = self.context.clock.now();
+        self.keep(DeadLetter::of_event(event, reason, why, died_at))
             .await
     }
 

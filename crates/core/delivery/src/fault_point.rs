@@ -17,6 +17,8 @@ pub enum FaultPoint {
     SettledRetrying,
     /// Deliver, step 3c: dead letter stored and claim settled, not acknowledged.
     SettledDeadLettered,
+    /// Dispatch: an event without a moment was queued again with one, the one that came is not acknowledged.
+    EventDated,
     /// Dispatch: a delivery is confirmed, its sisters perhaps not. Reached once for each delivery.
     DeliveryPublished,
     /// Dispatch: all deliveries are confirmed, the event is not marked.
@@ -29,13 +31,14 @@ pub enum FaultPoint {
 
 impl FaultPoint {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Claimed,
         Self::RequestSent,
         Self::SettledDelivered,
         Self::RetryPublished,
         Self::SettledRetrying,
         Self::SettledDeadLettered,
+        Self::EventDated,
         Self::DeliveryPublished,
         Self::DeliveriesPublished,
         Self::EventMarked,
@@ -51,6 +54,7 @@ impl FaultPoint {
             Self::RetryPublished => "retry-published",
             Self::SettledRetrying => "settled-retrying",
             Self::SettledDeadLettered => "settled-dead-lettered",
+            Self::EventDated => "event-dated",
             Self::DeliveryPublished => "delivery-published",
             Self::DeliveriesPublished => "deliveries-published",
             Self::EventMarked => "event-marked",

@@ -21,6 +21,7 @@ macro_rules! fault_point {
     };
 }
 
+mod callback_seal;
 mod context;
 mod deliver;
 mod dispatch;

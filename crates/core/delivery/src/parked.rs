@@ -2,7 +2,8 @@
 
 use crate::{
     Context, Handled,
-    port::{Occurrence, ParkedMessage, StoreError, Unreadable},
+    callback_seal::CallbackSeal,
+    port::{Occurrence, ParkedContent, ParkedMessage, StoreError, Unreadable},
 };
 use ringback_domain::{DeadLetter, DeadLetterReason};
 use std::sync::Arc;
@@ -21,18 +22,26 @@ impl Intake {
     /// A message the broker gave up on after its delivery limit: handling it killed or confused a worker every time.
     pub async fn handle_parked(&self, content: Result<ParkedMessage, Unreadable>) -> Handled {
         let now = self.context.clock.now();
-        let why = |from: &str| format!("given back too often by consumers of `{from}`");
+        let reason = DeadLetterReason::Poison;
         let dead_letter = match content {
-            Ok(ParkedMessage {
-                delivery: Some(delivery),
-                ..
-            }) => DeadLetter::of_delivery(*delivery, DeadLetterReason::Poison, now),
-            Ok(ParkedMessage { bytes, from, .. }) => {
-                DeadLetter::of_raw(bytes, DeadLetterReason::Poison, why(from.as_str()), now)
+            Ok(ParkedMessage { from, content }) => {
+                let why = format!("given back too often by consumers of `{}`", from.as_str());
+                match content {
+                    ParkedContent::Delivery(delivery) => {
+                        DeadLetter::of_delivery(*delivery, reason, now)
+                    }
+                    ParkedContent::Event(event) => {
+                        let (event, seal) = self.context.seal_callback(*event);
+                        let why = match seal {
+                            CallbackSeal::Impossible(fault) => format!("{why}; {fault}"),
+                            CallbackSeal::Unneeded | CallbackSeal::Sealed => why,
+                        };
+                        DeadLetter::of_event(event, reason, why, now)
+                    }
+                    ParkedContent::Raw(bytes) => DeadLetter::of_raw(bytes, reason, why, now),
+                }
             }
-            Err(Unreadable { bytes, why }) => {
-                DeadLetter::of_raw(bytes, DeadLetterReason::Poison, why, now)
-            }
+            Err(Unreadable { bytes, why }) => DeadLetter::of_raw(bytes, reason, why, now),
         };
         self.keep(&dead_letter).await
     }

@@ -33,7 +33,7 @@ pub struct DeadLetter {
 pub enum DeadLetterContent {
     /// A delivery with its body, destination and every attempt in its history.
     Delivery(Box<Delivery>),
-    /// An event that not every body could be made of. A callback's secret in it is sealed.
+    /// An event that could not be dispatched, or not to every destination. A callback's secret in it is sealed.
     Event {
         /// The event.
         event: Box<Event>,
@@ -253,9 +253,13 @@ impl DeadLetter {
         }
     }
 
-    /// The dead letter of an event that not every body could be made of.
-    pub fn of_event(event: Event, why: String, died_at: Timestamp) -> Self {
-        let reason = DeadLetterReason::Malformed;
+    /// The dead letter of an event that could not be dispatched, or not to every destination.
+    pub fn of_event(
+        event: Event,
+        reason: DeadLetterReason,
+        why: String,
+        died_at: Timestamp,
+    ) -> Self {
         Self {
             id: DeadLetterId::of_event(&event.project, &event.id),
             project: Some(event.project.clone()),

@@ -104,7 +104,7 @@ pub struct EventSummary {
     pub project: ProjectName,
     /// Such as `task.completed`.
     pub event_type: EventType,
-    /// When it happened, by the producer's clock.
+    /// When it happened, by the producer's clock; when it was dispatched, if nobody said.
     pub occurred_at: Timestamp,
     /// When it was dispatched, by the dispatching worker's clock.
     pub dispatched_at: Timestamp,
@@ -119,7 +119,7 @@ impl EventSummary {
             id: event.id.clone(),
             project: event.project.clone(),
             event_type: event.event_type.clone(),
-            occurred_at: event.occurred_at,
+            occurred_at: event.occurred_at.unwrap_or(dispatched_at),
             dispatched_at,
             job: event.job.clone(),
         }

@@ -47,7 +47,7 @@ fn event(name: &str, text: &'static str) -> Event {
         id: "evt_1".parse().expect("an id"),
         project: "acme".parse().expect("a name"),
         event_type: event_type.parse().expect("a type"),
-        occurred_at: ringback_domain::Timestamp::UNIX_EPOCH,
+        occurred_at: Some(ringback_domain::Timestamp::UNIX_EPOCH),
         job: Job {
             id: "job_1".parse().expect("an id"),
             kind: None,

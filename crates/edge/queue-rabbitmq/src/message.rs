@@ -6,8 +6,8 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
 };
-use ringback_delivery::port::{ParkedMessage, QueueName, Unreadable};
-use ringback_domain::{Delivery, Event, TraceContext};
+use ringback_delivery::port::{Lane, ParkedContent, ParkedMessage, QueueName, Unreadable};
+use ringback_domain::{Delivery, Event, Timestamp, TraceContext};
 use ringback_wire::{delivery, event};
 
 /// AMQP's number for a message that is kept on disk.
@@ -83,10 +83,10 @@ pub(crate) type Read<T> = fn(&Names, &BasicProperties, &Bytes) -> Result<T, Unre
 
 pub(crate) fn read_event(
     _: &Names,
-    _: &BasicProperties,
+    properties: &BasicProperties,
     bytes: &Bytes,
 ) -> Result<Event, Unreadable> {
-    event::read(bytes)
+    event::read(bytes, sent_at(properties))
 }
 
 pub(crate) fn read_delivery(
@@ -103,17 +103,27 @@ pub(crate) fn read_parked(
     properties: &BasicProperties,
     bytes: &Bytes,
 ) -> Result<ParkedMessage, Unreadable> {
-    let delivery = delivery::decode(bytes).ok().map(Box::new);
+    let content = match (
+        delivery::decode(bytes),
+        read_event(names, properties, bytes),
+    ) {
+        (Ok(delivery), _) => ParkedContent::Delivery(Box::new(delivery)),
+        (Err(_), Ok(event)) => ParkedContent::Event(Box::new(event)),
+        (Err(_), Err(unreadable)) => ParkedContent::Raw(unreadable.bytes),
+    };
     // Someone may have moved it here by hand; then its content has to tell.
-    let from = parked_from(names, properties).unwrap_or(match &delivery {
-        Some(_) => QueueName::Deliveries(ringback_delivery::port::Lane::Main),
-        None => QueueName::Events,
+    let from = parked_from(names, properties).unwrap_or(match &content {
+        ParkedContent::Delivery(_) => QueueName::Deliveries(Lane::Main),
+        ParkedContent::Event(_) | ParkedContent::Raw(_) => QueueName::Events,
     });
-    Ok(ParkedMessage {
-        from,
-        delivery,
-        bytes: event::redact(bytes),
-    })
+    Ok(ParkedMessage { from, content })
+}
+
+/// When a message was sent, by its `timestamp` property: whole seconds, as AMQP has it. A number that is no such moment, such
+/// as one of milliseconds, says nothing.
+fn sent_at(properties: &BasicProperties) -> Option<Timestamp> {
+    let seconds = i64::try_from((*properties.timestamp())?).ok()?;
+    Timestamp::from_second(seconds).ok()
 }
 
 /// The queue that gave it up. A retried delivery has the rungs of the delay ladder among its deaths, and the first death is one
@@ -147,7 +157,6 @@ fn text<'a>(table: &'a FieldTable, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringback_delivery::port::Lane;
 
     fn names() -> Names {
         Names::new(&ringback_prefix())
@@ -190,10 +199,35 @@ mod tests {
         let unreadable = read_event(&names(), &none, &event).unwrap_err();
         let delivery = read_delivery(&names(), &none, &event).unwrap_err();
         let parked = read_parked(&names(), &none, &event).unwrap();
-        for bytes in [unreadable.bytes, delivery.bytes, parked.bytes] {
+        let ParkedContent::Raw(parked) = parked.content else {
+            panic!("half of its members are missing")
+        };
+        for bytes in [unreadable.bytes, delivery.bytes, parked] {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             assert!(!text.contains("hunter2"), "{text}");
             assert!(text.contains("evt_1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_moment_happened_when_its_message_was_sent() {
+        let event = Bytes::from_static(
+            br#"{"id":"evt_1","project":"acme","type":"t","job":{"id":"j"},"occurred_at":null}"#,
+        );
+        let read = |properties| read_event(&names(), &properties, &event).unwrap();
+        let sent = || BasicProperties::default().with_timestamp(1_780_308_090);
+        let (first, again) = (read(sent()), read(sent()));
+        assert_eq!(
+            first.document,
+            r#"{"id":"evt_1","project":"acme","type":"t","job":{"id":"j"},"occurred_at":"2026-06-01T10:01:30.000Z"}"#
+        );
+        assert_eq!(again.document, first.document);
+        for silent in [
+            BasicProperties::default(),
+            BasicProperties::default().with_timestamp(1_780_308_090_250),
+            BasicProperties::default().with_timestamp(u64::MAX),
+        ] {
+            assert_eq!(read(silent).occurred_at, None);
         }
     }
 

@@ -81,18 +81,23 @@ pub fn parse(text: &Bytes) -> Result<Event, EventFault> {
         .object("callback", &CALLBACK_MEMBERS)?
         .map(|callback| read_callback(&callback))
         .transpose()?;
+    let occurred_at = read_moment(&members, "occurred_at")?;
     Ok(Event {
         id: members.required("id")?,
         project: members.required("project")?,
         event_type: members.required("type")?,
-        occurred_at: read_moment(&members, "occurred_at")?,
+        occurred_at,
         job: Job {
             id: job.required("id")?,
             kind: job.text("kind")?,
             status: job.text("status")?,
         },
         callback,
-        document: members.without("callback"),
+        // A moment that is null is as good as none, and makes room for one.
+        document: match occurred_at {
+            Some(_) => members.without(&["callback"]),
+            None => members.without(&["callback", "occurred_at"]),
+        },
     })
 }
 
@@ -129,10 +134,16 @@ pub fn encode(event: &Event) -> Result<Bytes, WireError> {
 }
 
 /// Reads an event as a queue does: what cannot be read is handed on, free of what looks like a secret.
-pub fn read(bytes: &Bytes) -> Result<Event, Unreadable> {
-    parse(bytes).map_err(|fault| Unreadable {
+///
+/// One that does not say when it happened, happened when its message was sent, where the message says that.
+pub fn read(bytes: &Bytes, sent_at: Option<Timestamp>) -> Result<Event, Unreadable> {
+    let event = parse(bytes).map_err(|fault| Unreadable {
         why: fault.to_string(),
         bytes: redact(bytes),
+    })?;
+    Ok(match sent_at {
+        Some(moment) => event.dated(moment),
+        None => event,
     })
 }
 
@@ -221,13 +232,14 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The object's text without one member.
-    fn without(&self, member: &str) -> Bytes {
-        if self.members.iter().all(|(key, _)| key != member) {
+    /// The object's text without some members.
+    fn without(&self, dropped: &[&str]) -> Bytes {
+        let is_kept = |key: &str| !dropped.contains(&key);
+        if self.members.iter().all(|(key, _)| is_kept(key)) {
             return self.text.clone();
         }
         let mut text = vec![b'{'];
-        for (key, range) in self.members.iter().filter(|(key, _)| key != member) {
+        for (key, range) in self.members.iter().filter(|(key, _)| is_kept(key)) {
             if text.len() > 1 {
                 text.push(b',');
             }
@@ -240,12 +252,11 @@ impl<'a> Object<'a> {
     }
 }
 
-fn read_moment(members: &Object<'_>, member: &str) -> Result<Timestamp, EventFault> {
-    let text = members
-        .text(member)?
-        .ok_or_else(|| fault(member, "is missing"))?;
-    text.parse()
-        .map_err(|_| fault(member, "is not a moment such as `2026-06-01T10:01:30.250Z`"))
+fn read_moment(members: &Object<'_>, member: &str) -> Result<Option<Timestamp>, EventFault> {
+    let not_a_moment = |_| fault(member, "is not a moment such as `2026-06-01T10:01:30.250Z`");
+    let text = members.text(member)?;
+    text.map(|text| text.parse().map_err(not_a_moment))
+        .transpose()
 }
 
 fn read_callback(callback: &Object<'_>) -> Result<Callback, EventFault> {

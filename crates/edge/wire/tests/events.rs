@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use bytes::Bytes;
-use ringback_domain::{CallbackSecret, Event, limits};
+use ringback_domain::{CallbackSecret, Event, Timestamp, limits};
 use ringback_wire::event::{encode, parse, read, redact};
 
 const SEALED: &str = "sealed:v1:k1:AAAA";
@@ -53,6 +53,31 @@ fn an_event_written_and_read_again_is_the_same() {
     assert!(
         matches!(callback.secret, Some(CallbackSecret::Sealed(sealed)) if sealed.as_str() == SEALED)
     );
+}
+
+#[test]
+fn a_moment_may_be_left_out_and_is_then_when_the_message_was_sent() {
+    let moment = r#""occurred_at":"2026-06-01T10:01:30.250Z","#;
+    let absent = with("").replace(moment, "");
+    let sent_at = Some("2030-01-01T00:00:00Z".parse().unwrap());
+    for text in [
+        absent.clone(),
+        with("").replace(moment, r#""occurred_at":null,"#),
+    ] {
+        let text = Bytes::from(text);
+        let event = parse(&text).unwrap();
+        assert_eq!(event.occurred_at, None);
+        assert_eq!(event.document, absent);
+        assert_eq!(read(&text, None).unwrap().document, absent);
+        let dated = read(&text, sent_at).unwrap();
+        assert_eq!(dated.occurred_at, sent_at);
+        // What was written down is read again, and no other moment takes its place.
+        let again = read(&encode(&dated).unwrap(), Some(Timestamp::UNIX_EPOCH)).unwrap();
+        assert_eq!(again.document, dated.document);
+        assert_eq!(again.occurred_at, sent_at);
+    }
+    let told = read(&Bytes::from(with("")), sent_at).unwrap();
+    assert_eq!(told.document, with(""));
 }
 
 #[test]
@@ -150,7 +175,7 @@ fn what_cannot_be_read_is_kept_without_what_looks_like_a_secret() {
         r#"{"callback":{"secret":"hush"#,
         r#"{"Secret":hush,"a":1"#,
     ] {
-        let kept = read(&Bytes::copy_from_slice(text.as_bytes()))
+        let kept = read(&Bytes::copy_from_slice(text.as_bytes()), None)
             .unwrap_err()
             .bytes;
         let kept = String::from_utf8(kept.to_vec()).unwrap();

@@ -140,7 +140,7 @@ proptest! {
         let _ = record::decode_webhook(&bytes);
         let _ = record::decode_attempt(&bytes);
         let _ = api_key::decode(&bytes);
-        let _ = event::read(&bytes);
+        let _ = event::read(&bytes, None);
     }
 
     #[test]

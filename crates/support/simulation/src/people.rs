@@ -101,7 +101,7 @@ fn event(world: &World, number: u64) -> Event {
         id: id.parse().expect("an event id"),
         project: project(),
         event_type: "task.completed".parse().expect("an event type"),
-        occurred_at: world.now(),
+        occurred_at: Some(world.now()),
         job: Job {
             id: format!("task_{number}").parse().expect("a job id"),
             kind: None,

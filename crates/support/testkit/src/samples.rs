@@ -67,7 +67,7 @@ pub fn event_of(project: &ProjectName) -> Event {
         id: id.parse().expect("letters and digits"),
         project: project.clone(),
         event_type: "task.completed".parse().expect("letters and a full stop"),
-        occurred_at: moment(0),
+        occurred_at: Some(moment(0)),
         job: Job {
             id: job.parse().expect("letters and digits"),
             kind: Some("video".into()),
@@ -235,7 +235,12 @@ pub fn dead_letter_of(mut delivery: Delivery, died_at: Timestamp) -> DeadLetter 
 
 /// An event that no body could be made of.
 pub fn event_dead_letter() -> DeadLetter {
-    DeadLetter::of_event(event(), "`data.url` is missing".into(), moment(100))
+    DeadLetter::of_event(
+        event(),
+        DeadLetterReason::Malformed,
+        "`data.url` is missing".into(),
+        moment(100),
+    )
 }
 
 /// Bytes that are no event.

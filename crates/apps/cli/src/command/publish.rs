@@ -34,6 +34,7 @@ pub(crate) async fn run(session: &Session, args: PublishArgs) -> Outcome {
         profiles: Arc::new(config.profile_book()),
         keys: desk.keys.clone(),
         urls: config.http.url_policy(),
+        clock: desk.clock.clone(),
         entropy: Arc::new(SystemEntropy),
     };
     let done = match open(&args.file).await {

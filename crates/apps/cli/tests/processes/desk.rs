@@ -5,7 +5,7 @@ use ringback_delivery::{
     WebhookCache,
     port::{DeadLetterFilter, DeliveryFilter, EventMark, QueueName},
 };
-use ringback_domain::{DeadLetter, DeliveryRecord};
+use ringback_domain::{DeadLetter, DeliveryRecord, Event};
 use ringback_worker::{
     Backend, Opener, SystemEntropy,
     config::Config,
@@ -64,12 +64,18 @@ impl Desk {
         let (store, clock) = (self.backend.store.clone(), self.backend.clock.clone());
         Publisher {
             queue: self.backend.queue.clone(),
-            webhooks: WebhookCache::new(store, clock),
+            webhooks: WebhookCache::new(store, clock.clone()),
             profiles: Arc::new(self.config.profile_book()),
             keys: self.backend.keys.clone(),
             urls: self.config.http.url_policy(),
+            clock,
             entropy: Arc::new(SystemEntropy),
         }
+    }
+
+    /// Puts an event into the queue as a stranger does: unchecked, as it is.
+    pub(crate) async fn publish_unchecked(&self, event: &Event) {
+        self.backend.queue.publish_event(event, None).await.unwrap();
     }
 
     /// Messages that wait in one place, in nobody's hands.

@@ -7,7 +7,8 @@ mod store;
 
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use queue::{
-    Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, QueueName, Receipt, Taken, Unreadable,
+    Consumer, Depth, Lane, ParkedContent, ParkedMessage, Queue, QueueError, QueueName, Receipt,
+    Taken, Unreadable,
 };
 pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{

@@ -91,10 +91,19 @@ pub struct Unreadable {
 pub struct ParkedMessage {
     /// Where it came from.
     pub from: QueueName,
-    /// The message, if it can still be read as what that queue holds.
-    pub delivery: Option<Box<Delivery>>,
-    /// As it came.
-    pub bytes: Bytes,
+    /// What it says.
+    pub content: ParkedContent,
+}
+
+/// What a parked message says, as far as it can still be read.
+#[derive(Debug, Clone)]
+pub enum ParkedContent {
+    /// A delivery.
+    Delivery(Box<Delivery>),
+    /// An event. A callback's secret in it may be in plain text.
+    Event(Box<Event>),
+    /// Neither: the bytes as they came, save for what looked like a secret.
+    Raw(Bytes),
 }
 
 /// The duty to acknowledge one message, exactly once. Dropped unused, the message stays with its consumer until that ends.

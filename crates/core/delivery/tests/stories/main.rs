@@ -7,20 +7,24 @@ mod promises;
 mod world;
 
 use insta::assert_snapshot;
-use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, Lane, Queue, SettledAs, Settlement, WebhookStore,
+use ringback_delivery::{
+    Dispatch, Handled, Intake, PlainSecrets,
+    port::{
+        ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+        DeliveryStore, Lane, ParkedContent, ParkedMessage, Queue, QueueName, SettledAs, Settlement,
+        WebhookStore,
+    },
 };
 use ringback_domain::{
-    Answer, Callback, CallbackSecret, DeadLetterContent, DeliveryState, EventFilter, Timestamp,
-    UnreachableCause, WebhookState,
+    Answer, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason, DeliveryState,
+    EventFilter, Timestamp, UnreachableCause, WebhookState,
 };
 use ringback_testkit::{
     samples,
     simulation::{accepts, answers, unreachable},
 };
 use std::time::Duration;
-use world::{LEASE_MARGIN, World};
+use world::{LEASE_MARGIN, SECRET, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_webhook_gets_every_attempt_then_a_dead_letter() {
@@ -401,6 +405,70 @@ async fn a_secret_in_plain_text_is_sealed_before_it_is_kept() {
         event.callback.unwrap().secret,
         Some(CallbackSecret::Sealed(_))
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_a_moment_is_given_one_and_every_dispatch_makes_the_same_bytes_of_it() {
+    let world = World::new(Some("standard"), []);
+    let undated = format!(
+        r#"{{"id":"evt_1","project":"{}","type":"task.completed","job":{{"id":"task_1"}}}}"#,
+        world.project
+    );
+    world.queue.publish_raw_event(undated.into()).await.unwrap();
+    let mut events = world.queue.consume_events(2).await.unwrap();
+    let undated = events.next().await.unwrap();
+    let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse);
+    let handled = dispatch.handle(undated.content, undated.trace).await;
+    assert_eq!(handled, Handled::Acknowledge);
+
+    // The worker that takes it vanishes before it marks the event, and another takes it later: each a world of its own.
+    let dated = events.next().await.unwrap().content.unwrap();
+    let mut bodies = Vec::new();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let world = World::new(Some("standard"), []);
+        world.webhook(|_| {}).await;
+        world.publish(&dated).await;
+        let dispatch = world.spawn_dispatch().await;
+        bodies.push(world.peek().await.body);
+        dispatch.abort();
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    let moment = format!("{:.3}", dated.occurred_at.unwrap());
+    let body = String::from_utf8(bodies[0].to_vec()).unwrap();
+    assert!(
+        body.contains(&format!(r#""timestamp":"{moment}""#)),
+        "{body}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_no_worker_survived_is_kept_with_its_secret_sealed_and_can_be_replayed() {
+    let world = World::new(Some("standard"), [accepts()]);
+    let mut event = world.event();
+    event.callback = Some(Callback {
+        url: "https://callback.example/".parse().unwrap(),
+        secret: Some(CallbackSecret::Plain(SECRET.to_owned().into())),
+    });
+    let parked = ParkedMessage {
+        from: QueueName::Events,
+        content: ParkedContent::Event(Box::new(event)),
+    };
+    let handled = Intake::new(world.context()).handle_parked(Ok(parked)).await;
+    assert_eq!(handled, Handled::Acknowledge);
+    let kept = world.dead_letters().await.remove(0);
+    assert_eq!(kept.reason, DeadLetterReason::Poison);
+    assert!(why_kept(&world).await.contains("`events`"));
+
+    world.replay(false).await.unwrap();
+    world.run().await;
+    assert_eq!(
+        headers(&world, "webhook-signature").len(),
+        1,
+        "{}",
+        world.recorder.story()
+    );
+    assert!(world.recorder.story().ends_with("delivered"));
 }
 
 #[tokio::test(start_paused = true)]

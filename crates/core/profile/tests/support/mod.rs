@@ -16,7 +16,7 @@ pub(crate) fn event(text: &str) -> Event {
         id: members["id"].parse().unwrap(),
         project: members["project"].parse().unwrap(),
         event_type: members["type"].parse().unwrap(),
-        occurred_at: members["occurred_at"].parse().unwrap(),
+        occurred_at: Some(members["occurred_at"].parse().unwrap()),
         job: Job {
             id: job["id"].parse().unwrap(),
             kind: job.get("kind").cloned(),

@@ -2,7 +2,7 @@
 
 use super::lanes::LaneName;
 use bytes::{BufMut, Bytes, BytesMut};
-use ringback_delivery::port::{ParkedMessage, Unreadable};
+use ringback_delivery::port::{ParkedContent, ParkedMessage, Unreadable};
 use ringback_domain::{Delivery, Event, TraceContext};
 use ringback_wire as wire;
 
@@ -42,7 +42,7 @@ fn document(message: &Bytes) -> (Option<TraceContext>, Bytes) {
 
 pub(super) fn read_event(_: LaneName, message: &Bytes) -> Content<Event> {
     let (trace, document) = document(message);
-    (wire::event::read(&document), trace)
+    (wire::event::read(&document, None), trace)
 }
 
 pub(super) fn read_delivery(_: LaneName, message: &Bytes) -> Content<Delivery> {
@@ -50,19 +50,21 @@ pub(super) fn read_delivery(_: LaneName, message: &Bytes) -> Content<Delivery> {
 }
 
 pub(super) fn read_parked(from: LaneName, message: &Bytes) -> Content<ParkedMessage> {
-    let (delivery, bytes) = match from {
-        LaneName::Events => (None, document(message).1),
-        _ => (
-            wire::delivery::decode(message).ok().map(Box::new),
-            message.clone(),
-        ),
+    let content = match from {
+        LaneName::Events => {
+            let document = document(message).1;
+            match wire::event::parse(&document) {
+                Ok(event) => ParkedContent::Event(Box::new(event)),
+                Err(_) => ParkedContent::Raw(wire::event::redact(&document)),
+            }
+        }
+        _ => match wire::delivery::decode(message) {
+            Ok(delivery) => ParkedContent::Delivery(Box::new(delivery)),
+            Err(_) => ParkedContent::Raw(wire::event::redact(message)),
+        },
     };
-    let parked = ParkedMessage {
-        from: from.queue(),
-        delivery,
-        bytes: wire::event::redact(&bytes),
-    };
-    (Ok(parked), None)
+    let from = from.queue();
+    (Ok(ParkedMessage { from, content }), None)
 }
 
 #[cfg(test)]
@@ -70,11 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parked_event_is_handed_on_without_its_secret() {
+    fn a_parked_event_that_cannot_be_read_is_handed_on_without_its_secret() {
         let event =
             br#"{"id":"evt_1","callback":{"url":"https://a.example/","secret":"hunter2hunter2"}}"#;
         let (parked, _) = read_parked(LaneName::Events, &with_trace(event, None));
-        let text = String::from_utf8(parked.unwrap().bytes.to_vec()).unwrap();
+        let ParkedContent::Raw(bytes) = parked.unwrap().content else {
+            panic!("half of its members are missing")
+        };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
         assert!(
             text.contains("evt_1") && !text.contains("hunter2"),
             "{text}"

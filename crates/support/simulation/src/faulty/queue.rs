@@ -9,7 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
-    Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, Receipt, Taken,
+    Consumer, Depth, Lane, ParkedContent, ParkedMessage, Queue, QueueError, Receipt, Taken,
 };
 use ringback_domain::{Delivery, DeliveryId, Event, EventId, TraceContext, Wait};
 use ringback_testkit::simulation::{SimulatedQueue, TokioClock};
@@ -332,10 +332,11 @@ impl Content for Delivery {
 #[async_trait]
 impl Content for ParkedMessage {
     fn matter(&self) -> Matter {
-        let delivery = self.delivery.as_ref();
-        delivery.map_or(Matter::Other, |delivery| {
-            Matter::Delivery(delivery.id.clone())
-        })
+        match &self.content {
+            ParkedContent::Delivery(delivery) => delivery.matter(),
+            ParkedContent::Event(event) => event.matter(),
+            ParkedContent::Raw(_) => Matter::Other,
+        }
     }
 
     async fn consume(

@@ -58,7 +58,8 @@ macro_rules! queue_contract {
             a_short_wait_is_not_stuck_behind_a_long_one
             lanes_are_separate
             what_is_given_back_comes_again
-            what_is_given_back_too_often_is_parked_with_its_bytes
+            a_delivery_given_back_too_often_is_parked_whole
+            an_event_given_back_too_often_is_parked_whole
             an_unreadable_event_is_parked_with_its_bytes
             a_stopped_consumer_hands_out_no_more_and_returns_what_it_held
             consumers_share_without_double_delivery

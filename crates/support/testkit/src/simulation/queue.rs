@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
-    Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, QueueName, Receipt, Taken, Unreadable,
+    Consumer, Depth, Lane, ParkedContent, ParkedMessage, Queue, QueueError, QueueName, Receipt,
+    Taken, Unreadable,
 };
 use ringback_domain::{Delivery, Event, TraceContext, Wait};
 use std::{
@@ -86,20 +87,16 @@ impl State {
     }
 
     fn park(&mut self, from: QueueName, message: Message) {
-        let (delivery, bytes) = match message.content {
-            Content::Delivery(delivery) => {
-                let bytes = ringback_wire::delivery::encode(&delivery);
-                (Some(delivery), bytes)
-            }
-            Content::Event(event) => (None, event.document),
-            Content::RawEvent(bytes) => (None, bytes),
-            Content::Parked(parked) => (parked.delivery, parked.bytes),
+        let content = match message.content {
+            Content::Delivery(delivery) => ParkedContent::Delivery(delivery),
+            Content::Event(event) => ParkedContent::Event(event),
+            Content::RawEvent(bytes) => match ringback_wire::event::parse(&bytes) {
+                Ok(event) => ParkedContent::Event(Box::new(event)),
+                Err(_) => ParkedContent::Raw(bytes),
+            },
+            Content::Parked(parked) => parked.content,
         };
-        let parked = Content::Parked(Box::new(ParkedMessage {
-            from,
-            delivery,
-            bytes,
-        }));
+        let parked = Content::Parked(Box::new(ParkedMessage { from, content }));
         self.ready
             .entry(QueueName::Parked)
             .or_default()
@@ -214,7 +211,7 @@ impl Queue for SimulatedQueue {
         Ok(
             self.consume(QueueName::Events, window, |content| match content {
                 Content::Event(event) => Ok(*event),
-                Content::RawEvent(bytes) => ringback_wire::event::read(&bytes),
+                Content::RawEvent(bytes) => ringback_wire::event::read(&bytes, None),
                 Content::Delivery(_) | Content::Parked(_) => unreachable!("not in this queue"),
             }),
         )

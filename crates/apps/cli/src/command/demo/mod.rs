@@ -245,6 +245,7 @@ async fn publish(
         profiles: profiles.clone(),
         keys: backend.keys.clone(),
         urls: config.http.url_policy(),
+        clock: backend.clock.clone(),
         entropy: Arc::new(SystemEntropy),
     };
     for (name, event) in EVENTS {

@@ -5,6 +5,7 @@ use crate::installation::{Ground, RETRYING};
 use ringback_delivery::port::QueueName;
 
 super::on_each_ground! {
+    an_event_given_a_moment_and_not_acknowledged_reaches_every_destination_once
     a_fan_out_cut_off_in_the_middle_reaches_every_destination_once
     deliveries_published_without_a_mark_reach_every_destination_once
     an_event_marked_and_not_acknowledged_is_dropped_when_it_comes_again
@@ -15,6 +16,20 @@ const DESTINATIONS: usize = 8;
 const CONFIRMED: usize = 2;
 /// Bytes of data that take their time to be written, so that a fan-out has a middle.
 const LARGE: usize = 200_000;
+
+async fn an_event_given_a_moment_and_not_acknowledged_reaches_every_destination_once(
+    ground: Ground,
+) {
+    let scene = Scene::with_undated_event(ground, RETRYING, DESTINATIONS).await;
+    scene.vanishes("dispatch", "event-dated").await;
+    // The one that came, and the one with a moment.
+    scene
+        .look(async |desk| desk.wait_for_waiting(QueueName::Events, 2).await)
+        .await;
+    assert!(!is_marked(&scene).await);
+
+    every_destination_gets_it_once(&scene).await;
+}
 
 async fn a_fan_out_cut_off_in_the_middle_reaches_every_destination_once(ground: Ground) {
     let scene = Scene::with_event(ground, RETRYING, DESTINATIONS, LARGE).await;

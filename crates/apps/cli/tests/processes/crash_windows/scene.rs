@@ -33,6 +33,31 @@ impl Scene {
         destinations: usize,
         data_bytes: usize,
     ) -> Self {
+        let scene = Self::with_destinations(ground, project, destinations).await;
+        let event = event(project, EVENT, data_bytes);
+        let publish = async |desk: &Desk| desk.publisher().publish(&event).await.unwrap();
+        scene.look(publish).await;
+        scene
+    }
+
+    /// An event that a stranger published without a moment waits to be dispatched to so many destinations.
+    pub(super) async fn with_undated_event(
+        ground: Ground,
+        project: &'static str,
+        destinations: usize,
+    ) -> Self {
+        let scene = Self::with_destinations(ground, project, destinations).await;
+        let text = format!(
+            r#"{{"id":"{EVENT}","project":"{project}","type":"task.completed","job":{{"id":"task_1"}}}}"#
+        );
+        let event = ringback_wire::event::parse(&text.into()).unwrap();
+        scene
+            .look(async |desk| desk.publish_unchecked(&event).await)
+            .await;
+        scene
+    }
+
+    async fn with_destinations(ground: Ground, project: &'static str, destinations: usize) -> Self {
         let scene = Self {
             installation: Installation::new(ground),
             project,
@@ -43,8 +68,6 @@ impl Scene {
         for path in &scene.destinations {
             desk.webhook(project, scene.receiver.url(path)).await;
         }
-        let event = event(project, EVENT, data_bytes);
-        desk.publisher().publish(&event).await.unwrap();
         desk.close().await;
         scene
     }

@@ -5,7 +5,7 @@ use super::{
     publish_some, soon, take, take_ids,
 };
 use crate::samples;
-use ringback_delivery::port::{Consumer, Lane, QueueName, Taken};
+use ringback_delivery::port::{Consumer, Lane, ParkedContent, QueueName, Taken};
 use std::collections::BTreeSet;
 
 pub async fn what_was_not_acknowledged_comes_back_when_its_consumer_ends(home: &dyn QueueHome) {
@@ -128,7 +128,7 @@ pub async fn what_is_given_back_comes_again(home: &dyn QueueHome) {
     nothing_comes(&mut consumer).await;
 }
 
-pub async fn what_is_given_back_too_often_is_parked_with_its_bytes(home: &dyn QueueHome) {
+pub async fn a_delivery_given_back_too_often_is_parked_whole(home: &dyn QueueHome) {
     let queue = home.open().await;
     let poison = samples::retry_of(&samples::delivery());
     soon(queue.publish_delivery(&poison, Lane::Slow, None))
@@ -142,8 +142,10 @@ pub async fn what_is_given_back_too_often_is_parked_with_its_bytes(home: &dyn Qu
     let taken = give_back_until_parked(&mut consumer, &mut parked, home.delivery_limit()).await;
     let message = taken.content.expect("a parked message");
     assert_eq!(message.from, QueueName::Deliveries(Lane::Slow));
-    assert_same_delivery(&message.delivery.expect("it can be read"), &poison);
-    assert!(message.bytes.ends_with(&poison.body));
+    let ParkedContent::Delivery(found) = message.content else {
+        panic!("it can be read: {:?}", message.content)
+    };
+    assert_same_delivery(&found, &poison);
     // Nothing is left to park what is parked: given back, it comes again.
     taken.receipt.give_back();
     let again = take(&mut parked).await;
@@ -164,8 +166,28 @@ pub async fn an_unreadable_event_is_parked_with_its_bytes(home: &dyn QueueHome) 
     let taken = give_back_until_parked(&mut consumer, &mut parked, home.delivery_limit()).await;
     let message = taken.content.expect("a parked message");
     assert_eq!(message.from, QueueName::Events);
-    assert!(message.delivery.is_none());
-    assert_eq!(message.bytes, bytes);
+    let ParkedContent::Raw(found) = message.content else {
+        panic!("nobody can read this: {:?}", message.content)
+    };
+    assert_eq!(found, bytes);
+    taken.receipt.acknowledge();
+}
+
+pub async fn an_event_given_back_too_often_is_parked_whole(home: &dyn QueueHome) {
+    let queue = home.open().await;
+    let poison = samples::event();
+    soon(queue.publish_event(&poison, None))
+        .await
+        .expect("published");
+    let mut consumer = soon(queue.consume_events(10)).await.expect("consumes");
+    let mut parked = soon(queue.consume_parked(10)).await.expect("consumes");
+    let taken = give_back_until_parked(&mut consumer, &mut parked, home.delivery_limit()).await;
+    let message = taken.content.expect("a parked message");
+    assert_eq!(message.from, QueueName::Events);
+    let ParkedContent::Event(found) = message.content else {
+        panic!("it can be read: {:?}", message.content)
+    };
+    assert_same_event(&found, &poison);
     taken.receipt.acknowledge();
 }
 
