@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use ringback_domain::{
-    DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, ProfileName, ProjectName,
-    WebhookId,
+    ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, KeyScope,
+    ProfileName, ProjectName, WebhookId,
 };
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Deliveries given up
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Keys to the HTTP API
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Exchanges and queues of the broker
     #[command(subcommand)]
     Topology(TopologyCommand),
@@ -142,7 +145,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum RoleName {
-    /// Answers health checks
+    /// Answers the HTTP API and health checks
     Api,
     /// Turns events into deliveries
     Dispatch,
@@ -393,6 +396,40 @@ pub(crate) struct DeadListArgs {
     pub(crate) span: SpanArgs,
     #[command(flatten)]
     pub(crate) page: PageArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Makes a key; it is shown this once
+    Create(KeyCreateArgs),
+    /// Lists keys, oldest first
+    List {
+        /// Only of this project
+        #[arg(long)]
+        project: Option<ProjectName>,
+    },
+    /// Lets a key open nothing any more
+    Revoke { id: ApiKeyId },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("owner").required(true))]
+pub(crate) struct KeyCreateArgs {
+    /// It opens the things of this project
+    #[arg(long, group = "owner")]
+    pub(crate) project: Option<ProjectName>,
+    /// It opens the things of every project
+    #[arg(long, group = "owner")]
+    pub(crate) operator: bool,
+    /// What it may do: `publish`, `read`, `manage` [default: all]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',')]
+    pub(crate) scopes: Vec<KeyScope>,
+    /// For people
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// From when it opens nothing, such as `2027-01-01T00:00:00Z` or `in 90d` [default: never]
+    #[arg(long, value_name = "MOMENT", value_parser = moment_ahead)]
+    pub(crate) expires_at: Option<Moment>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,7 @@ mod destination_limits;
 mod environment;
 #[cfg(debug_assertions)]
 mod fault_points;
+pub mod keys;
 pub mod observe;
 pub mod publish;
 mod service;

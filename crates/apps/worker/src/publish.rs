@@ -93,36 +93,53 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// What is wrong with the event, or that the queue or store did not answer.
+    /// The first thing that is wrong with the event, or that the queue or store did not answer.
     pub async fn publish(&self, text: &Bytes) -> Result<EventId, PublishError> {
-        let event = self.accept(text).await?;
-        let published = self.queue.publish_event(&event, None).await;
-        published.map_err(|source| PublishError::Queue {
-            id: event.id.clone(),
-            source,
-        })?;
-        Ok(event.id)
+        let published = self.publish_event(event::parse(text)?).await;
+        published.map_err(|mut faults| faults.swap_remove(0))
     }
 
-    /// Reads and checks an event, and seals its callback's secret.
-    async fn accept(&self, text: &Bytes) -> Result<Event, PublishError> {
-        let mut event = event::parse(text)?.dated(self.clock.now());
-        let (name, profile) = self.profiles.of_project(&event.project)?;
-        if let Some(callback) = &event.callback {
-            self.urls
-                .check(&callback.url)
-                .map_err(PublishError::CallbackUrl)?;
-            check_body(name, profile, DestinationKind::Callback, &event)?;
-            self.check_secret(profile, &event.project, callback)?;
+    /// Checks and publishes an event that was read before; returns once it is safe.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the event, or, alone, that the queue or store did not answer.
+    pub async fn publish_event(&self, event: Event) -> Result<EventId, Vec<PublishError>> {
+        let mut event = event.dated(self.clock.now());
+        let faults = self.faults_of(&event).await.map_err(|away| vec![away])?;
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        for name in self.webhook_profiles(&event, name).await? {
+        self.seal(&mut event).map_err(|fault| vec![fault])?;
+        match self.queue.publish_event(&event, None).await {
+            Ok(()) => Ok(event.id),
+            Err(source) => Err(vec![PublishError::Queue {
+                id: event.id,
+                source,
+            }]),
+        }
+    }
+
+    /// What is wrong with an event.
+    async fn faults_of(&self, event: &Event) -> Result<Vec<PublishError>, PublishError> {
+        let mut faults = Vec::new();
+        let (name, profile) = match self.profiles.of_project(&event.project) {
+            Ok(own) => own,
+            Err(unknown) => return Ok(vec![unknown.into()]),
+        };
+        if let Some(callback) = &event.callback {
+            let url = self.urls.check(&callback.url);
+            faults.extend(url.err().map(PublishError::CallbackUrl));
+            faults.extend(check_body(name, profile, DestinationKind::Callback, event).err());
+            faults.extend(self.check_secret(profile, &event.project, callback).err());
+        }
+        for name in self.webhook_profiles(event, name).await? {
             // A webhook's profile that is not configured here is the worker's business to report.
             if let Some(profile) = self.profiles.profile(&name) {
-                check_body(&name, profile, DestinationKind::Webhook, &event)?;
+                faults.extend(check_body(&name, profile, DestinationKind::Webhook, event).err());
             }
         }
-        self.seal(&mut event)?;
-        Ok(event)
+        Ok(faults)
     }
 
     /// The profiles of the webhooks that want the event; that of the project when none does, so that an event that could

@@ -190,6 +190,72 @@ impl Webhooks {
         })
     }
 
+    /// All that is wrong with a webhook to be registered, as far as it can be told without the store.
+    pub fn faults_of(&self, new: &NewWebhook) -> Vec<WebhookError> {
+        let mut faults = Vec::new();
+        self.check_url(&new.url, &mut faults);
+        check_headers(&new.headers, &mut faults);
+        match self.profile_for(&new.project, new.profile.as_ref()) {
+            Err(fault) => faults.push(fault),
+            Ok((name, profile)) => {
+                check_events(&profile, &new.events, &mut faults);
+                match (profile.signature(DestinationKind::Webhook), &new.secret) {
+                    (Some(scheme), Some(secret)) => check_secret(scheme, secret, &mut faults),
+                    (None, Some(_)) => faults.push(WebhookError::NotSigned(name)),
+                    (_, None) => {}
+                }
+            }
+        }
+        faults
+    }
+
+    /// All that is wrong with a change, as far as it can be told without the store.
+    pub fn faults_of_change(&self, webhook: &Webhook, change: &WebhookChange) -> Vec<WebhookError> {
+        let mut faults = Vec::new();
+        if let Some(url) = &change.url {
+            self.check_url(url, &mut faults);
+        }
+        if let Some(headers) = &change.headers {
+            check_headers(headers, &mut faults);
+        }
+        if let Some(events) = &change.events {
+            match self.profile_of(webhook) {
+                Err(fault) => faults.push(fault),
+                Ok((_, profile)) => check_events(&profile, events, &mut faults),
+            }
+        }
+        faults
+    }
+
+    /// All that is wrong with a rotation, as far as it can be told without the store.
+    pub fn faults_of_rotation(&self, webhook: &Webhook, rotation: &Rotation) -> Vec<WebhookError> {
+        let mut faults = Vec::new();
+        match self.profile_of(webhook) {
+            Err(fault) => faults.push(fault),
+            Ok((name, profile)) => match profile.signature(DestinationKind::Webhook) {
+                None => faults.push(WebhookError::NotSigned(name)),
+                Some(scheme) => {
+                    if rotation.overlap.is_some() && !scheme.allows_several() {
+                        faults.push(WebhookError::NoOverlap(name));
+                    }
+                    if let Some(secret) = &rotation.secret {
+                        check_secret(scheme, secret, &mut faults);
+                    }
+                }
+            },
+        }
+        if let Some(at) = rotation.activate_at
+            && at < self.clock.now()
+        {
+            faults.push(WebhookError::ActivationPast(at));
+        }
+        faults
+    }
+
+    fn check_url(&self, url: &str, faults: &mut Vec<WebhookError>) {
+        faults.extend(self.urls.parse(url).err().map(WebhookError::Url));
+    }
+
     /// One webhook.
     ///
     /// # Errors
@@ -507,6 +573,31 @@ fn retire(secrets: &mut Vec<WebhookSecret>, now: Timestamp, overlaps_until: Opti
             secret.overlaps_until = overlaps_until;
         }
     }
+}
+
+fn check_headers(headers: &[(String, String)], faults: &mut Vec<WebhookError>) {
+    let each = headers
+        .iter()
+        .filter_map(|(name, value)| HeaderPolicy.check(name, value).err());
+    let before = faults.len();
+    faults.extend(each.map(WebhookError::Header));
+    if faults.len() == before {
+        // Each is accepted; all together may be too many.
+        let all = HeaderPolicy.check_all(headers);
+        faults.extend(all.err().map(WebhookError::Header));
+    }
+}
+
+fn check_events(profile: &Profile, events: &BTreeSet<EventType>, faults: &mut Vec<WebhookError>) {
+    let each = events
+        .iter()
+        .map(|event_type| event_filter(profile, BTreeSet::from([event_type.clone()])));
+    faults.extend(each.filter_map(Result::err));
+}
+
+fn check_secret(scheme: &SignatureScheme, secret: &Secret, faults: &mut Vec<WebhookError>) {
+    let checked = scheme.check_secret(secret);
+    faults.extend(checked.err().map(WebhookError::Secret));
 }
 
 fn event_filter(

@@ -193,6 +193,13 @@ impl WebhookId {
     }
 }
 
+impl EventId {
+    /// A new id from 16 random bytes, for a producer that has none.
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(format!("evt_{}", hex(&bytes)).into())
+    }
+}
+
 impl ApiKeyId {
     /// A new id from 16 random bytes.
     pub fn from_random(bytes: [u8; 16]) -> Self {

@@ -72,33 +72,93 @@ const LIMITS: Limits = Limits {
 };
 
 /// Reads an event. Everything is checked before anything is queued: size, depth, UTF-8, duplicate and unknown members.
+///
+/// # Errors
+///
+/// The first of [`parse_reporting_all`].
 pub fn parse(text: &Bytes) -> Result<Event, EventFault> {
-    let members = Object::read(text, 0..text.len(), "", &MEMBERS)?;
-    let job = members
-        .object("job", &[])?
-        .ok_or_else(|| fault("job", "is missing"))?;
-    let callback = members
-        .object("callback", &CALLBACK_MEMBERS)?
-        .map(|callback| read_callback(&callback))
-        .transpose()?;
-    let occurred_at = read_moment(&members, "occurred_at")?;
+    parse_reporting_all(text).map_err(|mut faults| faults.swap_remove(0))
+}
+
+/// The same, for those who can show several faults.
+///
+/// # Errors
+///
+/// What is wrong with each member, at least one; only the first where the text is no JSON that we accept.
+pub fn parse_reporting_all(text: &Bytes) -> Result<Event, Vec<EventFault>> {
+    let mut faults = Faults(Vec::new());
+    let members = match Object::read(text, 0..text.len(), "") {
+        Ok(members) => members,
+        Err(fault) => return Err(vec![fault]),
+    };
+    faults.of_unknown(&members, &MEMBERS);
+    let job = faults.keep(
+        members
+            .object("job")
+            .and_then(|job| job.ok_or_else(|| fault("job", "is missing"))),
+    );
+    let callback = faults.keep(members.object("callback")).flatten();
+    let callback = callback.map(|callback| {
+        faults.of_unknown(&callback, &CALLBACK_MEMBERS);
+        read_callback(&callback, &mut faults)
+    });
+    let id = faults.keep(members.required("id"));
+    let project = faults.keep(members.required("project"));
+    let event_type = faults.keep(members.required("type"));
+    let occurred_at = faults.keep(read_moment(&members, "occurred_at"));
+    let job = job.and_then(|job| {
+        let id = faults.keep(job.required("id"));
+        let kind = faults.keep(job.text("kind"));
+        let status = faults.keep(job.text("status"));
+        Some((id?, kind?, status?))
+    });
+    let (Some(id), Some(project), Some(event_type), Some(occurred_at), Some(job), []) = (
+        id,
+        project,
+        event_type,
+        occurred_at,
+        job,
+        faults.0.as_slice(),
+    ) else {
+        return Err(faults.0);
+    };
+    let (job_id, kind, status) = job;
     Ok(Event {
-        id: members.required("id")?,
-        project: members.required("project")?,
-        event_type: members.required("type")?,
+        id,
+        project,
+        event_type,
         occurred_at,
         job: Job {
-            id: job.required("id")?,
-            kind: job.text("kind")?,
-            status: job.text("status")?,
+            id: job_id,
+            kind,
+            status,
         },
-        callback,
+        callback: callback.flatten(),
         // A moment that is null is as good as none, and makes room for one.
         document: match occurred_at {
             Some(_) => members.without(&["callback"]),
             None => members.without(&["callback", "occurred_at"]),
         },
     })
+}
+
+/// The faults found so far.
+struct Faults(Vec<EventFault>);
+
+impl Faults {
+    fn keep<T>(&mut self, read: Result<T, EventFault>) -> Option<T> {
+        read.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    fn of_unknown(&mut self, object: &Object<'_>, known: &[&str]) {
+        for (key, _) in &object.members {
+            if !known.contains(&key.as_str()) {
+                let shown: String = key.chars().take(40).flat_map(char::escape_debug).collect();
+                let problem = format!("is not known; known are {}", known.join(", "));
+                self.0.push(fault(&object.path_of(&shown), problem));
+            }
+        }
+    }
 }
 
 /// The event as it was read, with its callback.
@@ -155,36 +215,18 @@ struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object; `known` names the members it may have, empty for any.
-    fn read(
-        text: &'a Bytes,
-        range: Range<usize>,
-        path: &'a str,
-        known: &[&str],
-    ) -> Result<Self, EventFault> {
+    fn read(text: &'a Bytes, range: Range<usize>, path: &'a str) -> Result<Self, EventFault> {
         let start = range.start;
         let found =
             ringback_json::members(&text[range], LIMITS).map_err(|found| not_json(path, &found))?;
-        let object = Self {
+        Ok(Self {
             text,
             path,
             members: found
                 .into_iter()
                 .map(|(key, value)| (key.into_owned(), value.start + start..value.end + start))
                 .collect(),
-        };
-        let unknown = object
-            .members
-            .iter()
-            .find(|(key, _)| !known.contains(&key.as_str()));
-        if let Some((key, _)) = unknown.filter(|_| !known.is_empty()) {
-            let shown: String = key.chars().take(40).flat_map(char::escape_debug).collect();
-            return Err(fault(
-                &object.path_of(&shown),
-                format!("is not known; known are {}", known.join(", ")),
-            ));
-        }
-        Ok(object)
+        })
     }
 
     fn path_of(&self, member: &str) -> String {
@@ -201,14 +243,14 @@ impl<'a> Object<'a> {
         Some(&self.text[range.clone()]).filter(|value| *value != b"null")
     }
 
-    fn object(&self, member: &'a str, known: &[&str]) -> Result<Option<Self>, EventFault> {
+    fn object(&self, member: &'a str) -> Result<Option<Self>, EventFault> {
         let Some((_, range)) = self.members.iter().find(|(key, _)| key == member) else {
             return Ok(None);
         };
         if &self.text[range.clone()] == b"null" {
             return Ok(None);
         }
-        Self::read(self.text, range.clone(), member, known).map(Some)
+        Self::read(self.text, range.clone(), member).map(Some)
     }
 
     fn text(&self, member: &str) -> Result<Option<String>, EventFault> {
@@ -259,7 +301,16 @@ fn read_moment(members: &Object<'_>, member: &str) -> Result<Option<Timestamp>, 
         .transpose()
 }
 
-fn read_callback(callback: &Object<'_>) -> Result<Callback, EventFault> {
+fn read_callback(callback: &Object<'_>, faults: &mut Faults) -> Option<Callback> {
+    let url = faults.keep(read_url(callback));
+    let secret = faults.keep(read_secret(callback));
+    Some(Callback {
+        url: url?,
+        secret: secret?,
+    })
+}
+
+fn read_url(callback: &Object<'_>) -> Result<Url, EventFault> {
     let url = callback
         .text("url")?
         .ok_or_else(|| fault("callback.url", "is missing"))?;
@@ -278,8 +329,10 @@ fn read_callback(callback: &Object<'_>) -> Result<Callback, EventFault> {
             format!("is longer than {} bytes", limits::URL_BYTES_MAX),
         ));
     }
-    let url = Url::parse(&url)
-        .map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))?;
+    Url::parse(&url).map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))
+}
+
+fn read_secret(callback: &Object<'_>) -> Result<Option<CallbackSecret>, EventFault> {
     let secret = callback
         .text("secret")?
         .map(|text| match SealedSecret::try_new(&text) {
@@ -291,8 +344,5 @@ fn read_callback(callback: &Object<'_>) -> Result<Callback, EventFault> {
             )),
             None => Ok(CallbackSecret::Plain(SecretString::from(text))),
         });
-    Ok(Callback {
-        url,
-        secret: secret.transpose()?,
-    })
+    secret.transpose()
 }

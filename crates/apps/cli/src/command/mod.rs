@@ -5,6 +5,7 @@ mod dead;
 mod deliveries;
 mod demo;
 mod doctor;
+mod keys;
 mod listen;
 mod profiles;
 mod publish;
@@ -24,6 +25,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Webhooks(command) => webhooks::run(session, command).await,
         Command::Deliveries(command) => deliveries::run(session, command).await,
         Command::Dead(command) => dead::run(session, command).await,
+        Command::Keys(command) => keys::run(session, command).await,
         Command::Topology(command) => topology::run(session, command).await,
         Command::Profiles(command) => profiles::run(session, command),
         Command::Config(command) => config::run(session, command),

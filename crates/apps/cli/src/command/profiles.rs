@@ -5,13 +5,13 @@ use crate::{
     failure::{Failure, Outcome},
     session::Session,
     terminal::table,
-    view::ListView,
+    view::{ContractView, ListView, ProfileView},
 };
 use ringback_domain::ProfileName;
-use ringback_profile::{DestinationKind, Profile, ProfileFault};
+use ringback_profile::{Profile, ProfileFault};
 use ringback_worker::config::show_duration;
 use serde::Serialize;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 pub(crate) fn run(session: &Session, command: ProfilesCommand) -> Outcome {
     match command {
@@ -21,58 +21,15 @@ pub(crate) fn run(session: &Session, command: ProfilesCommand) -> Outcome {
     }
 }
 
-#[derive(Serialize)]
-struct ProfileView {
-    name: String,
-    description: Option<String>,
-    /// Absent: any.
-    event_types: Option<Vec<String>>,
-    webhook: ContractView,
-    callback: ContractView,
-}
-
-#[derive(Serialize)]
-struct ContractView {
-    signature_header: Option<String>,
-    success: String,
-    time_limit_ms: u64,
-    retry_delays_ms: Vec<u64>,
-    #[serde(skip)]
-    schedule: String,
-}
-
-impl ProfileView {
-    fn of(profile: &Profile) -> Self {
-        Self {
-            name: profile.name().to_string(),
-            description: profile.description().map(str::to_owned),
-            event_types: profile
-                .event_types()
-                .map(|types| types.iter().map(ToString::to_string).collect()),
-            webhook: ContractView::of(profile, DestinationKind::Webhook),
-            callback: ContractView::of(profile, DestinationKind::Callback),
-        }
-    }
-}
-
-impl ContractView {
-    fn of(profile: &Profile, kind: DestinationKind) -> Self {
-        let rules = profile.rules(kind);
-        let delays = rules.retry.delays();
-        let ms = |wait: &std::time::Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            signature_header: profile
-                .signature(kind)
-                .map(|scheme| scheme.header().to_owned()),
-            success: rules.success.to_string(),
-            time_limit_ms: ms(&rules.time_limit),
-            retry_delays_ms: delays.iter().map(ms).collect(),
-            schedule: delays
-                .iter()
-                .map(|wait| show_duration(*wait))
-                .collect::<Vec<_>>()
-                .join(" "),
-        }
+fn schedule(contract: &ContractView) -> String {
+    let waits = contract.retry_delays_ms.iter();
+    let waits: Vec<_> = waits
+        .map(|ms| show_duration(Duration::from_millis(*ms)))
+        .collect();
+    if waits.is_empty() {
+        "none".to_owned()
+    } else {
+        waits.join(" ")
     }
 }
 
@@ -82,7 +39,7 @@ fn list(session: &Session) -> Outcome {
         config
             .profiles
             .values()
-            .map(|profile| ProfileView::of(profile))
+            .map(|profile| ProfileView::from(&**profile))
             .collect(),
     );
     session.terminal.data(&list, |list| {
@@ -100,11 +57,7 @@ fn list(session: &Session) -> Outcome {
                         .clone()
                         .unwrap_or_else(|| "unsigned".to_owned()),
                     contract.success.clone(),
-                    if contract.schedule.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        contract.schedule.clone()
-                    },
+                    schedule(contract),
                 ]
             })
         });

@@ -4,7 +4,10 @@ use crate::{
     args::{WebhookAddArgs, WebhookRotateArgs, WebhookUpdateArgs, WebhooksCommand},
     failure::{Exit, Failure, Outcome},
     session::Session,
-    view::{AttemptView, ListView, WebhookView, attempts_table, webhook_facts, webhooks_table},
+    view::{
+        ListView, TestedView, WebhookView, WebhookWithSecretView, attempts_table, webhook_facts,
+        webhooks_table,
+    },
 };
 use ringback_delivery::port::{Entropy, Store};
 use ringback_domain::{AttemptOutcome, ProjectName, WebhookId, WebhookState, WorkerId};
@@ -15,7 +18,6 @@ use ringback_worker::{
     config::Config,
     webhooks::{NewWebhook, Rotation, WebhookChange, WebhookError, Webhooks, WithSecret},
 };
-use serde::Serialize;
 use std::{io::Read, path::Path, sync::Arc};
 
 pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome {
@@ -48,15 +50,6 @@ pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome 
     done
 }
 
-/// A webhook, and its secret this once.
-#[derive(Serialize)]
-struct WithSecretView {
-    #[serde(flatten)]
-    webhook: WebhookView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
 async fn add(session: &Session, webhooks: &Webhooks, args: WebhookAddArgs) -> Outcome {
     let new = NewWebhook {
         project: args.project,
@@ -72,10 +65,7 @@ async fn add(session: &Session, webhooks: &Webhooks, args: WebhookAddArgs) -> Ou
 }
 
 fn show_with_secret(session: &Session, done: WithSecret) -> Outcome {
-    let view = WithSecretView {
-        webhook: WebhookView::from(&done.webhook),
-        secret: done.secret.map(|secret| secret.expose().to_owned()),
-    };
+    let view = WebhookWithSecretView::from(done);
     session.terminal.data(&view, |view| {
         let facts = webhook_facts(&view.webhook);
         match &view.secret {
@@ -83,7 +73,7 @@ fn show_with_secret(session: &Session, done: WithSecret) -> Outcome {
             None => facts,
         }
     })?;
-    if let Some(advice) = done.advice {
+    if let Some(advice) = view.advice {
         session.terminal.say(&format!("note: {advice}"));
     }
     Ok(())
@@ -221,13 +211,6 @@ async fn remove(session: &Session, webhooks: &Webhooks, id: &WebhookId) -> Outco
     Ok(())
 }
 
-#[derive(Serialize)]
-struct TestedView {
-    accepted: bool,
-    attempt: AttemptView,
-    body: String,
-}
-
 async fn test(session: &Session, webhooks: &Webhooks, config: &Config, id: &WebhookId) -> Outcome {
     let http = config
         .http_config()
@@ -239,12 +222,7 @@ async fn test(session: &Session, webhooks: &Webhooks, config: &Config, id: &Webh
         .test(id, &sender, WorkerId::from_random(random))
         .await?;
     let outcome = &tested.attempt.outcome;
-    let view = TestedView {
-        accepted: matches!(outcome, AttemptOutcome::Accepted { .. }),
-        attempt: AttemptView::from(&tested.attempt),
-        body: String::from_utf8_lossy(&tested.body).into_owned(),
-    };
-    session.terminal.data(&view, |view| {
+    session.terminal.data(&TestedView::from(&tested), |view| {
         format!(
             "sent: {}\n\n{}",
             view.body,

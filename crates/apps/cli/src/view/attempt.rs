@@ -2,73 +2,8 @@
 
 use super::{moment, took};
 use crate::terminal::table;
-use jiff::Timestamp;
-use ringback_domain::{Attempt, Phases, Trigger};
-use serde::Serialize;
+use ringback_api::view::AttemptView;
 use std::time::Duration;
-
-#[derive(Serialize)]
-pub(crate) struct AttemptView {
-    pub(crate) generation: u32,
-    pub(crate) number: u16,
-    pub(crate) trigger: &'static str,
-    pub(crate) started_at: Timestamp,
-    pub(crate) worker: String,
-    pub(crate) address: Option<String>,
-    pub(crate) outcome: &'static str,
-    pub(crate) status: Option<u16>,
-    pub(crate) fault: Option<&'static str>,
-    pub(crate) phases_ms: PhasesView,
-    pub(crate) excerpt: String,
-}
-
-#[derive(Serialize)]
-pub(crate) struct PhasesView {
-    dns: Option<f64>,
-    connect: Option<f64>,
-    tls: Option<f64>,
-    first_byte: Option<f64>,
-    total: f64,
-}
-
-impl From<&Attempt> for AttemptView {
-    fn from(attempt: &Attempt) -> Self {
-        Self {
-            generation: attempt.generation.get(),
-            number: attempt.number.get(),
-            trigger: trigger(attempt.trigger),
-            started_at: attempt.started_at,
-            worker: attempt.worker.to_string(),
-            address: attempt.address.map(|address| address.to_string()),
-            outcome: attempt.outcome.class(),
-            status: attempt.outcome.status(),
-            fault: attempt.outcome.fault().map(ringback_domain::Fault::class),
-            phases_ms: PhasesView::from(attempt.phases),
-            excerpt: attempt.excerpt.display(),
-        }
-    }
-}
-
-impl From<Phases> for PhasesView {
-    fn from(phases: Phases) -> Self {
-        let ms = |wait: Duration| (wait.as_secs_f64() * 1e6).round() / 1000.0;
-        Self {
-            dns: phases.dns.map(ms),
-            connect: phases.connect.map(ms),
-            tls: phases.tls.map(ms),
-            first_byte: phases.first_byte.map(ms),
-            total: ms(phases.total),
-        }
-    }
-}
-
-fn trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Schedule => "schedule",
-        Trigger::Replay => "replay",
-        Trigger::Test => "test",
-    }
-}
 
 /// Attempts, oldest first; one line each.
 pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {

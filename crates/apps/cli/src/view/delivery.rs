@@ -1,61 +1,8 @@
 //! Deliveries as they are shown.
 
-use super::{AttemptView, ListView, attempts_table, moment};
+use super::{ListView, attempts_table, moment};
 use crate::terminal::{facts, table};
-use jiff::Timestamp;
-use ringback_domain::{DeliveryRecord, DeliveryState};
-use serde::Serialize;
-
-#[derive(Serialize)]
-pub(crate) struct DeliveryView {
-    pub(crate) id: String,
-    pub(crate) project: String,
-    pub(crate) event: String,
-    #[serde(rename = "type")]
-    pub(crate) event_type: String,
-    pub(crate) job: String,
-    pub(crate) destination: String,
-    pub(crate) url: String,
-    pub(crate) profile: String,
-    pub(crate) generation: u32,
-    pub(crate) state: &'static str,
-    /// When a retry is due, or when it was delivered.
-    pub(crate) state_at: Option<Timestamp>,
-    pub(crate) dead_letter: Option<String>,
-    pub(crate) attempts: Vec<AttemptView>,
-    pub(crate) occurred_at: Timestamp,
-    pub(crate) created_at: Timestamp,
-    pub(crate) updated_at: Timestamp,
-}
-
-impl From<&DeliveryRecord> for DeliveryView {
-    fn from(record: &DeliveryRecord) -> Self {
-        let (state_at, dead_letter) = match &record.state {
-            DeliveryState::Attempting => (None, None),
-            DeliveryState::Waiting { until } => (Some(*until), None),
-            DeliveryState::Delivered { at } => (Some(*at), None),
-            DeliveryState::DeadLettered { id } => (None, Some(id.to_string())),
-        };
-        Self {
-            id: record.id.to_string(),
-            project: record.event.project.to_string(),
-            event: record.event.id.to_string(),
-            event_type: record.event.event_type.to_string(),
-            job: record.event.job.id.to_string(),
-            destination: record.destination.id().to_string(),
-            url: record.destination.display_url(),
-            profile: record.profile.to_string(),
-            generation: record.generation.get(),
-            state: record.state.class(),
-            state_at,
-            dead_letter,
-            attempts: record.attempts.iter().map(AttemptView::from).collect(),
-            occurred_at: record.event.occurred_at,
-            created_at: record.created_at,
-            updated_at: record.updated_at,
-        }
-    }
-}
+use ringback_api::view::DeliveryView;
 
 pub(crate) fn deliveries_table(list: &ListView<DeliveryView>) -> String {
     if list.data.is_empty() {

@@ -1,45 +1,23 @@
-//! What people and machines are shown of the domain: never a secret, a body, or what may be secret in a URL.
+//! What `ringback-api` shows of the domain, as tables and lines of facts.
 
 mod attempt;
 mod dead_letter;
 mod delivery;
+mod key;
 mod webhook;
 
-pub(crate) use attempt::{AttemptView, attempts_table};
-pub(crate) use dead_letter::{DeadLetterView, dead_letter_facts, dead_letters_table};
-pub(crate) use delivery::{DeliveryView, deliveries_table, delivery_facts};
-pub(crate) use webhook::{WebhookView, webhook_facts, webhooks_table};
+pub(crate) use attempt::attempts_table;
+pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
+pub(crate) use delivery::{deliveries_table, delivery_facts};
+pub(crate) use key::{key_facts, keys_table};
+pub(crate) use ringback_api::view::{
+    ContractView, DeadLetterView, DeliveryView, KeyView, KeyWithTextView, ListView, ProfileView,
+    TestedView, WebhookView, WebhookWithSecretView,
+};
+pub(crate) use webhook::{webhook_facts, webhooks_table};
 
 use jiff::Timestamp;
-use ringback_delivery::port::{Cursor, Page};
-use serde::Serialize;
 use std::time::Duration;
-
-/// A piece of a list, as the API shows it, too.
-#[derive(Serialize)]
-pub(crate) struct ListView<T> {
-    pub(crate) data: Vec<T>,
-    pub(crate) next_cursor: Option<String>,
-}
-
-impl<T> ListView<T> {
-    pub(crate) fn of<E>(page: Page<E>) -> Self
-    where
-        T: for<'a> From<&'a E>,
-    {
-        Self {
-            data: page.entries.iter().map(T::from).collect(),
-            next_cursor: page.next.map(|Cursor(text)| text),
-        }
-    }
-
-    pub(crate) fn whole(data: Vec<T>) -> Self {
-        Self {
-            data,
-            next_cursor: None,
-        }
-    }
-}
 
 /// A moment to the second, for lists.
 pub(crate) fn moment(at: Timestamp) -> String {

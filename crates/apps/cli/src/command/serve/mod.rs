@@ -1,13 +1,11 @@
 //! `ringback serve`: the long-running roles, until told to stop.
 
-mod health;
-
 use crate::{
     args::{RoleName, ServeArgs},
     failure::{Exit, Failure, Outcome},
     session::Session,
 };
-use health::Health;
+use ringback_api::{Limits, Server, Services};
 use ringback_worker::{
     Backend, ContextError, Opener, Role, Service, Stopped, config::Config, context,
     observe::LogObserver,
@@ -27,9 +25,14 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     tell(&config, &backend);
     let context = context(&config, &backend, Arc::new(LogObserver))?;
     let roles: BTreeSet<_> = args.roles.into_iter().collect();
-    let health = if roles.contains(&RoleName::Api) {
-        let (queue, store) = (backend.queue.clone(), backend.store.clone());
-        Some(Health::start(config.api.listen, queue, store).await?)
+    let api = if roles.contains(&RoleName::Api) {
+        let limits = Limits {
+            stop_grace: config.deliver.shutdown_grace,
+            ..Limits::default()
+        };
+        let urls = config.http.url_policy();
+        let services = Services::new(context.clone(), urls, working_roles(&roles), limits);
+        Some(start_api(&config, services).await?)
     } else {
         None
     };
@@ -39,10 +42,12 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     stop.recv().await;
     tracing::info!("stopping: taking nothing new, letting attempts under way end");
     let stopping = async {
-        if let Some(health) = health {
-            health.stop().await;
-        }
-        let stopped = service.stop().await;
+        let answers = async {
+            if let Some(api) = api {
+                api.stop().await;
+            }
+        };
+        let (stopped, ()) = tokio::join!(service.stop(), answers);
         backend.close().await;
         stopped
     };
@@ -54,6 +59,22 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
         None => tracing::warn!("stopped at once, as asked twice; what was under way comes again"),
     }
     Ok(())
+}
+
+/// The one server: the API, health checks, and the pages beside them.
+async fn start_api(config: &Config, services: Arc<Services>) -> Outcome<Server> {
+    let listen = config.api.listen;
+    let (limits, stop) = (services.limits, services.stop.clone());
+    let router = ringback_api::router(services, axum::Router::new());
+    let started = Server::start(listen, router, limits, stop).await;
+    let server = started.map_err(|failure| {
+        Failure::failed(format!("could not listen on {listen}"))
+            .because(failure)
+            .hint("see `api.listen`")
+    })?;
+    let address = server.address();
+    tracing::info!(%address, "the API is answered at /api/v1, health checks at /healthz and /readyz");
+    Ok(server)
 }
 
 /// Dispatching also runs replays: they are published straight to the deliveries.

@@ -1,0 +1,97 @@
+//! Taking in the body of a call: of the right kind, not too long, and in time.
+
+use crate::{
+    Services,
+    problem::{Code, Problem},
+};
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ringback_domain::limits::BODY_BYTES_MAX;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+/// Bytes of a batch of events.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Batches in memory at once; more wait before their body is read.
+pub(crate) const BATCHES_MAX: usize = 32;
+
+/// A body of JSON, or none.
+pub(crate) struct Json(pub(crate) Bytes);
+
+/// A body of JSON texts, one a line.
+pub(crate) struct JsonLines {
+    pub(crate) text: Bytes,
+    /// Held as long as the text is.
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+impl FromRequest<Arc<Services>> for Json {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
+        let is_json = is_media_type(request.headers(), |media_type| {
+            media_type == "application/json" || media_type.ends_with("+json")
+        });
+        let time_limit = services.limits.body_time_limit;
+        let body = read(request, BODY_BYTES_MAX, time_limit).await?;
+        if !body.is_empty() && !is_json {
+            return Err(Problem::new(Code::UnsupportedMediaType)
+                .detail("send `Content-Type: application/json`"));
+        }
+        Ok(Self(body))
+    }
+}
+
+impl FromRequest<Arc<Services>> for JsonLines {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
+        let is_lines = is_media_type(request.headers(), |media_type| {
+            matches!(
+                media_type,
+                "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+            )
+        });
+        if !is_lines {
+            return Err(Problem::new(Code::UnsupportedMediaType)
+                .detail("send `Content-Type: application/x-ndjson`"));
+        }
+        let room = services.batches.clone().acquire_owned();
+        let room = room.await.expect("the semaphore is never closed");
+        let time_limit = services.limits.body_time_limit;
+        let text = read(request, BATCH_BYTES_MAX, time_limit).await?;
+        Ok(Self { text, room })
+    }
+}
+
+fn is_media_type(headers: &HeaderMap, is: impl FnOnce(&str) -> bool) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let text = value.and_then(|value| value.to_str().ok());
+    let essence = text.map(|text| text.split(';').next().unwrap_or(text).trim());
+    essence.is_some_and(|essence| is(&essence.to_ascii_lowercase()))
+}
+
+async fn read(request: Request, bytes_max: usize, time_limit: Duration) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(Code::BodyTooLarge).detail(format!("allowed: up to {bytes_max} bytes"));
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let collecting = Limited::new(request.into_body(), bytes_max).collect();
+    match timeout(time_limit, collecting).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => {
+            Err(Problem::new(Code::MalformedBody).detail(format!("could not read it: {error}")))
+        }
+        Err(_) => Err(Problem::new(Code::BodyTimeout).detail(format!(
+            "it must arrive within {}s",
+            time_limit.as_secs_f64()
+        ))),
+    }
+}

@@ -1,0 +1,241 @@
+//! `/dead-letters`: deliveries given up, and what to do about them.
+
+use super::{BodyProblems, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use crate::{
+    Services,
+    auth::{Caller, Manage, Read, Scope},
+    body::Json,
+    members::{Members, Parameters, boolean},
+    problem::{Code, Problem},
+    view::{DeadLetterView, ListView, ReplayedView},
+};
+use axum::extract::{Path, RawQuery, State};
+use http::StatusCode;
+use jiff::Timestamp;
+use ringback_delivery::{
+    ReplayRequest,
+    port::{Cursor, DeadLetterFilter, DisposeAnswer},
+};
+use ringback_domain::{
+    DeadLetter, DeadLetterId, DeadLetterReason, DestinationId, Disposal, WebhookId,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Bytes of what is written for people.
+const REASON_BYTES_MAX: usize = 1024;
+
+pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, discard))
+        .routes(routes!(replay))
+}
+
+/// Which dead letters. What is left out is any.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "described only")]
+struct DeadLetterParams {
+    project: Option<String>,
+    /// The webhook's id.
+    webhook: Option<String>,
+    /// A webhook's id, or `cbk_…` for a callback.
+    destination: Option<String>,
+    /// The event's type.
+    #[param(rename = "type")]
+    event_type: Option<String>,
+    /// The job's id.
+    job: Option<String>,
+    /// The fingerprint of a cause.
+    cause: Option<String>,
+    /// Why it was given up, such as `attempts_exhausted`.
+    reason: Option<String>,
+    /// Given up at or after this moment.
+    since: Option<Timestamp>,
+    /// Given up before this moment.
+    until: Option<Timestamp>,
+    /// Also those replayed or discarded.
+    all: Option<bool>,
+}
+
+/// Lists dead letters, newest first.
+#[utoipa::path(
+    get, path = "/dead-letters", tag = "dead letters", params(DeadLetterParams, PageParams),
+    responses(
+        (status = 200, description = "A piece of the list", body = ListView<DeadLetterView>),
+        KeyProblems, NoSuchThing, MembersRefused
+    )
+)]
+async fn list(
+    caller: Caller<Read>,
+    State(services): State<Arc<Services>>,
+    RawQuery(query): RawQuery,
+) -> Result<axum::Json<ListView<DeadLetterView>>, Problem> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let project = parameters.parsed("project");
+    let webhook = parameters.parsed::<WebhookId>("webhook");
+    let destination = parameters.parsed::<DestinationId>("destination");
+    let mut filter = DeadLetterFilter {
+        project: None,
+        destination: destination.or_else(|| webhook.as_ref().map(DestinationId::webhook)),
+        event_type: parameters.parsed("type"),
+        job: parameters.parsed("job"),
+        cause: parameters.optional("cause", |text| Ok(text.to_owned())),
+        reason: parameters.optional("reason", reason),
+        since: parameters.moment("since"),
+        until: parameters.moment("until"),
+        include_disposed: parameters.yes_or_no("all"),
+    };
+    let page = PageParams::read(&mut parameters);
+    parameters.end()?;
+    filter.project = caller.project_of_list(project)?;
+    let cursor = page.cursor.map(Cursor);
+    let store = &services.context.store;
+    let found = store
+        .dead_letters(&filter, cursor.as_ref(), page.limit)
+        .await?;
+    Ok(axum::Json(ListView::of(found)))
+}
+
+fn reason(word: &str) -> Result<DeadLetterReason, String> {
+    let mut all = DeadLetterReason::ALL.into_iter();
+    let found = all.find(|reason| reason.class() == word);
+    found.ok_or_else(|| {
+        let words = DeadLetterReason::ALL.map(DeadLetterReason::class);
+        format!("is no reason; reasons are {}", words.join(", "))
+    })
+}
+
+/// Shows one dead letter with every attempt.
+#[utoipa::path(
+    get, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "`dlt_…`")),
+    responses((status = 200, description = "The dead letter", body = DeadLetterView), KeyProblems, NoSuchThing)
+)]
+async fn show(
+    caller: Caller<Read>,
+    State(services): State<Arc<Services>>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<DeadLetterView>, Problem> {
+    let dead_letter = find(&caller, &services, &id).await?;
+    Ok(axum::Json(DeadLetterView::from(&dead_letter)))
+}
+
+/// Why it is left be.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "described only")]
+struct DiscardParams {
+    /// For people.
+    #[param(max_length = 1024)]
+    reason: Option<String>,
+}
+
+/// Leaves a dead letter be. It stays readable until its time is over.
+#[utoipa::path(
+    delete, path = "/dead-letters/{id}", tag = "dead letters",
+    params(("id" = String, Path, description = "`dlt_…`"), DiscardParams),
+    responses(
+        (status = 204, description = "It is discarded"), KeyProblems, NoSuchThing, MembersRefused, InTheWay
+    )
+)]
+async fn discard(
+    caller: Caller<Manage>,
+    State(services): State<Arc<Services>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, Problem> {
+    let dead_letter = find(&caller, &services, &id).await?;
+    let mut parameters = Parameters::read(query.as_deref());
+    let reason = parameters.optional("reason", |text| {
+        if text.len() > REASON_BYTES_MAX {
+            return Err(format!("is longer than {REASON_BYTES_MAX} bytes"));
+        }
+        Ok(text.to_owned())
+    });
+    parameters.end()?;
+    let by = caller.name();
+    let disposal = Disposal::Discarded {
+        at: services.context.clock.now(),
+        note: reason.map_or_else(|| by.clone(), |reason| format!("{reason} ({by})")),
+    };
+    let store = &services.context.store;
+    match store.dispose(&dead_letter.id, &disposal, false).await? {
+        DisposeAnswer::Disposed => Ok(StatusCode::NO_CONTENT),
+        DisposeAnswer::Already(_) => Err(Problem::new(Code::AlreadyDealtWith)
+            .detail(format!("see /api/v1/dead-letters/{}", dead_letter.id))),
+        DisposeAnswer::NotFound => Err(Problem::not_found("there is no such dead letter")),
+    }
+}
+
+/// How to send it again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "described only")]
+pub(super) struct ReplayBody {
+    /// Also when it was replayed or discarded before.
+    #[schema(default = false)]
+    again: Option<bool>,
+}
+
+/// Sends a dead letter again: same event id, same body, signed anew.
+#[utoipa::path(
+    post, path = "/dead-letters/{id}/replay", tag = "dead letters",
+    request_body = Option<ReplayBody>,
+    params(("id" = String, Path, description = "`dlt_…`")),
+    responses(
+        (status = 202, description = "It is on its way", body = ReplayedView),
+        KeyProblems, NoSuchThing, BodyProblems, InTheWay
+    )
+)]
+async fn replay(
+    caller: Caller<Manage>,
+    State(services): State<Arc<Services>>,
+    Path(id): Path<String>,
+    Json(body): Json,
+) -> Result<(StatusCode, axum::Json<ReplayedView>), Problem> {
+    let dead_letter = find(&caller, &services, &id).await?;
+    let again = read_again(&body)?;
+    let replayed = send_again(&services, dead_letter.id, caller.name(), again).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(replayed)))
+}
+
+pub(super) fn read_again(body: &[u8]) -> Result<bool, Problem> {
+    let mut members = Members::read(body)?;
+    let again = members.optional("again", boolean);
+    members.end()?;
+    Ok(again.unwrap_or(false))
+}
+
+pub(super) async fn send_again(
+    services: &Services,
+    id: DeadLetterId,
+    by: String,
+    again: bool,
+) -> Result<ReplayedView, Problem> {
+    let request = ReplayRequest {
+        id: id.clone(),
+        by,
+        again,
+    };
+    let generation = services.replay.replay(&request).await?;
+    Ok(ReplayedView {
+        dead_letter: id.to_string(),
+        generation: generation.get(),
+    })
+}
+
+/// The dead letter of this id, when it is within reach.
+async fn find<S: Scope>(
+    caller: &Caller<S>,
+    services: &Services,
+    id: &str,
+) -> Result<DeadLetter, Problem> {
+    let found = match id.parse::<DeadLetterId>() {
+        Ok(id) => services.context.store.dead_letter(&id).await?,
+        Err(_) => None,
+    };
+    caller.if_in_reach(found, |dead| dead.project.as_ref(), "such dead letter")
+}

@@ -1,0 +1,192 @@
+//! The calls, one module for each group, and what all of them have in common.
+
+mod dead_letters;
+mod deliveries;
+pub(crate) mod docs;
+mod events;
+mod health;
+mod keys;
+mod profiles;
+mod webhooks;
+
+use crate::{
+    Services,
+    members::Parameters,
+    problem::{Code, Problem, ProblemDocument},
+    view::ListView,
+};
+use axum::{Router, middleware::map_response, response::Response};
+use http::{HeaderValue, header};
+use jiff::Timestamp;
+use ringback_delivery::port::StoreError;
+use ringback_domain::limits::PAGE_ENTRIES_MAX;
+use std::sync::Arc;
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+/// Entries of a page when nothing is said.
+const PAGE_ENTRIES: usize = 50;
+
+/// All calls, and their description.
+pub(crate) fn calls() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::with_openapi(crate::openapi::Description::openapi())
+        .nest(
+            "/api/v1",
+            events::calls()
+                .merge(webhooks::calls())
+                .merge(deliveries::calls())
+                .merge(dead_letters::calls())
+                .merge(profiles::calls())
+                .merge(keys::calls()),
+        )
+        .merge(health::calls())
+}
+
+/// What every answer says to browsers, and to those who would keep it.
+pub(crate) fn with_common_headers(router: Router) -> Router {
+    router.layer(map_response(async |mut response: Response| {
+        let headers = response.headers_mut();
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        response
+    }))
+}
+
+pub(crate) async fn no_such_route() -> Problem {
+    Problem::new(Code::NoSuchRoute).detail("see /docs for all calls")
+}
+
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(Code::MethodNotAllowed).detail("the header `Allow` names those that are")
+}
+
+/// What every call with a key may be answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described only")]
+enum KeyProblems<'a> {
+    /// The key is missing, not known, expired or revoked.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Key(ProblemDocument<'a>),
+    /// The key lacks the scope, or does not reach the project.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Scope(ProblemDocument<'a>),
+    /// Too many keys from this address were refused.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Failures(ProblemDocument<'a>),
+    /// Broker or store does not answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Away(ProblemDocument<'a>),
+}
+
+/// What every call about one thing may be answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described only")]
+enum NoSuchThing<'a> {
+    /// There is no such thing, or it is another project's.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemDocument<'a>),
+}
+
+/// What every call with parameters may be answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described only")]
+enum MembersRefused<'a> {
+    /// Parameters or members are missing, unknown or not accepted; one entry for each.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Refused(ProblemDocument<'a>),
+}
+
+/// What every call with a body may be answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described only")]
+enum BodyProblems<'a> {
+    /// The body is not JSON, or not the JSON that is expected.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemDocument<'a>),
+    /// The body did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Timeout(ProblemDocument<'a>),
+    /// The body is larger than allowed.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(ProblemDocument<'a>),
+    /// The body is of another media type.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(ProblemDocument<'a>),
+    /// Members are missing, unknown or not accepted; one entry for each.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Refused(ProblemDocument<'a>),
+}
+
+/// What every call about something's state may be answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described only")]
+enum InTheWay<'a> {
+    /// Something is in the way: the code says what.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(ProblemDocument<'a>),
+}
+
+/// Which piece of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "described only")]
+struct PageParams {
+    /// Entries at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u16>,
+    /// The `next_cursor` of the piece before.
+    cursor: Option<String>,
+}
+
+/// The piece that is asked for.
+struct PageAsked {
+    limit: usize,
+    cursor: Option<String>,
+}
+
+impl PageParams {
+    fn read(parameters: &mut Parameters) -> PageAsked {
+        let limit = parameters.optional("limit", |text| {
+            let number = text.parse::<usize>().ok();
+            number
+                .filter(|number| (1..=PAGE_ENTRIES_MAX).contains(number))
+                .ok_or_else(|| format!("is not a number from 1 to {PAGE_ENTRIES_MAX}"))
+        });
+        PageAsked {
+            limit: limit.unwrap_or(PAGE_ENTRIES),
+            cursor: parameters.optional("cursor", |text| Ok(text.to_owned())),
+        }
+    }
+}
+
+impl PageAsked {
+    /// A piece of a list that is whole in memory, by the moment and id of its entries: one that is removed leaves its place
+    /// behind.
+    fn of<E, V: for<'a> From<&'a E>>(
+        self,
+        mut entries: Vec<E>,
+        place: impl Fn(&E) -> (Timestamp, &str),
+    ) -> Result<ListView<V>, StoreError> {
+        if let Some(cursor) = &self.cursor {
+            let (moment, id) = read_place(cursor).ok_or(StoreError::BadCursor)?;
+            entries.retain(|entry| place(entry) > (moment, id));
+        }
+        entries.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        let is_whole = entries.len() <= self.limit;
+        entries.truncate(self.limit);
+        let last = entries.last().filter(|_| !is_whole).map(&place);
+        Ok(ListView {
+            next_cursor: last.map(|(moment, id)| format!("{}_{id}", moment.as_nanosecond())),
+            data: entries.iter().map(V::from).collect(),
+        })
+    }
+}
+
+fn read_place(cursor: &str) -> Option<(Timestamp, &str)> {
+    let (moment, id) = cursor.split_once('_')?;
+    let moment = Timestamp::from_nanosecond(moment.parse().ok()?).ok()?;
+    Some((moment, id))
+}

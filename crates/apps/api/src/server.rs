@@ -1,0 +1,191 @@
+//! The listening end: connections with limits, and an orderly stop.
+
+use crate::problem::{Code, Problem};
+use axum::{Router, response::IntoResponse};
+use futures_util::FutureExt;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// Bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of a request.
+const HEADERS_MAX: usize = 100;
+/// How long to wait after a connection could not be accepted: mostly there are no file handles left.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How much the HTTP side takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// How long the head of a request may take to arrive; also how long an idle connection is kept.
+    pub head_time_limit: Duration,
+    /// How long a body may take to arrive.
+    pub body_time_limit: Duration,
+    /// How long answers under way may go on after the wish to stop.
+    pub stop_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            head_time_limit: Duration::from_secs(20),
+            body_time_limit: Duration::from_secs(30),
+            stop_grace: Duration::from_secs(35),
+        }
+    }
+}
+
+/// Who is at the other end of a connection: an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    cut_off: CancellationToken,
+    tasks: TaskTracker,
+    grace: Duration,
+}
+
+/// What every connection works with.
+struct Connections {
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    cut_off: CancellationToken,
+}
+
+impl Server {
+    /// Listens and answers. `stop` is the wish to stop, for those who answer.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn start(
+        listen: SocketAddr,
+        router: Router,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (tasks, cut_off) = (TaskTracker::new(), CancellationToken::new());
+        let connections = Arc::new(Connections {
+            router,
+            limits,
+            stop: stop.clone(),
+            cut_off: cut_off.clone(),
+        });
+        tasks.spawn(accept(listener, connections, tasks.clone()));
+        Ok(Self {
+            address,
+            stop,
+            cut_off,
+            tasks,
+            grace: limits.stop_grace,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts no more, and lets answers under way end within the grace.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(self.grace, self.tasks.wait()).await.is_err() {
+            self.cut_off.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: TaskTracker) {
+    let slots = Arc::new(Semaphore::new(connections.limits.connections_max));
+    let stop = connections.stop.clone();
+    loop {
+        let slot = slots.clone().acquire_owned();
+        let Some(slot) = stop.run_until_cancelled(slot).await else {
+            break;
+        };
+        let slot = slot.expect("the semaphore is never closed");
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
+            break;
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tasks.spawn(serve(stream, peer.ip(), connections.clone(), slot));
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "could not accept a connection"
+                );
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: IpAddr,
+    connections: Arc<Connections>,
+    _slot: OwnedSemaphorePermit,
+) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(request, peer, connections.router.clone()));
+    let mut serving = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(connections.limits.head_time_limit)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // One that hangs up early, or sends what is no HTTP, is no event of ours.
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = connections.stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = connections.cut_off.run_until_cancelled(serving).await;
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    router: Router,
+) -> Result<axum::response::Response, Infallible> {
+    let mut request = request.map(axum::body::Body::new);
+    request.extensions_mut().insert(Peer(peer));
+    let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
+    if let Ok(answered) = answering.await {
+        answered
+    } else {
+        tracing::error!("answering a call panicked");
+        Ok(Problem::new(Code::Internal).into_response())
+    }
+}
