@@ -1,6 +1,7 @@
-//! Tasks of the workspace: `cargo xtask test`, `cargo xtask tidy`.
+//! Tasks of the workspace: `cargo xtask test`, `cargo xtask tidy`, and the long proofs.
 
 mod install;
+mod proofs;
 mod receivers;
 mod test;
 mod tidy;
@@ -12,6 +13,8 @@ usage: cargo xtask <task>
 
   test [ARGS]   install what the tests need, start private servers, run `cargo test` with ARGS, stop the servers
   tidy          check the conventions that compilers do not know
+  simulate ARGS run the use cases under seeded faults; --help tells more
+  model ARGS    check the claim and retry protocol in every order of events; --help tells more
 ";
 
 fn main() -> ExitCode {
@@ -19,6 +22,8 @@ fn main() -> ExitCode {
     let done = match args.next().as_deref() {
         Some("test") => test::run(&args.collect::<Vec<_>>()),
         Some("tidy") => tidy::run(),
+        Some("simulate") => proofs::run("ringback-simulation", args),
+        Some("model") => proofs::run("ringback-model", args),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

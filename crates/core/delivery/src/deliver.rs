@@ -43,7 +43,7 @@ struct Granted {
     send_before: Duration,
 }
 
-/// How long a delivery waits that took too long to prepare.
+/// How long a delivery waits that was too late: to begin its request, or to settle.
 const TOO_LATE_EXTRA: Duration = Duration::from_millis(250);
 
 /// How long a delivery held by another worker waits beyond the end of that worker's lease.
@@ -318,18 +318,20 @@ impl Deliver {
         claim: &Claim,
         attempts: &[Attempt],
     ) -> Result<(), Stuck> {
-        if self
+        match self
             .settle(delivery, claim, attempts, &SettledAs::Delivered)
             .await?
-            == SettleAnswer::Settled
         {
-            fault_point!(SettledDelivered);
-            let attempt = attempts.last().expect("an attempt was made");
-            self.context
-                .observer
-                .saw(&Occurrence::Delivered { delivery, attempt });
+            SettleAnswer::Settled => {
+                fault_point!(SettledDelivered);
+                let attempt = attempts.last().expect("an attempt was made");
+                self.context
+                    .observer
+                    .saw(&Occurrence::Delivered { delivery, attempt });
+                Ok(())
+            }
+            SettleAnswer::Stale => self.leave_to_the_newer_claim(delivery).await,
         }
-        Ok(())
     }
 
     async fn retry(
@@ -378,15 +380,23 @@ impl Deliver {
         };
         let dead_letter = DeadLetter::of_delivery(dead, reason, self.context.clock.now());
         let settled_as = SettledAs::DeadLettered(Box::new(dead_letter));
-        if self.settle(delivery, claim, &attempts, &settled_as).await? == SettleAnswer::Settled
-            && let SettledAs::DeadLettered(dead_letter) = &settled_as
-        {
+        if self.settle(delivery, claim, &attempts, &settled_as).await? == SettleAnswer::Stale {
+            return self.leave_to_the_newer_claim(delivery).await;
+        }
+        if let SettledAs::DeadLettered(dead_letter) = &settled_as {
             fault_point!(SettledDeadLettered);
             self.context
                 .observer
                 .saw(&Occurrence::DeadLettered { dead_letter });
         }
         Ok(())
+    }
+
+    /// Nothing of the outcome was kept. Whoever claimed since may hold no message (its connection was lost, and the message
+    /// came here) and may vanish: this message may be the last, and has to live on until something is kept. When the newer
+    /// claim is settled, it is dropped as a duplicate.
+    async fn leave_to_the_newer_claim(&self, delivery: &Delivery) -> Result<(), Stuck> {
+        Ok(self.put_off(delivery, TOO_LATE_EXTRA).await?)
     }
 
     async fn settle(

@@ -10,14 +10,14 @@ use insta::assert_snapshot;
 use ringback_delivery::{
     Dispatch, Handled, Intake, PlainSecrets,
     port::{
-        ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-        DeliveryStore, Lane, ParkedContent, ParkedMessage, Queue, QueueName, SettledAs, Settlement,
-        WebhookStore,
+        Claim, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore,
+        DeliveryFilter, DeliveryStore, Lane, ParkedContent, ParkedMessage, Queue, QueueName,
+        SettledAs, Settlement, WebhookStore,
     },
 };
 use ringback_domain::{
-    Answer, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason, DeliveryState,
-    EventFilter, Timestamp, UnreachableCause, WebhookState,
+    Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason,
+    DeliveryState, EventFilter, Timestamp, UnreachableCause, WebhookState,
 };
 use ringback_testkit::{
     samples,
@@ -295,35 +295,7 @@ async fn a_settlement_after_the_lease_changes_nothing() {
     let slow = world.spawn_deliver().await;
     tokio::time::sleep(Duration::from_secs(200)).await;
     // Its lease is over: another worker claims and delivers.
-    let delivery = world.sender.with_requests(<[_]>::len);
-    assert_eq!(delivery, 1);
-    let page = world
-        .store
-        .deliveries(&DeliveryFilter::default(), None, 1)
-        .await
-        .unwrap();
-    let record = &page.entries[0];
-    let delivery = ringback_domain::Delivery {
-        id: record.id.clone(),
-        event: record.event.clone(),
-        destination: record.destination.clone(),
-        profile: record.profile.clone(),
-        ..samples::delivery()
-    };
-    let worker = samples::worker();
-    let request = ClaimRequest {
-        delivery: &delivery,
-        worker: &worker,
-        nonce: samples::claim_nonce(),
-        lease: LEASE_MARGIN,
-    };
-    let ClaimAnswer::Granted {
-        claim,
-        expired: Some(_),
-    } = world.store.claim(request).await.unwrap()
-    else {
-        panic!("the lease is over")
-    };
+    let (delivery, claim) = claimed_by_another(&world, AttemptNumber::FIRST).await;
     let settlement = Settlement {
         claim: &claim,
         delivery: &delivery,
@@ -342,6 +314,81 @@ async fn a_settlement_after_the_lease_changes_nothing() {
     );
     let record = world.store.delivery(&delivery.id).await.unwrap().unwrap();
     assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+}
+
+/// The newer claimer had lost its connection, so that it holds no message: the one that settles too late is the last.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_too_late_leaves_the_message_in_case_the_newer_claimer_vanishes() {
+    for status in [200, 503] {
+        let (_, answer) = answers(status);
+        let slow_answer = (Duration::from_mins(5), answer);
+        let world = World::new(Some("standard"), [slow_answer, answers(503)]);
+        world.webhook(|_| {}).await;
+        world.publish(&world.event()).await;
+        let dispatch = world.spawn_dispatch().await;
+        let last = make_it_the_last_attempt(&world).await;
+        dispatch.abort();
+        let deliver = world.spawn_deliver().await;
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert_eq!(world.sender.with_requests(<[_]>::len), 1, "it is sending");
+        claimed_by_another(&world, last).await;
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        deliver.abort();
+        let told = world.recorder.story();
+        assert!(told.contains("settled too late"), "{told}");
+
+        world.run().await;
+        let record = world.only_record().await;
+        assert_eq!(record.state.class(), "dead_lettered", "after {status}");
+        assert_eq!(world.dead_letters().await.len(), 1);
+        assert_eq!(world.sender.with_requests(<[_]>::len), 2);
+    }
+}
+
+/// Puts the only delivery back as the last attempt of its schedule.
+async fn make_it_the_last_attempt(world: &World) -> AttemptNumber {
+    let mut deliveries = world.queue.consume_deliveries(Lane::Main, 1).await.unwrap();
+    let taken = deliveries.next().await.unwrap();
+    let mut delivery = taken.content.unwrap();
+    delivery.attempt = AttemptNumber::try_new(10).unwrap();
+    world
+        .queue
+        .publish_delivery(&delivery, Lane::Main, None)
+        .await
+        .unwrap();
+    taken.receipt.acknowledge();
+    delivery.attempt
+}
+
+/// A claim to the only delivery by somebody who then does nothing, once the lease of before is over.
+async fn claimed_by_another(
+    world: &World,
+    attempt: AttemptNumber,
+) -> (ringback_domain::Delivery, Claim) {
+    let record = world.only_record().await;
+    let delivery = ringback_domain::Delivery {
+        id: record.id,
+        event: record.event,
+        destination: record.destination,
+        profile: record.profile,
+        attempt,
+        ..samples::delivery()
+    };
+    let worker = samples::worker();
+    let request = ClaimRequest {
+        delivery: &delivery,
+        worker: &worker,
+        nonce: samples::claim_nonce(),
+        lease: LEASE_MARGIN,
+    };
+    let ClaimAnswer::Granted {
+        claim,
+        expired: Some(_),
+    } = world.store.claim(request).await.unwrap()
+    else {
+        panic!("the lease is over")
+    };
+    (delivery, claim)
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,9 @@ struct ClaimState {
     token: u64,
     settled: Option<Settled>,
     under_way: Option<UnderWay>,
-    /// The token that settled last, and whether it released.
+    /// What the newest claim took over, its lease over: a release returns to it.
+    before: Option<UnderWay>,
+    /// The token that settled last.
     settled_by: Option<u64>,
 }
 
@@ -70,8 +72,16 @@ struct UnderWay {
     nonce: Option<ClaimNonce>,
     claimed_at: Timestamp,
     until: Timestamp,
-    /// A claim to the same attempt that ran out unsettled.
-    expired: Option<ExpiredClaim>,
+}
+
+impl UnderWay {
+    /// What a claim to this position learns of it: that it ran out unsettled, if it was to the same attempt.
+    fn expired(&self, position: Position) -> Option<ExpiredClaim> {
+        (self.position == position).then(|| ExpiredClaim {
+            worker: self.worker.clone(),
+            claimed_at: self.claimed_at,
+        })
+    }
 }
 
 impl ClaimState {
@@ -91,7 +101,10 @@ impl ClaimState {
             attempt,
             token: FencingToken(token),
         };
-        let mut expired = None;
+        let expired_of = |before: &Option<UnderWay>| {
+            let before = before.as_ref();
+            before.and_then(|before| before.expired(position))
+        };
         if let Some(holder) = &mut self.under_way {
             if holder.position == position
                 && holder.worker == *request.worker
@@ -100,7 +113,7 @@ impl ClaimState {
                 holder.until = now + request.lease;
                 return ClaimAnswer::Granted {
                     claim: claim(self.token),
-                    expired: holder.expired.clone(),
+                    expired: expired_of(&self.before),
                 };
             }
             if let Ok(remaining) = Duration::try_from(holder.until.duration_since(now))
@@ -108,31 +121,19 @@ impl ClaimState {
             {
                 return ClaimAnswer::Held { remaining };
             }
-            if holder.position == position {
-                let lost = ExpiredClaim {
-                    worker: holder.worker.clone(),
-                    claimed_at: holder.claimed_at,
-                };
-                // A claim that was released told of one before it; that one is still the unknown one.
-                expired = if holder.claimed_at == Timestamp::MIN {
-                    holder.expired.clone()
-                } else {
-                    Some(lost)
-                };
-            }
         }
         self.token += 1;
-        self.under_way = Some(UnderWay {
+        let granted = UnderWay {
             position,
             worker: request.worker.clone(),
             nonce: Some(request.nonce),
             claimed_at: now,
             until: now + request.lease,
-            expired: expired.clone(),
-        });
+        };
+        self.before = self.under_way.replace(granted);
         ClaimAnswer::Granted {
             claim: claim(self.token),
-            expired,
+            expired: expired_of(&self.before),
         }
     }
 
@@ -162,17 +163,13 @@ impl ClaimState {
         }
         self.token = token;
         self.settled_by = Some(token);
-        let holder = self.under_way.take();
+        self.under_way = None;
+        let before = self.before.take();
         if matches!(settled_as, SettledAs::Released) {
-            // What was lost before stays lost: kept as a holder whose lease is over.
-            self.under_way = holder
-                .filter(|holder| holder.expired.is_some())
-                .map(|holder| UnderWay {
-                    nonce: None,
-                    claimed_at: Timestamp::MIN,
-                    until: Timestamp::MIN,
-                    ..holder
-                });
+            self.under_way = before.map(|before| UnderWay {
+                nonce: None,
+                ..before
+            });
         } else {
             let end = match settled_as {
                 SettledAs::Delivered => Some(End::Delivered),
