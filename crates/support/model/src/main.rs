@@ -40,7 +40,6 @@ fn breakage(name: &str) -> Result<Breakage, String> {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
-#[expect(clippy::disallowed_types, reason = "a time for people")]
 fn main() -> ExitCode {
     let args = Args::parse();
     let began_at = Instant::now();
