@@ -120,6 +120,7 @@ impl Config {
             slow_concurrency: self.deliver.slow_concurrency,
             per_destination_concurrency: self.deliver.per_destination_concurrency,
             lease_margin: self.deliver.lease_margin,
+            breaker: self.deliver.breaker_rules(),
             shutdown_grace: self.deliver.shutdown_grace,
             dead_letters_max: self.dead_letters.entries_max,
             plain_secrets: if self.secrets.allow_plain_callback_secrets {

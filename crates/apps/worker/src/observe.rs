@@ -72,6 +72,16 @@ impl Observer for LogObserver {
             Occurrence::MovedToSlowLane { delivery } => {
                 debug!(ringback.delivery.id = %delivery.id, "destination over its share, moved to the slow lane");
             }
+            Occurrence::Deferred { delivery, wait } => {
+                let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                debug!(ringback.delivery.id = %delivery.id, retry_in_ms, "put off for the destination's sake, no attempt counted");
+            }
+            Occurrence::BreakerOpened { breaker } => {
+                warn!(ringback.destination.id = %breaker.destination, "destination keeps failing: only probes go there until one is accepted");
+            }
+            Occurrence::BreakerRecovering { breaker } => {
+                info!(ringback.destination.id = %breaker.destination, "destination accepts again: deliveries return step by step");
+            }
             Occurrence::Replayed { delivery } => {
                 info!(ringback.delivery.id = %delivery.id, ringback.delivery.generation = delivery.generation.get(), "replay published");
             }

@@ -6,7 +6,7 @@ use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets,
     port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
 };
-use ringback_domain::{Delivery, TraceContext};
+use ringback_domain::{BreakerRules, Delivery, TraceContext};
 use std::{
     collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe, sync::Arc,
     time::Duration,
@@ -42,6 +42,8 @@ pub struct ServiceSettings {
     pub per_destination_concurrency: NonZeroUsize,
     /// How much longer than an attempt's time limit its claim is held.
     pub lease_margin: Duration,
+    /// When a destination that fails is spared; never, without.
+    pub breaker: Option<BreakerRules>,
     /// How long open attempts may go on after the wish to stop.
     pub shutdown_grace: Duration,
     /// Open dead letters beyond which an alarm is raised.
@@ -133,7 +135,7 @@ impl Service {
         settings: &ServiceSettings,
     ) -> Result<(), QueueError> {
         let worker = Arc::new(DeliverWorker {
-            deliver: Deliver::new(context.clone(), settings.lease_margin),
+            deliver: Deliver::new(context.clone(), settings.lease_margin, settings.breaker),
             intake: Intake::new(context.clone()),
             main: DestinationLimits::new(settings.per_destination_concurrency),
             slow: DestinationLimits::new(settings.per_destination_concurrency),

@@ -403,6 +403,7 @@ impl Webhooks {
             generation: Generation::FIRST,
             attempt: AttemptNumber::FIRST,
             due_at: None,
+            deferral: None,
             history: Vec::new(),
             trace: None,
             body: rendered.body.clone(),

@@ -7,15 +7,16 @@
 use crate::{
     Context, Handled, Route, build_request,
     judge::{excerpt_of, judge},
+    pacing::{Pacing, Turn},
     port::{
         Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
 };
 use ringback_domain::{
-    Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination,
-    Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp, Trigger, Wait, Webhook,
-    WebhookState, limits, next_step,
+    Attempt, AttemptNumber, AttemptOutcome, BreakerRules, DeadLetter, DeadLetterReason, Deferral,
+    Delivery, Destination, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
+    Trigger, Wait, Webhook, WebhookState, limits, next_step,
 };
 use ringback_profile::{DestinationKind, Profile};
 use std::{sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 pub struct Deliver {
     context: Arc<Context>,
     lease_margin: Duration,
+    pacing: Pacing,
 }
 
 /// Could not be handled, by our own failure.
@@ -50,9 +52,15 @@ const TOO_LATE_EXTRA: Duration = Duration::from_millis(250);
 const HELD_EXTRA: Duration = Duration::from_millis(250);
 
 impl Deliver {
-    /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue.
-    pub fn new(context: Arc<Context>, lease_margin: Duration) -> Self {
+    /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue. Without
+    /// rules no destination is ever spared.
+    pub fn new(
+        context: Arc<Context>,
+        lease_margin: Duration,
+        breakers: Option<BreakerRules>,
+    ) -> Self {
         Self {
+            pacing: Pacing::new(context.clone(), breakers),
             context,
             lease_margin,
         }
@@ -92,6 +100,18 @@ impl Deliver {
         {
             return Ok(self.put_off(delivery, early).await?);
         }
+        let profile = self.context.profiles.profile(&delivery.profile).cloned();
+        let kind = DestinationKind::of(&delivery.destination);
+        let rules = profile.as_ref().map(|profile| profile.rules(kind));
+        let turn = self.pacing.turn(delivery, rules).await?;
+        if let Turn::Later {
+            wait,
+            spread,
+            deferral,
+        } = turn
+        {
+            return Ok(self.defer(delivery, wait, spread, deferral).await?);
+        }
         let Some(granted) = self.claim(delivery).await? else {
             return Ok(());
         };
@@ -101,8 +121,6 @@ impl Deliver {
             send_before,
         } = granted;
         fault_point!(Claimed);
-        let profile = self.context.profiles.profile(&delivery.profile).cloned();
-        let kind = DestinationKind::of(&delivery.destination);
         // Without the profile there is nothing to sign by; without rules there is no retry. A person has to look.
         let Some(profile) = profile else {
             let attempt = self.not_sent(delivery, NotSentReason::ProfileUnknown);
@@ -133,6 +151,10 @@ impl Deliver {
                 return self.give_up(delivery, &claim, attempts, reason).await;
             }
         }
+        if turn == Turn::Never {
+            let reason = DeadLetterReason::DestinationDown;
+            return self.give_up(delivery, &claim, attempts, reason).await;
+        }
         let Some(attempt) = self.attempt(delivery, &profile, kind, send_before).await? else {
             return self.release(delivery, &claim).await;
         };
@@ -140,6 +162,7 @@ impl Deliver {
             delivery,
             attempt: &attempt,
         });
+        self.pacing.saw(delivery, &attempt.outcome).await?;
         let step = next_step(
             &attempt.outcome,
             delivery.attempt,
@@ -223,6 +246,28 @@ impl Deliver {
                     .publish_delivery(delivery, Lane::Main, wait)
             })
             .await
+    }
+
+    /// Publishes the same attempt for when its turn may come. No attempt is counted.
+    async fn defer(
+        &self,
+        delivery: &Delivery,
+        wait: Duration,
+        spread: Duration,
+        deferral: Deferral,
+    ) -> Result<(), QueueError> {
+        let wait = wait + spread.mul_f64(self.context.entropy.draw());
+        let deferred = Delivery {
+            due_at: Some(self.context.clock.now() + wait),
+            deferral: Some(deferral),
+            ..delivery.clone()
+        };
+        self.put_off(&deferred, wait).await?;
+        self.context.observer.saw(&Occurrence::Deferred {
+            delivery: &deferred,
+            wait,
+        });
+        Ok(())
     }
 
     /// Takes the claim back, as if it had never been, and publishes the same attempt again. No attempt is counted.
@@ -345,6 +390,7 @@ impl Deliver {
         let next = Delivery {
             attempt: delivery.attempt.next(),
             due_at: Some(due_at),
+            deferral: None,
             history: history_with(delivery, attempts),
             ..delivery.clone()
         };
@@ -376,6 +422,7 @@ impl Deliver {
         let dead = Delivery {
             history: history_with(delivery, &attempts),
             due_at: None,
+            deferral: None,
             ..delivery.clone()
         };
         let dead_letter = DeadLetter::of_delivery(dead, reason, self.context.clock.now());

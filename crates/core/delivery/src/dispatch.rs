@@ -258,6 +258,7 @@ impl Dispatch {
                 generation: Generation::FIRST,
                 attempt: AttemptNumber::FIRST,
                 due_at: None,
+                deferral: None,
                 history: Vec::new(),
                 trace: trace.cloned(),
                 body: body.clone(),

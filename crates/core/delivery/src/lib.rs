@@ -28,6 +28,7 @@ mod dispatch;
 #[cfg(debug_assertions)]
 mod fault_point;
 mod judge;
+mod pacing;
 mod parked;
 pub mod port;
 mod prepare;

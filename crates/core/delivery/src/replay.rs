@@ -117,6 +117,7 @@ impl Replay {
                     generation,
                     attempt: AttemptNumber::FIRST,
                     due_at: None,
+                    deferral: None,
                     ..Delivery::clone(delivery)
                 };
                 self.queue

@@ -62,6 +62,8 @@ pub enum DeadLetterReason {
     OutcomeUnknown,
     /// The webhook was deleted or disabled.
     DestinationGone,
+    /// The destination's breaker was open for longer than the schedule would have gone on.
+    DestinationDown,
     /// We could not sign or did not know the profile.
     CouldNotPrepare,
     /// The event could not be read, or no body could be made of it.
@@ -99,12 +101,13 @@ pub struct Replayed {
 
 impl DeadLetterReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AttemptsExhausted,
         Self::RefusedForGood,
         Self::NotAllowed,
         Self::OutcomeUnknown,
         Self::DestinationGone,
+        Self::DestinationDown,
         Self::CouldNotPrepare,
         Self::Malformed,
         Self::Poison,
@@ -118,6 +121,7 @@ impl DeadLetterReason {
             Self::NotAllowed => "not_allowed",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::DestinationGone => "destination_gone",
+            Self::DestinationDown => "destination_down",
             Self::CouldNotPrepare => "could_not_prepare",
             Self::Malformed => "malformed",
             Self::Poison => "poison",
@@ -130,7 +134,8 @@ impl DeadLetterReason {
             Self::AttemptsExhausted
             | Self::RefusedForGood
             | Self::NotAllowed
-            | Self::DestinationGone => Fault::Destination,
+            | Self::DestinationGone
+            | Self::DestinationDown => Fault::Destination,
             Self::OutcomeUnknown | Self::CouldNotPrepare | Self::Malformed | Self::Poison => {
                 Fault::Ours
             }
@@ -240,7 +245,7 @@ impl DeadLetter {
                 &attempt.outcome,
                 &attempt.excerpt,
             ),
-            None => Cause::of_message(reason, delivery.destination.id().as_str()),
+            None => Cause::new(delivery.destination.id().as_str(), reason.to_string(), ""),
         };
         Self {
             id: DeadLetterId::derive(&delivery.id, delivery.generation),

@@ -87,12 +87,23 @@ pub struct Delivery {
     pub attempt: AttemptNumber,
     /// Not to be attempted before this moment.
     pub due_at: Option<Timestamp>,
+    /// Set while this attempt is put off for the destination's sake.
+    pub deferral: Option<Deferral>,
     /// The attempts of this generation so far, oldest first, and those of earlier generations before them.
     pub history: Vec<Attempt>,
     /// The trace the producer began.
     pub trace: Option<TraceContext>,
     /// The body, rendered once: the same bytes in every attempt and every replay.
     pub body: Bytes,
+}
+
+/// An attempt put off without being counted: the destination's breaker is open, or it is over its rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deferral {
+    /// When this attempt was first put off.
+    pub since: Timestamp,
+    /// The turn reserved for it, if one was.
+    pub turn_at: Option<Timestamp>,
 }
 
 /// What is kept of an event beside the rendered body.

@@ -6,6 +6,7 @@
 
 mod api_key;
 mod attempt;
+mod breaker;
 mod dead_letter;
 mod delivery;
 mod destination;
@@ -21,9 +22,11 @@ pub use attempt::{
     Answer, Attempt, AttemptOutcome, Excerpt, Fault, NotSentReason, Phases, Trigger,
     UnreachableCause, harmless_text,
 };
+pub use breaker::{Admission, Breaker, BreakerRules, BreakerState};
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
 pub use delivery::{
-    AttemptNumber, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation, TraceContext,
+    AttemptNumber, Deferral, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation,
+    TraceContext,
 };
 pub use destination::{Callback, CallbackSecret, Destination, SealedSecret};
 pub use event::{Event, Job};

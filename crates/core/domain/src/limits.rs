@@ -38,6 +38,9 @@ pub const WEBHOOKS_PER_PROJECT_MAX: usize = 10_000;
 /// Keys of one project, and of the operator, that were neither revoked nor expired long ago.
 pub const KEYS_PER_OWNER_MAX: usize = 1_000;
 
+/// Destinations in trouble at one time that have a breaker.
+pub const BREAKERS_MAX: usize = 10_000;
+
 /// Headers a webhook may add to our own, the bytes of one value, and the bytes of all together.
 pub const CUSTOM_HEADERS_MAX: usize = 32;
 /// Bytes of one added header's value.

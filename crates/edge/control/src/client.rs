@@ -13,15 +13,15 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter, DeadLetterStore,
     DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, KeyStore, Lane,
-    Page, ParkedMessage, Queue, QueueError, SettleAnswer, Settlement, StoreError, StoreHealth,
-    WebhookStore, WriteAnswer,
+    PaceStore, Page, ParkedMessage, Queue, QueueError, ReservedTurn, SettleAnswer, Settlement,
+    StoreError, StoreHealth, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, Disposal,
-    Event, EventId, ProjectName, TraceContext, Wait, Webhook, WebhookId,
+    ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord,
+    DestinationId, Disposal, Event, EventId, ProjectName, TraceContext, Wait, Webhook, WebhookId,
 };
-use ringback_wire::{api_key, delivery, event, record};
-use std::{io, path::Path, time::Duration};
+use ringback_wire::{api_key, breaker, delivery, event, record};
+use std::{io, num::NonZeroU32, path::Path, time::Duration};
 use tokio::{net::UnixStream, sync::Mutex, time::timeout};
 
 /// The queue and the store of the process that serves a directory.
@@ -306,8 +306,37 @@ impl ClaimStore for ControlClient {
     }
 }
 
+#[async_trait]
+impl PaceStore for ControlClient {
+    async fn reserve_turn(
+        &self,
+        _destination: &DestinationId,
+        _per_second: NonZeroU32,
+        _ahead_max: Duration,
+    ) -> Result<ReservedTurn, StoreError> {
+        Err(claims_stay("reserve a turn"))
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        let page = self
+            .records("list breakers", Call::Breakers, |part| {
+                breaker::decode(part)
+            })
+            .await?;
+        Ok(page.entries)
+    }
+
+    async fn put_breaker(&self, _breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
+        Err(claims_stay("write a breaker"))
+    }
+
+    async fn remove_breaker(&self, _breaker: &Breaker) -> Result<bool, StoreError> {
+        Err(claims_stay("remove a breaker"))
+    }
+}
+
 fn claims_stay(step: &'static str) -> StoreError {
-    let why = "claims belong to the process that serves the directory".to_owned();
+    let why = "claims and turns belong to the process that serves the directory".to_owned();
     StoreError::Refused {
         store: PROCESS,
         step,

@@ -44,6 +44,7 @@ pub(crate) enum Call {
     RemoveKey {
         id: String,
     },
+    Breakers,
     Delivery {
         id: String,
     },

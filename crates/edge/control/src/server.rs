@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
-use ringback_wire::{api_key, delivery, event, record};
+use ringback_wire::{api_key, breaker, delivery, event, record};
 use std::{
     error::Error,
     io,
@@ -247,6 +247,10 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             list(found.iter().map(api_key::encode).map(Bytes::from), None)
         }
         Call::RemoveKey { id } => yes_or_no(store.remove_key(&parse(&id)?).await?),
+        Call::Breakers => {
+            let found = store.breakers().await?;
+            list(found.iter().map(breaker::encode).map(Bytes::from), None)
+        }
         Call::Delivery { id } => {
             let found = store.delivery(&parse(&id)?).await?;
             list(found.iter().map(record_part), None)

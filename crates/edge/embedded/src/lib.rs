@@ -22,6 +22,7 @@ use engine::{Engine, Opener, Place};
 use queue::Lanes;
 use ringback_delivery::port::Clock;
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use store::Turns;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]
@@ -57,6 +58,7 @@ pub struct Embedded {
     engine: Arc<Engine>,
     lanes: Arc<Lanes>,
     settings: Settings,
+    turns: Arc<Turns>,
 }
 
 impl Embedded {
@@ -107,6 +109,7 @@ impl Embedded {
         Ok(Self {
             engine: Arc::new(engine),
             lanes: Arc::new(lanes),
+            turns: Arc::default(),
             settings: settings.clone(),
         })
     }
@@ -122,6 +125,7 @@ impl Embedded {
             self.engine.clone(),
             self.lanes.clock(),
             self.settings.idempotency_window,
+            self.turns.clone(),
         )
     }
 }

@@ -39,6 +39,8 @@ pub(crate) const WEBHOOK_ORDER: TableDefinition<WebhookOrder, ()> =
     TableDefinition::new("webhook_order");
 /// Keys to the HTTP API by id.
 pub(crate) const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
+/// Breakers by destination.
+pub(crate) const BREAKERS: TableDefinition<&str, &[u8]> = TableDefinition::new("breakers");
 /// Marks of events by project and id.
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
@@ -85,6 +87,7 @@ tables! {
     webhooks: WEBHOOKS<&'static str, &'static [u8]>,
     webhook_order: WEBHOOK_ORDER<WebhookOrder, ()>,
     api_keys: API_KEYS<&'static str, &'static [u8]>,
+    breakers: BREAKERS<&'static str, &'static [u8]>,
     event_marks: EVENT_MARKS<(&'static str, &'static str), &'static [u8]>,
     about: ABOUT<&'static str, u64>,
 }
@@ -154,6 +157,7 @@ impl Tables<'_> {
         self.webhooks()?;
         self.webhook_order()?;
         self.api_keys()?;
+        self.breakers()?;
         self.event_marks()?;
         Ok(())
     }

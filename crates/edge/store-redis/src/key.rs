@@ -55,6 +55,11 @@ impl Keys {
         format!("{{{}:api_keys}}:by_id", self.prefix)
     }
 
+    /// Breakers are few and read together.
+    pub(crate) fn breakers(&self) -> String {
+        format!("{{{}:breakers}}:by_destination", self.prefix)
+    }
+
     pub(crate) fn webhooks_of(&self, project: &str) -> String {
         format!("{{{}:webhooks}}:of:{project}", self.prefix)
     }
@@ -80,6 +85,11 @@ impl Shard {
 
     pub(crate) fn letter(&self, id: &str) -> String {
         format!("{}letter:{id}", self.0)
+    }
+
+    /// When the next turn at a destination is.
+    pub(crate) fn turn(&self, id: &str) -> String {
+        format!("{}turn:{id}", self.0)
     }
 
     pub(crate) fn event(&self, project: &str, id: &str) -> String {

@@ -18,6 +18,7 @@ mod events;
 mod health;
 mod key;
 mod list;
+mod pace;
 mod script;
 mod settings;
 mod webhooks;

@@ -30,3 +30,6 @@ script!(PUT_WEBHOOK, "put_webhook.lua");
 script!(LIST_WEBHOOKS, "list_webhooks.lua");
 script!(REMOVE_WEBHOOK, "remove_webhook.lua");
 script!(PUT_API_KEY, "put_api_key.lua");
+script!(PUT_BREAKER, "put_breaker.lua");
+script!(REMOVE_BREAKER, "remove_breaker.lua");
+script!(RESERVE_TURN, "common.lua", "reserve_turn.lua");

@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ringback_delivery::port::Unreadable;
-use ringback_domain::{AttemptNumber, Delivery, Generation, Timestamp};
+use ringback_domain::{AttemptNumber, Deferral, Delivery, Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 
 const WHAT: &str = "delivery message";
@@ -25,10 +25,19 @@ struct DeliveryLine {
     attempt: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deferral: Option<DeferralLine>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<AttemptLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<TraceLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeferralLine {
+    since: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    turn_at: Option<Timestamp>,
 }
 
 /// The message of a delivery.
@@ -42,6 +51,10 @@ pub fn encode(delivery: &Delivery) -> Bytes {
         generation: delivery.generation.get(),
         attempt: delivery.attempt.get(),
         due_at: delivery.due_at,
+        deferral: delivery.deferral.map(|deferral| DeferralLine {
+            since: deferral.since,
+            turn_at: deferral.turn_at,
+        }),
         history: delivery.history.iter().map(AttemptLine::of).collect(),
         trace: delivery.trace.as_ref().map(TraceLine::of),
     };
@@ -66,6 +79,10 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
             problem: "is 0".into(),
         })?,
         due_at: line.due_at,
+        deferral: line.deferral.map(|deferral| Deferral {
+            since: deferral.since,
+            turn_at: deferral.turn_at,
+        }),
         history: line
             .history
             .into_iter()

@@ -9,6 +9,7 @@
 
 pub mod api_key;
 mod attempt;
+pub mod breaker;
 pub mod delivery;
 pub mod event;
 mod parts;

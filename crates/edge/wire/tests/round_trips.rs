@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use ringback_domain::{Disposal, Excerpt, Generation, KeyOwner, Replayed, SecretDigest};
+use ringback_domain::{
+    Breaker, BreakerRules, Deferral, Disposal, Excerpt, Generation, KeyOwner, Replayed,
+    SecretDigest,
+};
 use ringback_testkit::samples;
-use ringback_wire::{api_key, delivery, event, record};
+use ringback_wire::{api_key, breaker, delivery, event, record};
 use std::path::Path;
 
 fn golden(name: &str) -> Bytes {
@@ -23,6 +26,10 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         samples::callback_destination(),
     ] {
         let mut sent = samples::retry_of(&samples::delivery_of(&samples::event(), destination));
+        sent.deferral = Some(Deferral {
+            since: samples::moment(3),
+            turn_at: Some(samples::moment(4)),
+        });
         sent.body = Bytes::from_static(b"{\"a\":\"\\u00e9\"}\n\x00\xff");
         sent.history[0].excerpt = Excerpt::new(b"not text: \xff", true);
         let read = delivery::decode(&delivery::encode(&sent)).unwrap();
@@ -44,6 +51,23 @@ fn records_survive() {
     for owner in [KeyOwner::Operator, KeyOwner::Project(project)] {
         let key = samples::api_key_of(owner);
         assert_eq!(api_key::decode(&api_key::encode(&key)).unwrap(), key);
+    }
+    let rules = BreakerRules {
+        failures: std::num::NonZeroU32::MIN,
+        probe_first: std::time::Duration::from_secs(5),
+        probe_max: std::time::Duration::from_secs(60),
+    };
+    let opened = Breaker::opened(
+        samples::webhook_destination().id(),
+        samples::moment(1),
+        &rules,
+    );
+    let recovering = opened.recovering(samples::moment(2)).unwrap();
+    for breaker in [opened, recovering] {
+        assert_eq!(
+            breaker::decode(&breaker::encode(&breaker)).unwrap(),
+            breaker
+        );
     }
     let attempt = samples::attempt();
     assert_eq!(

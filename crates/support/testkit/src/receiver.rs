@@ -67,6 +67,7 @@ impl Received {
 #[derive(Debug, Clone)]
 pub struct Answer {
     after: Duration,
+    held: Option<watch::Receiver<bool>>,
     deed: Deed,
 }
 
@@ -93,6 +94,7 @@ impl Answer {
     pub fn status(status: u16) -> Self {
         Self {
             after: Duration::ZERO,
+            held: None,
             deed: Deed::Respond {
                 status: StatusCode::from_u16(status).expect("a test names a possible status"),
                 headers: Vec::new(),
@@ -105,6 +107,7 @@ impl Answer {
     pub fn hang() -> Self {
         Self {
             after: Duration::ZERO,
+            held: None,
             deed: Deed::Hang,
         }
     }
@@ -113,6 +116,7 @@ impl Answer {
     pub fn reset() -> Self {
         Self {
             after: Duration::ZERO,
+            held: None,
             deed: Deed::Reset,
         }
     }
@@ -136,6 +140,13 @@ impl Answer {
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
         self.after = wait;
+        self
+    }
+
+    /// Waits until this says yes before answering.
+    #[must_use]
+    pub fn held_until(mut self, released: &watch::Sender<bool>) -> Self {
+        self.held = Some(released.subscribe());
         self
     }
 
@@ -295,6 +306,9 @@ async fn answer(
         });
     });
     tokio::time::sleep(answer.after).await;
+    if let Some(mut released) = answer.held {
+        released.wait_for(|released| *released).await?;
+    }
     match answer.deed {
         Deed::Hang => std::future::pending().await,
         Deed::Reset => {

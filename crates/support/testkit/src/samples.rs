@@ -93,6 +93,7 @@ pub fn delivery_of(event: &Event, destination: Destination) -> Delivery {
         generation: Generation::FIRST,
         attempt: AttemptNumber::FIRST,
         due_at: None,
+        deferral: None,
         history: Vec::new(),
         trace: Some(TraceContext {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),

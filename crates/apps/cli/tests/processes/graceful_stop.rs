@@ -91,8 +91,9 @@ async fn give_back_what_waits(ground: Ground) {
     const EVENTS: usize = 10;
     const UNDER_WAY: usize = 2;
     let receiver = Receiver::start().await;
-    let slowly = Answer::status(200).after(Duration::from_secs(2));
-    receiver.script("/hook", [slowly.clone(), slowly, Answer::status(200)]);
+    let released = watch::Sender::new(false);
+    let held = Answer::status(200).held_until(&released);
+    receiver.script("/hook", [held.clone(), held, Answer::status(200)]);
     let installation = Installation::with(ground, "deliver.per_destination_concurrency = 1");
     let desk = installation.desk().await;
     desk.webhook(RETRYING, receiver.url("/hook")).await;
@@ -104,12 +105,15 @@ async fn give_back_what_waits(ground: Ground) {
     drop(publisher);
     desk.close().await;
 
-    let worker = installation.serve().await;
+    let mut worker = installation.serve().await;
     receiver.wait_for("/hook", UNDER_WAY).await;
     let desk = installation.desk().await;
     desk.wait_for_empty_queues().await;
     desk.close().await;
-    worker.stop().await;
+    worker.ask_to_stop();
+    worker.says("stopping").await;
+    released.send_replace(true);
+    worker.stopped().await;
     assert_eq!(
         receiver.received("/hook").len(),
         UNDER_WAY,

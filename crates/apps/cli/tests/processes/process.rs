@@ -78,6 +78,11 @@ impl Process {
     /// Asks it to stop and waits until it has, with nothing left behind.
     pub(crate) async fn stop(self) {
         self.ask_to_stop();
+        self.stopped().await;
+    }
+
+    /// Waits until it has stopped as asked, with nothing left behind.
+    pub(crate) async fn stopped(self) {
         let (status, said) = self.end().await;
         assert!(status.success(), "{status}: {said}");
         assert!(said.contains("stopped, nothing left behind"), "{said}");

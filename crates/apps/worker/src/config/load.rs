@@ -16,7 +16,7 @@ use ringback_signing::{KeyRing, KeyRingError};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
-    num::{NonZeroU16, NonZeroUsize},
+    num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -260,6 +260,11 @@ fn read_deliver(mut section: Section<'_>) -> Deliver {
         per_destination_concurrency: section.member("per_destination_concurrency", count),
         slow_concurrency: section.member("slow_concurrency", count),
         lease_margin: section.member("lease_margin", duration(SECOND..=HOUR)),
+        breaker_failures: section.member("breaker_failures", |value: &Value| {
+            number::<u32>(0..=1_000_000)(value).map(NonZeroU32::new)
+        }),
+        breaker_probe_first: section.member("breaker_probe_first", duration(SECOND..=HOUR)),
+        breaker_probe_max: section.member("breaker_probe_max", duration(SECOND..=HOUR)),
         shutdown_grace: section.member("shutdown_grace", duration(Duration::ZERO..=HOUR)),
     };
     section.end();

@@ -18,7 +18,7 @@ pub use load::Flag;
 pub use server::ServerUrl;
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 
-use ringback_domain::{ProfileName, ProjectName};
+use ringback_domain::{BreakerRules, ProfileName, ProjectName};
 use ringback_profile::Profile;
 use ringback_queue_rabbitmq::{BrokerUrls, Prefix};
 use ringback_sender_http::AllowedNetwork;
@@ -27,7 +27,7 @@ use secrecy::SecretString;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    num::{NonZeroU16, NonZeroUsize},
+    num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -104,7 +104,22 @@ pub struct Deliver {
     pub per_destination_concurrency: NonZeroUsize,
     pub slow_concurrency: NonZeroUsize,
     pub lease_margin: Duration,
+    /// Failures in a row that open a destination's breaker; without, no breaker opens.
+    pub breaker_failures: Option<NonZeroU32>,
+    pub breaker_probe_first: Duration,
+    pub breaker_probe_max: Duration,
     pub shutdown_grace: Duration,
+}
+
+impl Deliver {
+    /// When a destination that fails is spared.
+    pub fn breaker_rules(&self) -> Option<BreakerRules> {
+        self.breaker_failures.map(|failures| BreakerRules {
+            failures,
+            probe_first: self.breaker_probe_first,
+            probe_max: self.breaker_probe_max,
+        })
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use ringback_domain::{
-    Attempt, AttemptNumber, DeadLetter, Delivery, DeliveryId, Event, Generation, SealedSecret,
-    Timestamp, Wait,
+    Attempt, AttemptNumber, Breaker, DeadLetter, Delivery, DeliveryId, Event, Generation,
+    SealedSecret, Timestamp, Wait,
 };
 use std::time::Duration;
 
@@ -91,6 +91,15 @@ pub enum Occurrence<'a> {
     },
     /// Over the destination's limit: moved to the slow lane.
     MovedToSlowLane { delivery: &'a Delivery },
+    /// Put off for the destination's sake: its breaker is open, or it is over its rate limit. No attempt is counted.
+    Deferred {
+        delivery: &'a Delivery,
+        wait: Duration,
+    },
+    /// A destination failed so often that only probes go there from now on.
+    BreakerOpened { breaker: &'a Breaker },
+    /// A probe was accepted: deliveries return step by step.
+    BreakerRecovering { breaker: &'a Breaker },
     /// A dead letter was published again.
     Replayed { delivery: &'a Delivery },
     /// A callback's secret came in plain text and was sealed.

@@ -14,6 +14,6 @@ pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, KeyStore, Page, SettleAnswer, SettledAs, Settlement, Store,
-    StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
+    Settlement, Store, StoreError, StoreHealth, WebhookStore, WriteAnswer,
 };

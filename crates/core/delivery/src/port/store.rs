@@ -5,19 +5,20 @@
 use super::Entropy;
 use async_trait::async_trait;
 use ringback_domain::{
-    ApiKey, ApiKeyId, Attempt, AttemptNumber, DeadLetter, DeadLetterId, DeadLetterReason, Delivery,
-    DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation, JobId,
-    ProjectName, Timestamp, Webhook, WebhookId, WorkerId,
+    ApiKey, ApiKeyId, Attempt, AttemptNumber, Breaker, DeadLetter, DeadLetterId, DeadLetterReason,
+    Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation,
+    JobId, ProjectName, Timestamp, Webhook, WebhookId, WorkerId,
 };
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 /// All of it; one edge fills all.
 pub trait Store:
-    ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore
+    ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore + PaceStore
 {
 }
-impl<T: ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore> Store
-    for T
+impl<
+    T: ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore + PaceStore,
+> Store for T
 {
 }
 
@@ -319,6 +320,39 @@ pub trait EventStore: Send + Sync {
 
     /// Whether the store answers, and what it promises.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// A turn at a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservedTurn {
+    /// It is the caller's, this far from now, by the store's clock. Zero is now.
+    In(Duration),
+    /// Every turn as far ahead as was asked for is taken: nothing was reserved.
+    Full,
+}
+
+/// Breakers, and turns at destinations that bear only so many attempts a second. Shared by all workers.
+#[async_trait]
+pub trait PaceStore: Send + Sync {
+    /// Reserves the next free turn at a destination, turns being `1 / per_second` apart, at most `ahead_max` from now.
+    ///
+    /// A turn whose answer got lost stays free: the destination gets one attempt less in its second.
+    async fn reserve_turn(
+        &self,
+        destination: &DestinationId,
+        per_second: NonZeroU32,
+        ahead_max: Duration,
+    ) -> Result<ReservedTurn, StoreError>;
+
+    /// All breakers: of the destinations that are in trouble, at most [`ringback_domain::limits::BREAKERS_MAX`].
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError>;
+
+    /// Writes a breaker. With revision 1 it must be new; with revision n the stored one must have n - 1. Beyond
+    /// [`ringback_domain::limits::BREAKERS_MAX`] a new one is a conflict: its destination is attempted as if it were well.
+    async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError>;
+
+    /// Removes a breaker, unless it has changed since; whether it did.
+    async fn remove_breaker(&self, breaker: &Breaker) -> Result<bool, StoreError>;
 }
 
 /// What a store promises.

@@ -50,7 +50,7 @@ async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
         has_claimed: AtomicBool::new(false),
     });
 
-    let handled = Deliver::new(Arc::new(context), LEASE_MARGIN)
+    let handled = Deliver::new(Arc::new(context), LEASE_MARGIN, None)
         .handle(delivery)
         .await;
 

@@ -9,8 +9,9 @@ use ringback_delivery::{
     },
 };
 use ringback_domain::{
-    DeadLetter, DeadLetterId, Delivery, DeliveryRecord, Event, EventFilter, Generation,
-    ProfileName, ProjectName, SealedSecret, Timestamp, Webhook, WebhookId, WebhookSecret,
+    BreakerRules, DeadLetter, DeadLetterId, Delivery, DeliveryRecord, Event, EventFilter,
+    Generation, ProfileName, ProjectName, SealedSecret, Timestamp, Webhook, WebhookId,
+    WebhookSecret,
 };
 use ringback_profile::Profile;
 use ringback_signing::{KeyRing, SealedFor, Secret};
@@ -20,9 +21,15 @@ use ringback_testkit::{
         Recorder, Script, ScriptedSender, SeededEntropy, SimulatedQueue, SimulatedStore, TokioClock,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// Far more failures than the stories of anything else have.
+pub(crate) const BREAKER_RULES: BreakerRules = BreakerRules {
+    failures: NonZeroU32::new(20).unwrap(),
+    probe_first: Duration::from_secs(5),
+    probe_max: Duration::from_secs(60),
+};
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub(crate) struct World {
@@ -74,7 +81,7 @@ impl World {
     }
 
     pub(crate) fn deliver(&self) -> Deliver {
-        Deliver::new(self.context(), LEASE_MARGIN)
+        Deliver::new(self.context(), LEASE_MARGIN, Some(BREAKER_RULES))
     }
 
     /// Registers a webhook that signs with the known secret.

@@ -6,11 +6,13 @@ mod deliveries;
 mod events;
 mod keeper;
 mod keys;
+mod pace;
 mod record;
 mod terms;
 mod webhooks;
 
 pub(crate) use keeper::Keeper;
+pub(crate) use pace::Turns;
 
 use crate::engine::{Engine, Failure};
 use ringback_delivery::port::{Clock, Cursor, StoreError};
@@ -24,6 +26,7 @@ pub struct EmbeddedStore {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
     idempotency_window: Duration,
+    turns: Arc<Turns>,
 }
 
 impl EmbeddedStore {
@@ -31,11 +34,13 @@ impl EmbeddedStore {
         engine: Arc<Engine>,
         clock: Arc<dyn Clock>,
         idempotency_window: Duration,
+        turns: Arc<Turns>,
     ) -> Self {
         Self {
             engine,
             clock,
             idempotency_window,
+            turns,
         }
     }
 

@@ -10,15 +10,17 @@ use async_trait::async_trait;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
     DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, FencingToken, KeyStore,
-    Page, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord, Disposal,
-    EventId, ProjectName, Webhook, WebhookId,
+    ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord,
+    DestinationId, Disposal, EventId, ProjectName, Webhook, WebhookId,
 };
 use ringback_testkit::simulation::{SimulatedStore, TokioClock};
 use std::{
     future::Future,
+    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -345,5 +347,36 @@ impl EventStore for FaultyStore {
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         self.inner.health().await
+    }
+}
+
+#[async_trait]
+impl PaceStore for FaultyStore {
+    async fn reserve_turn(
+        &self,
+        destination: &DestinationId,
+        per_second: NonZeroU32,
+        ahead_max: Duration,
+    ) -> Result<ReservedTurn, StoreError> {
+        let reserve = self.inner.reserve_turn(destination, per_second, ahead_max);
+        self.step("reserve turn", destination.as_str(), reserve)
+            .await
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        self.step("read breakers", "all", self.inner.breakers())
+            .await
+    }
+
+    async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
+        let put = self.inner.put_breaker(breaker);
+        self.step("put breaker", breaker.destination.as_str(), put)
+            .await
+    }
+
+    async fn remove_breaker(&self, breaker: &Breaker) -> Result<bool, StoreError> {
+        let remove = self.inner.remove_breaker(breaker);
+        self.step("remove breaker", breaker.destination.as_str(), remove)
+            .await
     }
 }

@@ -12,6 +12,7 @@ mod dead_letters;
 mod deliveries;
 mod events;
 mod keys;
+mod pace;
 mod webhooks;
 
 pub use claims::*;
@@ -19,6 +20,7 @@ pub use dead_letters::*;
 pub use deliveries::*;
 pub use events::*;
 pub use keys::*;
+pub use pace::*;
 pub use webhooks::*;
 
 use ringback_delivery::port::{
@@ -93,6 +95,11 @@ macro_rules! store_contract {
             a_key_is_changed_only_from_the_revision_that_was_read
             a_removed_key_is_gone_and_may_not_be_changed
             keys_are_listed_oldest_first
+
+            of_all_who_would_change_a_breaker_one_does
+            a_breaker_that_changed_is_not_removed
+            turns_are_as_far_apart_as_the_pace_says
+            a_turn_too_far_away_is_not_reserved
 
             an_event_is_marked_once_per_project
             a_healthy_store_says_what_it_is

@@ -119,6 +119,9 @@ impl Observer for Recorder {
             Occurrence::OutcomeUnknown { .. } => "outcome of an attempt unknown".into(),
             Occurrence::SettledTooLate { .. } => "settled too late".into(),
             Occurrence::MovedToSlowLane { .. } => "moved to the slow lane".into(),
+            Occurrence::Deferred { .. } => "put off".into(),
+            Occurrence::BreakerOpened { .. } => "breaker opened".into(),
+            Occurrence::BreakerRecovering { .. } => "breaker recovering".into(),
             Occurrence::Replayed { delivery } => {
                 format!("replayed as generation {}", delivery.generation.get())
             }

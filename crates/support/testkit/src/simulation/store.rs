@@ -5,16 +5,17 @@ use async_trait::async_trait;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, KeyStore, Page, SettleAnswer, SettledAs, Settlement, StoreError,
-    StoreHealth, WebhookStore, WriteAnswer,
+    ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
+    Settlement, StoreError, StoreHealth, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, AttemptNumber, DeadLetter, DeadLetterId, Delivery, DeliveryId,
-    DeliveryRecord, DeliveryState, Destination, Disposal, EventId, Generation, ProjectName,
-    Timestamp, Webhook, WebhookId, WorkerId, limits,
+    ApiKey, ApiKeyId, AttemptNumber, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId,
+    DeliveryRecord, DeliveryState, Destination, DestinationId, Disposal, EventId, Generation,
+    ProjectName, Timestamp, Webhook, WebhookId, WorkerId, limits,
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -34,6 +35,9 @@ struct State {
     dead_letters: HashMap<DeadLetterId, (u64, DeadLetter)>,
     webhooks: BTreeMap<WebhookId, Webhook>,
     keys: BTreeMap<ApiKeyId, ApiKey>,
+    breakers: BTreeMap<DestinationId, Breaker>,
+    /// The turn after the last one reserved.
+    turns: HashMap<DestinationId, Timestamp>,
     events: HashMap<(ProjectName, EventId), EventMark>,
     arrivals: u64,
 }
@@ -366,6 +370,54 @@ impl KeyStore for SimulatedStore {
 
     async fn remove_key(&self, id: &ApiKeyId) -> Result<bool, StoreError> {
         Ok(self.state().keys.remove(id).is_some())
+    }
+}
+
+#[async_trait]
+impl PaceStore for SimulatedStore {
+    async fn reserve_turn(
+        &self,
+        destination: &DestinationId,
+        per_second: NonZeroU32,
+        ahead_max: Duration,
+    ) -> Result<ReservedTurn, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let next = state.turns.entry(destination.clone()).or_insert(now);
+        let turn = now.max(*next);
+        let wait = Duration::try_from(turn.duration_since(now)).expect("it is not before now");
+        if wait > ahead_max {
+            return Ok(ReservedTurn::Full);
+        }
+        *next = turn + Duration::from_secs(1) / per_second.get();
+        Ok(ReservedTurn::In(wait))
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        Ok(self.state().breakers.values().cloned().collect())
+    }
+
+    async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
+        let breakers = &mut self.state().breakers;
+        let stored = breakers.get(&breaker.destination);
+        let is_one_too_many = stored.is_none() && breakers.len() >= limits::BREAKERS_MAX;
+        let revision = stored.map_or(0, |stored| stored.revision);
+        if breaker.revision != revision + 1 || is_one_too_many {
+            return Ok(WriteAnswer::Conflict);
+        }
+        breakers.insert(breaker.destination.clone(), breaker.clone());
+        Ok(WriteAnswer::Written)
+    }
+
+    async fn remove_breaker(&self, breaker: &Breaker) -> Result<bool, StoreError> {
+        let breakers = &mut self.state().breakers;
+        let is_the_same = breakers
+            .get(&breaker.destination)
+            .is_some_and(|stored| stored.revision == breaker.revision);
+        if is_the_same {
+            breakers.remove(&breaker.destination);
+        }
+        Ok(is_the_same)
     }
 }
 

@@ -1,0 +1,315 @@
+//! Whose turn it is at a destination: breakers and rate limits, over all workers.
+//!
+//! Both only ever put an attempt off. Nothing is claimed and no attempt is counted before its turn has come.
+
+use crate::{
+    Context,
+    port::{Occurrence, ReservedTurn, Store, StoreError, WriteAnswer},
+};
+use ringback_domain::{
+    Admission, AttemptOutcome, Breaker, BreakerRules, Deferral, Delivery, DeliveryRules,
+    Destination, DestinationId, Timestamp,
+};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+/// Knows whose turn it is. What it remembers between deliveries are hints: losing them costs a few attempts at a
+/// destination that is down.
+pub(crate) struct Pacing {
+    context: Arc<Context>,
+    rules: Option<BreakerRules>,
+    breakers: Slot,
+    /// Failures in a row, by destination, seen by this worker.
+    runs: Mutex<HashMap<DestinationId, u32>>,
+}
+
+/// Locked while it is read, so that those who come meanwhile wait for the one who asks.
+type Slot = futures_util::lock::Mutex<Option<Snapshot>>;
+
+/// The breakers there are, as read not long ago.
+#[derive(Clone)]
+struct Snapshot {
+    breakers: Arc<HashMap<DestinationId, Breaker>>,
+    /// By the clock that nobody sets.
+    read_at: Duration,
+}
+
+/// Whether a delivery may be attempted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Now.
+    Now,
+    /// Not before a wait is over; any moment up to `spread` later is as good.
+    Later {
+        wait: Duration,
+        spread: Duration,
+        deferral: Deferral,
+    },
+    /// It has been put off for longer than its schedule would have gone on.
+    Never,
+}
+
+/// How long breakers that were read are used without asking again.
+const FRESH_FOR: Duration = Duration::from_millis(400);
+/// Destinations whose failures are remembered; beyond, all are forgotten.
+const RUNS_MAX: usize = 10_000;
+/// A turn no further away is waited for on the spot: the queue's waits come in steps of this size.
+const WAIT_HERE_MAX: Duration = Duration::from_millis(250);
+/// How far ahead turns are reserved. Who finds none asks again later.
+const AHEAD_MAX: Duration = Duration::from_hours(1);
+/// A breaker puts a delivery off for this long at least before it is given up, however short its schedule.
+const HOLD_LEAST: Duration = Duration::from_mins(10);
+
+impl Pacing {
+    /// Without rules there are no breakers.
+    pub(crate) fn new(context: Arc<Context>, rules: Option<BreakerRules>) -> Self {
+        Self {
+            context,
+            rules,
+            breakers: Slot::default(),
+            runs: Mutex::default(),
+        }
+    }
+
+    /// Whether it is this delivery's turn. Waits for one that is near.
+    pub(crate) async fn turn(
+        &self,
+        delivery: &Delivery,
+        rules: Option<&DeliveryRules>,
+    ) -> Result<Turn, StoreError> {
+        let ramp = match self.breaker_turn(delivery, rules).await? {
+            Ok(ramp) => ramp,
+            Err(put_off) => return Ok(put_off),
+        };
+        let limit = self.rate_limit(delivery).await?;
+        let Some(pace) = ramp.into_iter().chain(limit).min() else {
+            return Ok(Turn::Now);
+        };
+        if delivery
+            .deferral
+            .is_some_and(|deferral| deferral.turn_at.is_some())
+        {
+            return Ok(Turn::Now);
+        }
+        let id = delivery.destination.id();
+        let reserve = || self.context.store.reserve_turn(&id, pace, AHEAD_MAX);
+        Ok(
+            match self.context.until_done("reserve a turn", reserve).await? {
+                ReservedTurn::In(wait) if wait <= WAIT_HERE_MAX => {
+                    if !wait.is_zero() {
+                        self.context.clock.sleep(wait).await;
+                    }
+                    Turn::Now
+                }
+                ReservedTurn::In(wait) => {
+                    let now = self.context.clock.now();
+                    Turn::Later {
+                        wait,
+                        spread: Duration::ZERO,
+                        deferral: Deferral {
+                            turn_at: Some(now + wait),
+                            ..deferral_of(delivery, now)
+                        },
+                    }
+                }
+                ReservedTurn::Full => Turn::Later {
+                    wait: AHEAD_MAX / 2,
+                    spread: AHEAD_MAX / 2,
+                    deferral: deferral_of(delivery, self.context.clock.now()),
+                },
+            },
+        )
+    }
+
+    /// The pace that a recovering destination bears, if any; else what its open breaker makes of the delivery.
+    async fn breaker_turn(
+        &self,
+        delivery: &Delivery,
+        rules: Option<&DeliveryRules>,
+    ) -> Result<Result<Option<NonZeroU32>, Turn>, StoreError> {
+        let Some(breaker_rules) = self.rules else {
+            return Ok(Ok(None));
+        };
+        let snapshot = self.snapshot().await?;
+        // The usual case costs neither an id nor a look-up.
+        if snapshot.breakers.is_empty() {
+            return Ok(Ok(None));
+        }
+        let Some(breaker) = snapshot.breakers.get(&delivery.destination.id()) else {
+            return Ok(Ok(None));
+        };
+        let now = self.context.clock.now();
+        match breaker.admission(now, &breaker_rules) {
+            Admission::Free => Ok(Ok(None)),
+            Admission::Paced(pace) => Ok(Ok(Some(pace))),
+            Admission::Held { until, spread } => Ok(Err(hold(delivery, rules, now, until, spread))),
+            Admission::Probe(next) => {
+                let written = self.write(&next).await?;
+                if written == WriteAnswer::Written {
+                    return Ok(Ok(None));
+                }
+                // Another worker is the probe. When the next may be made will be known by then.
+                let spread = breaker_rules.probe_first;
+                Ok(Err(hold(delivery, rules, now, now + spread, spread)))
+            }
+        }
+    }
+
+    /// The rate limit of the delivery's webhook.
+    async fn rate_limit(&self, delivery: &Delivery) -> Result<Option<NonZeroU32>, StoreError> {
+        let Destination::Webhook { id, .. } = &delivery.destination else {
+            return Ok(None);
+        };
+        let project = &delivery.event.project;
+        let read = || self.context.webhooks.of_project(project);
+        let webhooks = self.context.until_done("read webhooks", read).await?;
+        let webhook = webhooks.iter().find(|webhook| webhook.id == *id);
+        Ok(webhook.and_then(|webhook| webhook.rate_limit))
+    }
+
+    /// Takes note of what came of an attempt.
+    pub(crate) async fn saw(
+        &self,
+        delivery: &Delivery,
+        outcome: &AttemptOutcome,
+    ) -> Result<(), StoreError> {
+        let Some(rules) = self.rules else {
+            return Ok(());
+        };
+        let accepted = matches!(outcome, AttemptOutcome::Accepted { .. });
+        if !accepted && !outcome.counts_for_breaker() {
+            return Ok(());
+        }
+        let id = delivery.destination.id();
+        let run_is_long = self.count(&id, accepted) >= rules.failures.get();
+        if accepted && self.snapshot().await?.breakers.is_empty() || !accepted && !run_is_long {
+            return Ok(());
+        }
+        let now = self.context.clock.now();
+        let known = self.snapshot().await?.breakers.get(&id).cloned();
+        match known {
+            Some(breaker) if accepted && breaker.is_over(now) => {
+                let remove = || self.context.store.remove_breaker(&breaker);
+                self.context.until_done("forget a breaker", remove).await?;
+                self.forget().await;
+            }
+            Some(breaker) if accepted => {
+                if let Some(next) = breaker.recovering(now)
+                    && self.write(&next).await? == WriteAnswer::Written
+                {
+                    self.tell(&next);
+                }
+            }
+            // Open already: the probe failed, and the next one is planned.
+            Some(breaker) if breaker.is_open() => {}
+            None if accepted => {}
+            troubled => {
+                let next = match troubled {
+                    Some(breaker) => breaker.reopened(now, &rules),
+                    None => Breaker::opened(id, now, &rules),
+                };
+                if self.write(&next).await? == WriteAnswer::Written {
+                    self.tell(&next);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Failures in a row, with this attempt.
+    fn count(&self, id: &DestinationId, accepted: bool) -> u32 {
+        let mut runs = self.runs();
+        if accepted {
+            runs.remove(id);
+            return 0;
+        }
+        if runs.len() >= RUNS_MAX && !runs.contains_key(id) {
+            runs.clear();
+        }
+        let run = runs.entry(id.clone()).or_default();
+        *run = run.saturating_add(1);
+        *run
+    }
+
+    fn tell(&self, breaker: &Breaker) {
+        let occurrence = if breaker.is_open() {
+            Occurrence::BreakerOpened { breaker }
+        } else {
+            Occurrence::BreakerRecovering { breaker }
+        };
+        self.context.observer.saw(&occurrence);
+    }
+
+    async fn write(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
+        let put = || self.context.store.put_breaker(breaker);
+        let answer = self.context.until_done("write a breaker", put).await?;
+        self.forget().await;
+        Ok(answer)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let mut slot = self.breakers.lock().await;
+        let read_at = self.context.clock.monotonic();
+        if let Some(snapshot) = &*slot
+            && read_at.saturating_sub(snapshot.read_at) < FRESH_FOR
+        {
+            return Ok(snapshot.clone());
+        }
+        let store: &dyn Store = &*self.context.store;
+        let read = || store.breakers();
+        let found = self.context.until_done("read breakers", read).await?;
+        let breakers = found
+            .into_iter()
+            .map(|breaker| (breaker.destination.clone(), breaker))
+            .collect();
+        let snapshot = Snapshot {
+            breakers: Arc::new(breakers),
+            read_at,
+        };
+        *slot = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+
+    async fn forget(&self) {
+        *self.breakers.lock().await = None;
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<DestinationId, u32>> {
+        self.runs
+            .lock()
+            .expect("nothing panics while it holds the lock")
+    }
+}
+
+fn deferral_of(delivery: &Delivery, now: Timestamp) -> Deferral {
+    Deferral {
+        since: delivery.deferral.map_or(now, |deferral| deferral.since),
+        turn_at: None,
+    }
+}
+
+/// Put off until a probe may have been accepted, unless the schedule would be over by now.
+fn hold(
+    delivery: &Delivery,
+    rules: Option<&DeliveryRules>,
+    now: Timestamp,
+    until: Timestamp,
+    spread: Duration,
+) -> Turn {
+    let deferral = deferral_of(delivery, now);
+    let held = Duration::try_from(now.duration_since(deferral.since)).unwrap_or_default();
+    let schedule: Duration =
+        rules.map_or(Duration::ZERO, |rules| rules.retry.delays().iter().sum());
+    if held >= schedule.max(HOLD_LEAST) {
+        return Turn::Never;
+    }
+    Turn::Later {
+        wait: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
+        spread,
+        deferral,
+    }
+}

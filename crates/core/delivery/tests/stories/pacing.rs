@@ -1,0 +1,186 @@
+//! Destinations that bear only so much: breakers and rate limits. Nothing put off uses up an attempt.
+
+use crate::{hooked_event, world::BREAKER_RULES, world::World};
+use ringback_delivery::port::{
+    DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore,
+};
+use ringback_domain::{
+    Attempt, DeadLetterReason, DeliveryRecord, DeliveryState, Event, EventId, Timestamp,
+};
+use ringback_testkit::simulation::{Script, answers};
+use std::{num::NonZeroU32, time::Duration};
+
+async fn hooked_world(scripts: impl IntoIterator<Item = Script>) -> World {
+    let world = World::new(Some("hooked"), scripts);
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world
+}
+
+async fn publish(world: &World, events: usize) {
+    for number in 0..events {
+        let id: EventId = format!("evt_{number}").parse().unwrap();
+        let event = Event {
+            id,
+            ..hooked_event(world)
+        };
+        world.publish(&event).await;
+    }
+}
+
+async fn records(world: &World) -> Vec<DeliveryRecord> {
+    let filter = DeliveryFilter::default();
+    let page = world.store.deliveries(&filter, None, 500).await.unwrap();
+    page.entries
+}
+
+/// Every attempt, in the order they were made.
+async fn attempts(world: &World) -> Vec<Attempt> {
+    let mut attempts: Vec<_> = records(world)
+        .await
+        .into_iter()
+        .flat_map(|record| record.attempts)
+        .collect();
+    attempts.sort_by_key(|attempt| attempt.started_at);
+    attempts
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_keeps_failing_gets_probes_only_until_one_is_accepted() {
+    let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
+    let failing_probes = 3;
+    let world = hooked_world(vec![answers(503); failures + failing_probes]).await;
+    publish(&world, 100).await;
+    world.run().await;
+
+    let records = records(&world).await;
+    assert_eq!(records.len(), 100);
+    let is_delivered =
+        |record: &DeliveryRecord| matches!(record.state, DeliveryState::Delivered { .. });
+    assert!(
+        records.iter().all(is_delivered),
+        "{}",
+        world.recorder.story()
+    );
+    let once = records.iter().filter(|record| record.attempts.len() == 1);
+    assert!(
+        once.count() >= 100 - failures - failing_probes,
+        "who was put off used up no attempt"
+    );
+
+    let attempts = attempts(&world).await;
+    let opened_at = attempts[failures - 1].started_at;
+    let probes: Vec<_> = attempts[failures..=failures + failing_probes]
+        .iter()
+        .map(|attempt| seconds(opened_at, attempt.started_at))
+        .collect();
+    for (probe, least) in probes.iter().zip([5.0, 15.0, 35.0, 75.0]) {
+        assert!(*probe >= least, "{probes:?}");
+    }
+    let recovered_at = attempts[failures + failing_probes].started_at;
+    let in_the_first_second = attempts
+        .iter()
+        .filter(|attempt| attempt.started_at > recovered_at)
+        .filter(|attempt| seconds(recovered_at, attempt.started_at) < 1.0);
+    assert!(in_the_first_second.count() <= 6, "they return on a ramp");
+    let story = world.recorder.story();
+    for word in ["breaker opened", "breaker recovering"] {
+        assert_eq!(story.matches(word).count(), 1, "{story}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_stays_down_gets_no_more_than_probes_and_all_becomes_dead_letters() {
+    let world = hooked_world(vec![answers(503); 10_000]).await;
+    publish(&world, 60).await;
+    world.run().await;
+
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 60);
+    let page = world
+        .store
+        .dead_letters(&DeadLetterFilter::default(), None, 500)
+        .await
+        .unwrap();
+    let is_down = |reason| reason == DeadLetterReason::DestinationDown;
+    let down = page.entries.iter().filter(|dead| is_down(dead.reason));
+    assert!(down.count() > 30, "{}", world.recorder.story());
+
+    let attempts = attempts(&world).await;
+    let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
+    let begun = attempts[0].started_at;
+    let lasted = seconds(begun, attempts.last().unwrap().started_at);
+    let probes = attempts.len() - failures;
+    // Three doublings, then one a minute.
+    assert!(
+        probes as f64 <= 4.0 + lasted / 60.0,
+        "{probes} in {lasted} s"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_is_over_is_forgotten() {
+    let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
+    let world = hooked_world(vec![answers(503); failures]).await;
+    publish(&world, 30).await;
+    world.run().await;
+    // The retries come a minute later, long after the ramp.
+    assert_eq!(world.store.breakers().await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_kept_and_uses_up_no_attempt() {
+    let world = World::new(Some("hooked"), []);
+    world
+        .webhook(|webhook| {
+            webhook.secrets.clear();
+            webhook.rate_limit = NonZeroU32::new(5);
+        })
+        .await;
+    publish(&world, 60).await;
+    world.run().await;
+
+    let attempts = attempts(&world).await;
+    assert_eq!(attempts.len(), 60, "one each");
+    let moments: Vec<_> = attempts
+        .iter()
+        .map(|attempt| seconds(attempts[0].started_at, attempt.started_at))
+        .collect();
+    let lasted = moments.last().unwrap();
+    assert!((11.8..12.4).contains(lasted), "{moments:?}");
+    for second in moments.windows(6) {
+        assert!(second[5] - second[0] > 0.95, "{second:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_destinations_do_not_wait_for_one_that_is_over_its_limit() {
+    let world = World::new(Some("hooked"), []);
+    let limited = world
+        .webhook(|webhook| {
+            webhook.secrets.clear();
+            webhook.rate_limit = NonZeroU32::new(1);
+        })
+        .await;
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    publish(&world, 20).await;
+    world.run().await;
+
+    let records = records(&world).await;
+    assert_eq!(records.len(), 40);
+    let begun = records
+        .iter()
+        .map(|record| record.created_at)
+        .min()
+        .unwrap();
+    for record in records {
+        let waited = seconds(begun, record.attempts[0].started_at);
+        let is_limited = record.destination.id().as_str() == limited.as_str();
+        assert!(
+            is_limited || waited < Duration::from_secs(6).as_secs_f64(),
+            "{waited}"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Breakers, and turns at destinations.
+
+use crate::{
+    RedisStore,
+    error::{corrupt, unreadable},
+    script::{PUT_BREAKER, REMOVE_BREAKER, RESERVE_TURN},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use ringback_delivery::port::{PaceStore, ReservedTurn, StoreError, WriteAnswer};
+use ringback_domain::{Breaker, DestinationId, limits};
+use ringback_wire::breaker;
+use std::{num::NonZeroU32, time::Duration};
+
+#[async_trait]
+impl PaceStore for RedisStore {
+    async fn reserve_turn(
+        &self,
+        destination: &DestinationId,
+        per_second: NonZeroU32,
+        ahead_max: Duration,
+    ) -> Result<ReservedTurn, StoreError> {
+        let id = destination.as_str();
+        let mut script = RESERVE_TURN.key(self.keys.shard_of(id).turn(id));
+        let ahead_max = u64::try_from(ahead_max.as_micros()).unwrap_or(u64::MAX);
+        script.arg(per_second.get()).arg(ahead_max);
+        let answer: i64 = self.connection.run("reserve a turn", &script).await?;
+        Ok(match u64::try_from(answer) {
+            Ok(wait) => ReservedTurn::In(Duration::from_micros(wait)),
+            Err(_) => ReservedTurn::Full,
+        })
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        let mut command = redis::cmd("HVALS");
+        command.arg(self.keys.breakers());
+        let stored: Vec<Bytes> = self.connection.send("read breakers", &command).await?;
+        stored.iter().map(|stored| read(stored)).collect()
+    }
+
+    async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
+        let mut script = PUT_BREAKER.key(self.keys.breakers());
+        script
+            .arg(breaker.destination.as_str())
+            .arg(breaker.revision)
+            .arg(breaker::encode(breaker))
+            .arg(limits::BREAKERS_MAX);
+        let answer: String = self.connection.run("store a breaker", &script).await?;
+        Ok(match answer.as_str() {
+            "written" => WriteAnswer::Written,
+            _ => WriteAnswer::Conflict,
+        })
+    }
+
+    async fn remove_breaker(&self, breaker: &Breaker) -> Result<bool, StoreError> {
+        let mut script = REMOVE_BREAKER.key(self.keys.breakers());
+        script
+            .arg(breaker.destination.as_str())
+            .arg(breaker.revision);
+        self.connection.run("remove a breaker", &script).await
+    }
+}
+
+/// The record after `<revision> `.
+fn read(stored: &[u8]) -> Result<Breaker, StoreError> {
+    let id = &"in a list";
+    let record = stored
+        .splitn(2, |byte| *byte == b' ')
+        .nth(1)
+        .ok_or_else(|| unreadable("breaker", id, "it has no revision".into()))?;
+    breaker::decode(record).map_err(|why| corrupt("breaker", id, &why))
+}
