@@ -200,7 +200,7 @@ mod tests {
     const RULES: BreakerRules = BreakerRules {
         failures: NonZeroU32::new(3).unwrap(),
         probe_first: Duration::from_secs(5),
-        probe_max: Duration::from_secs(60),
+        probe_max: Duration::from_mins(1),
     };
 
     fn at(second: i64) -> Timestamp {

@@ -9,7 +9,10 @@ use ringback_domain::{Attempt, Timestamp};
 use ringback_testkit::receiver::{Answer, Receiver};
 use ringback_worker::{SystemClock, publish::Publisher};
 use std::{collections::HashMap, time::Duration};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 const WORKERS: usize = 3;

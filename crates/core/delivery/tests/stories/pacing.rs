@@ -112,10 +112,10 @@ async fn a_destination_that_stays_down_gets_no_more_than_probes_and_all_becomes_
     let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
     let begun = attempts[0].started_at;
     let lasted = seconds(begun, attempts.last().unwrap().started_at);
-    let probes = attempts.len() - failures;
+    let probes = u32::try_from(attempts.len() - failures).unwrap();
     // Three doublings, then one a minute.
     assert!(
-        probes as f64 <= 4.0 + lasted / 60.0,
+        f64::from(probes) <= 4.0 + lasted / 60.0,
         "{probes} in {lasted} s"
     );
 }

@@ -28,7 +28,7 @@ pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(10);
 pub(crate) const BREAKER_RULES: BreakerRules = BreakerRules {
     failures: NonZeroU32::new(20).unwrap(),
     probe_first: Duration::from_secs(5),
-    probe_max: Duration::from_secs(60),
+    probe_max: Duration::from_mins(1),
 };
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -35,12 +35,12 @@ impl Turns {
             turns.retain(|_, turn| *turn > now);
         }
         let next = turns.entry(destination.clone()).or_default();
-        let turn = now.max(*next);
-        if turn - now > ahead_max {
+        let wait = next.saturating_sub(now);
+        if wait > ahead_max {
             return ReservedTurn::Full;
         }
-        *next = turn + Duration::from_secs(1) / per_second.get();
-        ReservedTurn::In(turn - now)
+        *next = now + wait + Duration::from_secs(1) / per_second.get();
+        ReservedTurn::In(wait)
     }
 }
 
