@@ -6,12 +6,17 @@
 //! What this crate does not do: decide when a secret is current (that is the webhook's business), or keep one.
 #![warn(missing_docs)]
 
+mod explain;
 mod key_ring;
 mod scheme;
 mod secret;
 mod template;
 mod verify;
 
+pub use explain::{
+    Difference, EXPLAINED_BODY_BYTES_MAX, Evidence, Explanation, Mistake, NamedScheme, Verdict,
+    explain, known_schemes,
+};
 pub use key_ring::{KeyRing, KeyRingError, NONCE_BYTES, OpenError, SealedFor};
 pub use scheme::{
     DigestEncoding, SchemeError, SchemeParts, SecretEncoding, SignError, Signable, SignatureScheme,

@@ -14,10 +14,13 @@ use std::fmt::Write;
 use zeroize::Zeroizing;
 
 /// People paste secrets with and without their padding; both mean the same bytes.
-const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Bytes of an HMAC-SHA256.
+pub(crate) const DIGEST_BYTES: usize = 32;
 
 /// Everything there is to say about an HMAC-SHA256 scheme, as a profile writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,20 +198,9 @@ impl SignatureScheme {
         timestamp: &str,
         body: &[u8],
     ) -> Result<String, SecretError> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret.key(secret)?)
-            .expect("HMAC takes keys of any length");
-        for part in self.signed.parts() {
-            mac.update(match part {
-                Part::Literal(text) => text.as_bytes(),
-                Part::Id => id.as_bytes(),
-                Part::Timestamp => timestamp.as_bytes(),
-                Part::Body => body,
-                Part::Signature => unreachable!(
-                    "a signature does not sign itself: `SignedBytes` does not know the placeholder"
-                ),
-            });
-        }
-        Ok(self.digest.encode(&mac.finalize().into_bytes()))
+        let key = self.secret.key(secret)?;
+        let digest = digest(&key, self.signed.parts(), id, timestamp, body);
+        Ok(self.digest.encode(&digest))
     }
 
     /// The header that carries the signature, in the spelling to send.
@@ -328,8 +320,31 @@ impl DigestEncoding {
     }
 }
 
+/// The digest of what a template makes of its placeholders.
+pub(crate) fn digest(
+    key: &[u8],
+    signed: &[Part],
+    id: &str,
+    timestamp: &str,
+    body: &[u8],
+) -> [u8; DIGEST_BYTES] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in signed {
+        mac.update(match part {
+            Part::Literal(text) => text.as_bytes(),
+            Part::Id => id.as_bytes(),
+            Part::Timestamp => timestamp.as_bytes(),
+            Part::Body => body,
+            Part::Signature => unreachable!(
+                "a signature does not sign itself: `SignedBytes` does not know the placeholder"
+            ),
+        });
+    }
+    mac.finalize().into_bytes().into()
+}
+
 impl SecretEncoding {
-    fn key(&self, secret: &Secret) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    pub(crate) fn key(&self, secret: &Secret) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         let text = secret.expose();
         match self {
             Self::Utf8 => Ok(Zeroizing::new(text.as_bytes().to_vec())),

@@ -82,6 +82,16 @@ impl Part {
         Ok(parts)
     }
 
+    /// Reads what is signed, as far as its form goes.
+    pub(crate) fn parse_signed(text: &str) -> Result<Vec<Self>, TemplateError> {
+        let placeholders = [
+            ("id", Self::Id),
+            ("timestamp", Self::Timestamp),
+            ("body", Self::Body),
+        ];
+        Self::parse_all(text, &placeholders, "`{id}`, `{timestamp}`, `{body}`")
+    }
+
     fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
     }
@@ -119,12 +129,7 @@ impl FromStr for SignedBytes {
     type Err = TemplateError;
 
     fn from_str(text: &str) -> Result<Self, TemplateError> {
-        let placeholders = [
-            ("id", Part::Id),
-            ("timestamp", Part::Timestamp),
-            ("body", Part::Body),
-        ];
-        let parts = Part::parse_all(text, &placeholders, "`{id}`, `{timestamp}`, `{body}`")?;
+        let parts = Part::parse_signed(text)?;
         if parts.iter().filter(|part| **part == Part::Body).count() != 1 {
             return Err(TemplateError::ExactlyOnce {
                 template: text.to_owned(),

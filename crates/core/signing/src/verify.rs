@@ -122,7 +122,10 @@ impl SignatureScheme {
     }
 
     /// Reads what comes before the first signature; the timestamp, if it is in there, and the rest.
-    fn split_lead<'a>(&self, value: &'a str) -> Result<(Option<&'a str>, &'a str), VerifyError> {
+    pub(crate) fn split_lead<'a>(
+        &self,
+        value: &'a str,
+    ) -> Result<(Option<&'a str>, &'a str), VerifyError> {
         let (mut timestamp, mut rest) = (None, value);
         for part in self.lead() {
             if let Part::Literal(text) = part {
@@ -139,7 +142,7 @@ impl SignatureScheme {
         Ok((timestamp, rest))
     }
 
-    fn split_entries<'a>(&self, list: &'a str) -> Result<Vec<&'a str>, VerifyError> {
+    pub(crate) fn split_entries<'a>(&self, list: &'a str) -> Result<Vec<&'a str>, VerifyError> {
         let Some(separator) = self.separator() else {
             let signature = list
                 .strip_prefix(self.entry())
