@@ -106,6 +106,8 @@ pub(crate) enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Says why a signature does not match, without asking anyone
+    ExplainSignature(ExplainArgs),
     /// Checks configuration, broker and store against the promises
     Doctor,
     /// Prints a completion script
@@ -178,7 +180,7 @@ pub(crate) struct ListenArgs {
     pub(crate) callback: bool,
     /// Answers with these in turn, then with the last for ever
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', default_value = "200",
-          value_parser = clap::value_parser!(u16).range(200..=599))]
+          conflicts_with = "forward_to", value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) status: Vec<u16>,
     /// Waits so long before each answer
     #[arg(long, value_name = "WAIT", default_value = "0s", value_parser = wait)]
@@ -189,6 +191,46 @@ pub(crate) struct ListenArgs {
     /// Ends after so many requests
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+    /// Hands each request on to a program on this machine, and answers what it answers
+    #[arg(long, value_name = "URL")]
+    pub(crate) forward_to: Option<String>,
+    /// Hands on to other machines, too: whoever reaches the port here then reaches them
+    #[arg(long, requires = "forward_to")]
+    pub(crate) forward_anywhere: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The profile the receiver verifies by [default: told by the headers]
+    #[arg(long)]
+    pub(crate) profile: Option<ProfileName>,
+    /// Takes it for a callback, where the profile makes a difference
+    #[arg(long, requires = "profile")]
+    pub(crate) callback: bool,
+    /// Reads the secrets from this file, one a line (`-` is the standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: PathBuf,
+    /// The whole request as it came: request line, headers, an empty line, body
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["headers", "header", "body"])]
+    pub(crate) request: Option<PathBuf>,
+    /// The request's headers, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) headers: Option<PathBuf>,
+    /// One of the request's headers
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// The request's body, as the receiver saw it
+    #[arg(long, value_name = "FILE", required_unless_present = "request")]
+    pub(crate) body: Option<PathBuf>,
+    /// The body as it was sent, to show where the other differs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) original: Option<PathBuf>,
+    /// Explains this signature, which your code computed, in place of the one that came
+    #[arg(long, value_name = "SIGNATURE")]
+    pub(crate) computed: Option<String>,
+    /// When it came, to tell whether it was too old
+    #[arg(long, value_name = "MOMENT", value_parser = moment_past)]
+    pub(crate) at: Option<Moment>,
 }
 
 #[derive(Debug, Subcommand)]

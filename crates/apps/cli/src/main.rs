@@ -5,6 +5,7 @@
 mod args;
 mod command;
 mod failure;
+mod forward;
 mod receiver;
 mod session;
 mod terminal;

@@ -1,5 +1,6 @@
 //! A receiver on this machine: takes whole requests, answers as told, and hands on what it took.
 
+use crate::forward::{Forwarded, Forwarder};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -50,12 +51,21 @@ pub(crate) struct Received {
     /// The body was longer than is taken, and was refused.
     pub(crate) too_long: bool,
     pub(crate) answer: StatusCode,
+    /// What came of handing it on, where that was asked for.
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// What requests are answered with.
 pub(crate) struct Answers {
-    status: Box<dyn Fn(usize) -> StatusCode + Send + Sync>,
+    by: By,
     delay: Duration,
+}
+
+enum By {
+    /// The status for the request of this number; the first is 0.
+    Status(Box<dyn Fn(usize) -> StatusCode + Send + Sync>),
+    /// Whatever another program answers.
+    Forwarder(Forwarder),
 }
 
 impl Answers {
@@ -68,7 +78,15 @@ impl Answers {
                 .unwrap_or(StatusCode::OK)
         };
         Self {
-            status: Box::new(status),
+            by: By::Status(Box::new(status)),
+            delay,
+        }
+    }
+
+    /// Whatever the program that it is handed on to answers, after a delay.
+    pub(crate) fn forwarded(forwarder: Forwarder, delay: Duration) -> Self {
+        Self {
+            by: By::Forwarder(forwarder),
             delay,
         }
     }
@@ -76,7 +94,7 @@ impl Answers {
     /// Whatever the function says at the moment.
     pub(crate) fn by(status: impl Fn() -> StatusCode + Send + Sync + 'static) -> Self {
         Self {
-            status: Box::new(move |_| status()),
+            by: By::Status(Box::new(move |_| status())),
             delay: Duration::ZERO,
         }
     }
@@ -191,10 +209,17 @@ impl Desk {
             Err(_) => return Ok(response(StatusCode::BAD_REQUEST)),
         };
         let index = self.count.fetch_add(1, Ordering::Relaxed);
-        let answer = if too_long {
-            StatusCode::PAYLOAD_TOO_LARGE
-        } else {
-            (self.answers.status)(index)
+        let mut forwarded = None;
+        let response = match &self.answers.by {
+            _ if too_long => response(StatusCode::PAYLOAD_TOO_LARGE),
+            By::Status(status) => response(status(index)),
+            By::Forwarder(program) => forwarded
+                .insert(
+                    program
+                        .forward(&head.method, &head.uri, &head.headers, body.clone())
+                        .await,
+                )
+                .response(),
         };
         tokio::time::sleep(self.answers.delay).await;
         let received = Received {
@@ -203,11 +228,12 @@ impl Desk {
             headers: head.headers,
             body,
             too_long,
-            answer,
+            answer: response.status(),
+            forwarded,
         };
         // Nobody looking any more means that we are ending.
         let _ = self.received.send(received).await;
-        Ok(response(answer))
+        Ok(response)
     }
 }
 
@@ -226,9 +252,10 @@ mod tests {
     #[test]
     fn answers_come_in_turn_and_the_last_for_ever() {
         let answers = Answers::in_turn(vec![500, 503, 200], Duration::ZERO);
-        let given: Vec<_> = (0..5)
-            .map(|index| (answers.status)(index).as_u16())
-            .collect();
+        let By::Status(status) = answers.by else {
+            panic!("it answers by itself")
+        };
+        let given: Vec<_> = (0..5).map(|index| status(index).as_u16()).collect();
         assert_eq!(given, [500, 503, 200, 200, 200]);
     }
 }

@@ -1,12 +1,14 @@
 //! What is said to whom: data to the standard output, talk to the standard error stream.
 
+mod layout;
+
+pub(crate) use layout::{Column, cut, facts, table, whole, wrapped};
+
 use crate::{
     args::{Global, OutputForm, When},
     failure::{Failure, Outcome},
 };
-use comfy_table::{ContentArrangement, Table, presets};
 use owo_colors::OwoColorize;
-use ringback_domain::harmless_text;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -122,45 +124,4 @@ fn written(result: io::Result<()>) -> Outcome {
             Failure::failed("could not write to the standard output").because(failure)
         }),
     }
-}
-
-/// A table without lines, as wide as the terminal at most.
-pub(crate) fn table<const COLUMNS: usize>(
-    headers: [&str; COLUMNS],
-    rows: impl IntoIterator<Item = [String; COLUMNS]>,
-) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(headers);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    for row in rows {
-        table.add_row(row.map(|cell| harmless_text(cell.as_bytes())));
-    }
-    trim_lines(&table.to_string())
-}
-
-/// Names and values, one pair a line.
-pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    for (name, value) in facts {
-        table.add_row([name.to_owned(), harmless_text(value.as_bytes())]);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    trim_lines(&table.to_string())
-}
-
-fn trim_lines(text: &str) -> String {
-    text.lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -120,7 +120,10 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The headers that carry the event's id and the timestamp: those a made-up attempt fills with exactly these.
-fn carriers(profile: &Profile, kind: DestinationKind) -> (Option<String>, Option<String>) {
+pub(crate) fn carriers(
+    profile: &Profile,
+    kind: DestinationKind,
+) -> (Option<String>, Option<String>) {
     const SECONDS: i64 = 1_234_567_890;
     let context = HeaderContext {
         event_id: &"evt_made_up".parse().expect("an id"),

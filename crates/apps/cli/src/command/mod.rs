@@ -5,6 +5,7 @@ mod dead;
 mod deliveries;
 mod demo;
 mod doctor;
+mod explain;
 mod keys;
 mod listen;
 mod profiles;
@@ -29,6 +30,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Topology(command) => topology::run(session, command).await,
         Command::Profiles(command) => profiles::run(session, command),
         Command::Config(command) => config::run(session, command),
+        Command::ExplainSignature(args) => explain::run(session, &args),
         Command::Doctor => doctor::run(session).await,
         Command::Completions { shell } => shell::completions(session, shell),
         Command::Man { directory } => shell::man(session, &directory),

@@ -4,7 +4,7 @@ use crate::{
     args::ProfilesCommand,
     failure::{Failure, Outcome},
     session::Session,
-    terminal::table,
+    terminal::{cut, table, whole},
     view::{ContractView, ListView, ProfileView},
 };
 use ringback_domain::ProfileName;
@@ -62,7 +62,13 @@ fn list(session: &Session) -> Outcome {
             })
         });
         table(
-            ["PROFILE", "FOR", "SIGNATURE", "SUCCESS", "RETRIES AFTER"],
+            [
+                whole("PROFILE"),
+                whole("FOR"),
+                whole("SIGNATURE"),
+                whole("SUCCESS"),
+                cut("RETRIES AFTER", 13),
+            ],
             rows,
         )
     })

@@ -1,9 +1,21 @@
 //! Attempts as they are shown.
 
 use super::{moment, took};
-use crate::terminal::table;
+use crate::terminal::{Column, cut, table, whole};
 use ringback_api::view::AttemptView;
 use std::time::Duration;
+
+const ATTEMPT_COLUMNS: [Column; 9] = [
+    whole("ROUND").or_left_out(4),
+    whole("ATTEMPT"),
+    whole("AT (UTC)"),
+    whole("WHY").or_left_out(3),
+    whole("OUTCOME"),
+    whole("FAULT").or_left_out(2),
+    whole("TOOK"),
+    whole("ADDRESS").or_left_out(5),
+    cut("ANSWER", 16).or_left_out(1),
+];
 
 /// Attempts, oldest first; one line each.
 pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {
@@ -26,14 +38,11 @@ pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {
             one_line(&attempt.excerpt),
         ]
     });
-    let headers = [
-        "ROUND", "ATTEMPT", "AT (UTC)", "WHY", "OUTCOME", "FAULT", "TOOK", "ADDRESS", "ANSWER",
-    ];
-    table(headers, rows)
+    table(ATTEMPT_COLUMNS, rows)
 }
 
 /// The beginning of an answer on one line.
-fn one_line(excerpt: &str) -> String {
+pub(crate) fn one_line(excerpt: &str) -> String {
     const CHARS_MAX: usize = 60;
     let text = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(CHARS_MAX) {

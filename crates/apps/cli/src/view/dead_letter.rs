@@ -1,7 +1,7 @@
 //! Dead letters as they are shown.
 
 use super::{ListView, attempts_table, moment};
-use crate::terminal::{facts, table};
+use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{DeadLetterView, DisposalView};
 
 fn word(disposal: &DisposalView) -> &'static str {
@@ -22,6 +22,17 @@ fn sentence(disposal: &DisposalView) -> String {
     }
 }
 
+const DEAD_LETTER_COLUMNS: [Column; 8] = [
+    whole("ID"),
+    cut("TYPE", 12).or_left_out(4),
+    cut("TO", 12).or_left_out(2),
+    cut("REASON", 12).or_left_out(5),
+    cut("CAUSE", 16),
+    whole("ATTEMPTS").or_left_out(6),
+    whole("SINCE (UTC)").or_left_out(1),
+    whole("STATE").or_left_out(3),
+];
+
 pub(crate) fn dead_letters_table(list: &ListView<DeadLetterView>) -> String {
     if list.data.is_empty() {
         return "no dead letters".to_owned();
@@ -38,19 +49,7 @@ pub(crate) fn dead_letters_table(list: &ListView<DeadLetterView>) -> String {
             word(&dead.disposal).to_owned(),
         ]
     });
-    table(
-        [
-            "ID",
-            "TYPE",
-            "TO",
-            "REASON",
-            "CAUSE",
-            "ATTEMPTS",
-            "SINCE (UTC)",
-            "STATE",
-        ],
-        rows,
-    )
+    table(DEAD_LETTER_COLUMNS, rows)
 }
 
 pub(crate) fn dead_letter_facts(dead: &DeadLetterView) -> String {

@@ -1,8 +1,18 @@
 //! Deliveries as they are shown.
 
 use super::{ListView, attempts_table, moment};
-use crate::terminal::{facts, table};
+use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::DeliveryView;
+
+const DELIVERY_COLUMNS: [Column; 7] = [
+    whole("ID"),
+    cut("EVENT", 12).or_left_out(3),
+    cut("TYPE", 12).or_left_out(4),
+    cut("TO", 12).or_left_out(1),
+    whole("STATE"),
+    whole("ATTEMPTS").or_left_out(5),
+    whole("CHANGED (UTC)").or_left_out(2),
+];
 
 pub(crate) fn deliveries_table(list: &ListView<DeliveryView>) -> String {
     if list.data.is_empty() {
@@ -19,18 +29,7 @@ pub(crate) fn deliveries_table(list: &ListView<DeliveryView>) -> String {
             moment(delivery.updated_at),
         ]
     });
-    table(
-        [
-            "ID",
-            "EVENT",
-            "TYPE",
-            "TO",
-            "STATE",
-            "ATTEMPTS",
-            "CHANGED (UTC)",
-        ],
-        rows,
-    )
+    table(DELIVERY_COLUMNS, rows)
 }
 
 pub(crate) fn delivery_facts(delivery: &DeliveryView) -> String {

@@ -1,7 +1,7 @@
 //! Keys as they are shown.
 
 use super::{ListView, moment};
-use crate::terminal::{facts, table};
+use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::KeyView;
 
 fn owner(key: &KeyView) -> String {
@@ -22,6 +22,15 @@ fn last_used(key: &KeyView) -> String {
     key.last_used_at.map_or_else(|| "never".to_owned(), moment)
 }
 
+const KEY_COLUMNS: [Column; 6] = [
+    whole("ID"),
+    cut("OF", 8),
+    whole("MAY").or_left_out(1),
+    cut("OPENS", 8),
+    whole("LAST USED (UTC)").or_left_out(3),
+    cut("DESCRIPTION", 12).or_left_out(2),
+];
+
 pub(crate) fn keys_table(list: &ListView<KeyView>) -> String {
     if list.data.is_empty() {
         return "no keys".to_owned();
@@ -36,10 +45,7 @@ pub(crate) fn keys_table(list: &ListView<KeyView>) -> String {
             key.description.clone().unwrap_or_default(),
         ]
     });
-    table(
-        ["ID", "OF", "MAY", "OPENS", "LAST USED (UTC)", "DESCRIPTION"],
-        rows,
-    )
+    table(KEY_COLUMNS, rows)
 }
 
 pub(crate) fn key_facts(key: &KeyView) -> String {

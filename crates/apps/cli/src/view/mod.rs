@@ -6,7 +6,7 @@ mod delivery;
 mod key;
 mod webhook;
 
-pub(crate) use attempt::attempts_table;
+pub(crate) use attempt::{attempts_table, one_line};
 pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
 pub(crate) use delivery::{deliveries_table, delivery_facts};
 pub(crate) use key::{key_facts, keys_table};

@@ -1,8 +1,18 @@
 //! Webhooks as they are shown.
 
 use super::{ListView, moment};
-use crate::terminal::{facts, table};
+use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::WebhookView;
+
+const WEBHOOK_COLUMNS: [Column; 7] = [
+    whole("ID"),
+    cut("PROJECT", 8),
+    cut("URL", 16),
+    cut("EVENTS", 12).or_left_out(2),
+    whole("PROFILE").or_left_out(3),
+    whole("STATE"),
+    whole("CHANGED (UTC)").or_left_out(4),
+];
 
 fn events(webhook: &WebhookView) -> String {
     match &webhook.events {
@@ -31,18 +41,7 @@ pub(crate) fn webhooks_table(list: &ListView<WebhookView>) -> String {
             moment(webhook.updated_at),
         ]
     });
-    table(
-        [
-            "ID",
-            "PROJECT",
-            "URL",
-            "EVENTS",
-            "PROFILE",
-            "STATE",
-            "CHANGED (UTC)",
-        ],
-        rows,
-    )
+    table(WEBHOOK_COLUMNS, rows)
 }
 
 pub(crate) fn webhook_facts(webhook: &WebhookView) -> String {

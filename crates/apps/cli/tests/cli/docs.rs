@@ -25,7 +25,8 @@ fn the_manual_of_the_command_line_names_every_command_and_exit_code() {
         let page = page.unwrap().file_name().into_string().unwrap();
         let command = page
             .trim_end_matches(".1")
-            .replacen("rotate-secret", "rotate_secret", 1);
+            .replacen("rotate-secret", "rotate_secret", 1)
+            .replacen("explain-signature", "explain_signature", 1);
         let command = command
             .replace('-', " ")
             .replace('_', "-")

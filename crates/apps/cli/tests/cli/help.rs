@@ -12,20 +12,22 @@ fn nothing_asked_is_answered_with_help_and_exit_code_2() {
     Usage: ringback [OPTIONS] <COMMAND>
 
     Commands:
-      demo         Shows the whole story in one terminal, in under a minute
-      serve        Runs the long-running roles until told to stop
-      publish      Publishes events and waits until they are safe
-      listen       Receives webhooks on this machine, verifies and shows them
-      webhooks     Registered destinations of a project
-      deliveries   Events on their way to one destination each
-      dead         Deliveries given up
-      topology     Exchanges and queues of the broker
-      profiles     What platforms promise their receivers
-      config       The configuration
-      doctor       Checks configuration, broker and store against the promises
-      completions  Prints a completion script
-      man          Writes the manual pages
-      help         Print this message or the help of the given subcommand(s)
+      demo               Shows the whole story in one terminal, in under a minute
+      serve              Runs the long-running roles until told to stop
+      publish            Publishes events and waits until they are safe
+      listen             Receives webhooks on this machine, verifies and shows them
+      webhooks           Registered destinations of a project
+      deliveries         Events on their way to one destination each
+      dead               Deliveries given up
+      keys               Keys to the HTTP API
+      topology           Exchanges and queues of the broker
+      profiles           What platforms promise their receivers
+      config             The configuration
+      explain-signature  Says why a signature does not match, without asking anyone
+      doctor             Checks configuration, broker and store against the promises
+      completions        Prints a completion script
+      man                Writes the manual pages
+      help               Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help (see more with '--help')

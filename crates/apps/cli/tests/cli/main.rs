@@ -5,6 +5,8 @@ mod bad_input;
 mod demo;
 mod desk;
 mod docs;
+mod explain;
+mod forward;
 mod help;
 mod listen;
 mod place;

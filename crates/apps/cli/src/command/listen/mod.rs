@@ -5,6 +5,7 @@ mod show;
 use crate::{
     args::ListenArgs,
     failure::{Exit, Failure, Outcome},
+    forward::Forwarder,
     receiver::{Answers, Receiver},
     session::Session,
     verifier::Verifier,
@@ -16,7 +17,13 @@ use show::ReceivedView;
 
 pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
     let verifier = verifier(session, &args)?;
-    let answers = Answers::in_turn(args.status, args.delay);
+    let answers = match &args.forward_to {
+        Some(url) => {
+            let forwarder = Forwarder::try_new(url, args.forward_anywhere)?;
+            Answers::forwarded(forwarder, args.delay)
+        }
+        None => Answers::in_turn(args.status, args.delay),
+    };
     let mut listening = Receiver::bind(args.port, answers)
         .await
         .map_err(|failure| {
@@ -32,6 +39,11 @@ pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
         None => session
             .terminal
             .say("not verifying (hint: --profile and --secret-file)"),
+    }
+    if let Some(url) = &args.forward_to {
+        session.terminal.say(&format!(
+            "handing requests on to {url}, and its answers back"
+        ));
     }
     let mut number = 0;
     while args.count.is_none_or(|count| number < count) {

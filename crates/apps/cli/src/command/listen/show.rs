@@ -1,10 +1,18 @@
 //! A received request on the terminal: nothing in it can act on the terminal, whoever sent it.
 
-use crate::{failure::Outcome, receiver::Received, session::Session, verifier::Verdict};
+use crate::{
+    failure::Outcome,
+    forward::Forwarded,
+    receiver::Received,
+    session::Session,
+    verifier::Verdict,
+    view::{one_line, took},
+};
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
-use ringback_domain::harmless_text;
+use ringback_domain::{harmless_text, limits::EXCERPT_BYTES_MAX};
 use serde::Serialize;
+use std::time::Duration;
 
 #[derive(Serialize)]
 pub(crate) struct ReceivedView {
@@ -19,7 +27,36 @@ pub(crate) struct ReceivedView {
     /// `verified`, `unsigned`, `refused`, or absent when nothing was asked.
     verdict: Option<&'static str>,
     why: Option<String>,
+    forwarded: Option<ForwardedView>,
     answered: u16,
+}
+
+#[derive(Serialize)]
+struct ForwardedView {
+    to: String,
+    took_ms: f64,
+    /// Absent when there was no answer.
+    status: Option<u16>,
+    /// The beginning of the answer.
+    answer: Option<String>,
+    why: Option<String>,
+    hint: Option<&'static str>,
+}
+
+impl From<&Forwarded> for ForwardedView {
+    fn from(forwarded: &Forwarded) -> Self {
+        let answered = forwarded.answer.as_ref().ok();
+        let unanswered = forwarded.answer.as_ref().err();
+        let beginning = |body: &[u8]| harmless_text(&body[..body.len().min(EXCERPT_BYTES_MAX)]);
+        Self {
+            to: forwarded.to.clone(),
+            took_ms: (forwarded.took.as_secs_f64() * 1e6).round() / 1000.0,
+            status: answered.map(|answered| answered.status.as_u16()),
+            answer: answered.map(|answered| beginning(&answered.body)),
+            why: unanswered.map(ToString::to_string),
+            hint: unanswered.map(crate::forward::Unanswered::hint),
+        }
+    }
 }
 
 impl ReceivedView {
@@ -49,6 +86,7 @@ impl ReceivedView {
             body_too_long: received.too_long,
             verdict,
             why,
+            forwarded: received.forwarded.as_ref().map(ForwardedView::from),
             answered: received.answer.as_u16(),
         }
     }
@@ -100,7 +138,34 @@ fn paragraph(received: &ReceivedView) -> String {
         arrow.yellow().to_string()
     };
     lines.push(format!("  {verdict}{answer}\n"));
+    if let Some(forwarded) = &received.forwarded {
+        let at = lines.len() - 1;
+        lines.splice(at..at, handed_on(forwarded));
+    }
     lines.join("\n")
+}
+
+/// What came of handing it on, in a line or two.
+fn handed_on(forwarded: &ForwardedView) -> Vec<String> {
+    let to = harmless_text(forwarded.to.as_bytes());
+    let spent = took(Duration::from_secs_f64(forwarded.took_ms / 1000.0));
+    let mut lines = match (forwarded.status, &forwarded.why) {
+        (Some(status), _) => vec![format!("  handed on to {to}: {status} in {spent}")],
+        (None, why) => vec![format!(
+            "  {}: {}",
+            "not handed on".red(),
+            harmless_text(why.as_deref().unwrap_or_default().as_bytes())
+        )],
+    };
+    let answer = forwarded.answer.as_deref().map(one_line);
+    let answer = answer.filter(|answer| !answer.is_empty());
+    lines.extend(answer.map(|answer| format!("  it answered: {answer}")));
+    lines.extend(
+        forwarded
+            .hint
+            .map(|hint| format!("  {}: {hint}", "hint".cyan())),
+    );
+    lines
 }
 
 /// JSON with its members on lines of their own, anything else as it came.
