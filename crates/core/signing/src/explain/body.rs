@@ -109,7 +109,7 @@ pub(super) static CHANGES: [Change; 36] = [
         RAW,
         |body| {
             let ascii = Style {
-                ascii: true,
+                escapes: Escapes::Ascii,
                 ..Style::default()
             };
             styled(body, &ascii)
@@ -121,7 +121,7 @@ pub(super) static CHANGES: [Change; 36] = [
         RAW,
         |body| {
             let ascii = Style {
-                ascii: true,
+                escapes: Escapes::Ascii,
                 ..PYTHON
             };
             styled(body, &ascii)
@@ -163,7 +163,7 @@ pub(super) static CHANGES: [Change; 36] = [
         RAW,
         |body| {
             let slashes = Style {
-                slashes: true,
+                escapes: Escapes::Slashes,
                 ..Style::default()
             };
             styled(body, &slashes)
@@ -175,7 +175,7 @@ pub(super) static CHANGES: [Change; 36] = [
         RAW,
         |body| {
             let html = Style {
-                html: true,
+                escapes: Escapes::Html,
                 ..Style::default()
             };
             styled(body, &html)
@@ -332,19 +332,29 @@ struct Style {
     comma: &'static str,
     colon: &'static str,
     indent: Option<&'static str>,
-    ascii: bool,
-    slashes: bool,
-    html: bool,
+    escapes: Escapes,
     sorted: bool,
+}
+
+/// What is escaped that need not be.
+#[derive(Default, PartialEq, Eq)]
+enum Escapes {
+    /// What was escaped before.
+    #[default]
+    AsWritten,
+    /// Everything beyond ASCII.
+    Ascii,
+    /// Slashes.
+    Slashes,
+    /// What means something in HTML.
+    Html,
 }
 
 const PYTHON: Style = Style {
     comma: " ",
     colon: " ",
     indent: None,
-    ascii: false,
-    slashes: false,
-    html: false,
+    escapes: Escapes::AsWritten,
     sorted: false,
 };
 
@@ -478,9 +488,9 @@ impl Style {
         let mut escaped = false;
         for c in spelled.chars() {
             match c {
-                '/' if self.slashes && !escaped => out.push_str("\\/"),
-                '<' | '>' | '&' if self.html => push_escape(u32::from(c), out),
-                c if self.ascii && !c.is_ascii() => {
+                '/' if self.escapes == Escapes::Slashes && !escaped => out.push_str("\\/"),
+                '<' | '>' | '&' if self.escapes == Escapes::Html => push_escape(u32::from(c), out),
+                c if self.escapes == Escapes::Ascii && !c.is_ascii() => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         push_escape(u32::from(*unit), out);
                     }

@@ -169,17 +169,14 @@ pub fn explain(
         let relation = relation(original, evidence.body);
         Some((found, relation))
     });
-    let found = match known {
-        Some((mut found, relation)) => {
-            found.mistakes.extend(relation);
-            Some(found)
-        }
-        None => {
-            let singles = singles(evidence.body);
-            search
-                .among(&singles)
-                .or_else(|| search.among_pairs(&singles))
-        }
+    let found = if let Some((mut found, relation)) = known {
+        found.mistakes.extend(relation);
+        Some(found)
+    } else {
+        let singles = singles(evidence.body);
+        search
+            .among(&singles)
+            .or_else(|| search.among_pairs(&singles))
     };
     let said = Said::of(expected, evidence);
     let signs_timestamp = expected.scheme.signed().has_timestamp();

@@ -1,7 +1,10 @@
 //! Every mistake, made on purpose, is named; and what is none of them is not.
 
 use super::*;
-use crate::{scheme::digest, template::Part};
+use crate::{
+    scheme::{digest, lower_hex as hex},
+    template::Part,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::collections::BTreeSet;
 
@@ -161,10 +164,6 @@ fn sign(scheme: &SignatureScheme, secret: &Secret, body: &[u8]) -> String {
         body,
     };
     scheme.sign(std::slice::from_ref(secret), signable).unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The body that was signed is not the one at hand: its name, the one at hand, the one signed.
@@ -338,13 +337,13 @@ fn a_signature_written_in_another_way_is_named() {
             *case.signature() = case.signature().replace("v1,", "");
         }),
         ("prefix-doubled", modelhunter(), |case| {
-            case.signature().insert_str(0, "sha256=")
+            case.signature().insert_str(0, "sha256=");
         }),
         ("prefix-doubled", standard(), |case| {
-            case.signature().insert_str(0, "v1,")
+            case.signature().insert_str(0, "v1,");
         }),
         ("prefix-other", hinto(), |case| {
-            case.signature().insert_str(0, "sha256=")
+            case.signature().insert_str(0, "sha256=");
         }),
         ("prefix-other", standard(), |case| {
             *case.signature() = case.signature().replace("v1,", "v1=");
@@ -354,8 +353,8 @@ fn a_signature_written_in_another_way_is_named() {
         }),
         ("several-signatures", modelhunter(), |case| {
             let one = case.signature().clone();
-            case.signature()
-                .push_str(&format!(", {}", one.replace('0', "1")));
+            let another = one.replace('0', "1");
+            *case.signature() = [one, another].join(", ");
         }),
         ("header-repeated", modelhunter(), |case| {
             let again = case.headers.last().unwrap().clone();
@@ -378,7 +377,7 @@ fn an_id_or_timestamp_taken_from_elsewhere_is_named() {
     type Change = fn(&mut Case);
     let table: [(&str, Change); 9] = [
         ("milliseconds", |case| {
-            case.header("webhook-timestamp").push_str("000")
+            case.header("webhook-timestamp").push_str("000");
         }),
         ("timestamp-of-clock", |case| {
             *case.header("webhook-timestamp") = "1767225637".to_owned();
@@ -394,7 +393,7 @@ fn an_id_or_timestamp_taken_from_elsewhere_is_named() {
                 .push(("X-Signed-At".to_owned(), "2026-01-01T00:00:00Z".to_owned()));
         }),
         ("other-id", |case| {
-            *case.header("webhook-id") = "dlv_9".to_owned()
+            *case.header("webhook-id") = "dlv_9".to_owned();
         }),
         ("other-id", |case| {
             *case.header("webhook-id") = "dlv_9".to_owned();
@@ -408,7 +407,7 @@ fn an_id_or_timestamp_taken_from_elsewhere_is_named() {
             case.sign_as("{id}.{timestamp}.{body}", ID, "None");
         }),
         ("other-parts", |case| {
-            case.sign_as("{timestamp}.{body}", ID, SECONDS)
+            case.sign_as("{timestamp}.{body}", ID, SECONDS);
         }),
     ];
     for (name, change) in table {
