@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Dead letters put into groups at one look.
+const REGROUPED_MAX: usize = 10_000;
 
 /// Watches for as long as it is polled.
 pub(crate) async fn watch(store: Arc<dyn Store>, entries_max: u64) {
@@ -14,7 +16,16 @@ pub(crate) async fn watch(store: Arc<dyn Store>, entries_max: u64) {
         if let Ok(count) = store.dead_letter_count(None).await {
             alarm.look(count, entries_max);
         }
+        put_into_groups(&*store).await;
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Dead letters that a release before groups stored. Without them the store answers at once.
+async fn put_into_groups(store: &dyn Store) {
+    match store.regroup(REGROUPED_MAX).await {
+        Ok(0) | Err(_) => {}
+        Ok(count) => tracing::info!(count, "put dead letters of an earlier release into groups"),
     }
 }
 

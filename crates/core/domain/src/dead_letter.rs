@@ -1,8 +1,8 @@
 //! Deliveries given up, kept with their reason and all their attempts.
 
 use crate::{
-    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, DestinationId, Event, EventType,
-    Excerpt, Fault, Generation, JobId, NotSentReason, ProjectName,
+    Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, Destination, Event, EventId,
+    EventType, Excerpt, Fault, Generation, JobId, NotSentReason, ProjectName,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -175,7 +175,8 @@ const FINGERPRINT_CHARS_MAX: usize = 120;
 impl Cause {
     /// The cause told by the last attempt at a destination.
     pub fn of_attempt(
-        destination: &DestinationId,
+        project: &ProjectName,
+        destination: &Destination,
         outcome: &AttemptOutcome,
         excerpt: &Excerpt,
     ) -> Self {
@@ -183,13 +184,23 @@ impl Cause {
             Some(status) => format!("{} {status}", outcome.class()),
             None => outcome.class().replace('_', " "),
         };
-        Self::new(destination.as_str(), summary, &normalise(excerpt))
+        Self::new(&place(project, destination), summary, &normalise(excerpt))
     }
 
-    /// The cause of a dead letter without an attempt.
-    pub fn of_message(reason: DeadLetterReason, why: &str) -> Self {
+    /// The cause of a delivery that was given up before any attempt.
+    pub fn of_reason(
+        project: &ProjectName,
+        destination: &Destination,
+        reason: DeadLetterReason,
+    ) -> Self {
+        Self::new(&place(project, destination), reason.to_string(), "")
+    }
+
+    /// The cause of a message that is no delivery, and whose that is, when it could be told.
+    pub fn of_message(project: Option<&ProjectName>, reason: DeadLetterReason, why: &str) -> Self {
         let why = normalise(&Excerpt::new(why.as_bytes(), false));
-        Self::new("", format!("{reason}: {why}"), &why)
+        let project = project.map_or("", ProjectName::as_str);
+        Self::new(project, format!("{reason}: {why}"), &why)
     }
 
     fn new(destination: &str, summary: String, text: &str) -> Self {
@@ -201,6 +212,17 @@ impl Cause {
         Self {
             fingerprint: crate::id::hex(&sha.finalize()[..8]),
             summary,
+        }
+    }
+}
+
+/// Where it went, as far as causes are told apart by it. A callback counts by its host: each job may have a URL of its own,
+/// and what is broken is what stands behind them.
+fn place(project: &ProjectName, destination: &Destination) -> String {
+    match destination {
+        Destination::Webhook { id, .. } => id.to_string(),
+        Destination::Callback { url, .. } => {
+            format!("{project} {}", url.host_str().unwrap_or_default())
         }
     }
 }
@@ -241,11 +263,12 @@ impl DeadLetter {
     pub fn of_delivery(delivery: Delivery, reason: DeadLetterReason, died_at: Timestamp) -> Self {
         let cause = match delivery.history.last() {
             Some(attempt) => Cause::of_attempt(
-                &delivery.destination.id(),
+                &delivery.event.project,
+                &delivery.destination,
                 &attempt.outcome,
                 &attempt.excerpt,
             ),
-            None => Cause::new(delivery.destination.id().as_str(), reason.to_string(), ""),
+            None => Cause::of_reason(&delivery.event.project, &delivery.destination, reason),
         };
         Self {
             id: DeadLetterId::derive(&delivery.id, delivery.generation),
@@ -268,7 +291,7 @@ impl DeadLetter {
         Self {
             id: DeadLetterId::of_event(&event.project, &event.id),
             project: Some(event.project.clone()),
-            cause: Cause::of_message(reason, &why),
+            cause: Cause::of_message(Some(&event.project), reason, &why),
             content: DeadLetterContent::Event {
                 event: Box::new(event),
                 why,
@@ -284,7 +307,7 @@ impl DeadLetter {
         Self {
             id: DeadLetterId::of_raw(&bytes),
             project: None,
-            cause: Cause::of_message(reason, &why),
+            cause: Cause::of_message(None, reason, &why),
             content: DeadLetterContent::Raw { bytes, why },
             reason,
             died_at,
@@ -305,6 +328,15 @@ impl DeadLetter {
         match &self.content {
             DeadLetterContent::Delivery(delivery) => Some(&delivery.event.event_type),
             DeadLetterContent::Event { event, .. } => Some(&event.event_type),
+            DeadLetterContent::Raw { .. } => None,
+        }
+    }
+
+    /// The event it came of, when that could be told.
+    pub fn event(&self) -> Option<&EventId> {
+        match &self.content {
+            DeadLetterContent::Delivery(delivery) => Some(&delivery.event.id),
+            DeadLetterContent::Event { event, .. } => Some(&event.id),
             DeadLetterContent::Raw { .. } => None,
         }
     }
@@ -339,16 +371,21 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn cause(destination: &str, status: u16, body: &str) -> Cause {
+    fn cause_at(destination: &Destination, status: u16, body: &str) -> Cause {
         let outcome = AttemptOutcome::Refused {
             status,
             retry_after: None,
         };
-        Cause::of_attempt(
-            &destination.parse().unwrap(),
-            &outcome,
-            &Excerpt::new(body.as_bytes(), false),
-        )
+        let excerpt = Excerpt::new(body.as_bytes(), false);
+        Cause::of_attempt(&"acme".parse().unwrap(), destination, &outcome, &excerpt)
+    }
+
+    fn cause(webhook: &str, status: u16, body: &str) -> Cause {
+        let webhook = Destination::Webhook {
+            id: webhook.parse().unwrap(),
+            url: "https://hooks.example.com/1".parse().unwrap(),
+        };
+        cause_at(&webhook, status, body)
     }
 
     #[test]
@@ -381,6 +418,48 @@ mod tests {
         assert_ne!(
             one.fingerprint,
             cause("whk_1", 503, "no such tenant").fingerprint
+        );
+    }
+    #[test]
+    fn callbacks_to_one_host_have_one_cause() {
+        let callback = |url: &str| Destination::Callback {
+            url: url.parse().unwrap(),
+            secret: None,
+        };
+        let at = |url: &str| cause_at(&callback(url), 503, "maintenance");
+        assert_eq!(
+            at("https://jobs.example.com/1?token=a"),
+            at("https://jobs.example.com/2?token=b")
+        );
+        assert_ne!(
+            at("https://jobs.example.com/1").fingerprint,
+            at("https://jobs.example.org/1").fingerprint
+        );
+    }
+
+    #[test]
+    fn what_was_given_up_unsent_is_told_apart_by_its_destination() {
+        let (one, other): (ProjectName, ProjectName) =
+            ("acme".parse().unwrap(), "umbra".parse().unwrap());
+        let gone = |id: &str| {
+            let webhook = Destination::Webhook {
+                id: id.parse().unwrap(),
+                url: "https://hooks.example.com/1".parse().unwrap(),
+            };
+            Cause::of_reason(&one, &webhook, DeadLetterReason::DestinationGone)
+        };
+        assert_eq!(gone("whk_11111111").summary, "destination gone");
+        assert_ne!(
+            gone("whk_11111111").fingerprint,
+            gone("whk_22222222").fingerprint
+        );
+        let malformed = |project: &ProjectName| {
+            Cause::of_message(Some(project), DeadLetterReason::Malformed, "no `id`").fingerprint
+        };
+        assert_ne!(
+            malformed(&one),
+            malformed(&other),
+            "no cause spans projects"
         );
     }
 }

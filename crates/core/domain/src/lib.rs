@@ -8,6 +8,7 @@ mod api_key;
 mod attempt;
 mod breaker;
 mod dead_letter;
+mod dead_letter_group;
 mod delivery;
 mod destination;
 mod event;
@@ -15,6 +16,7 @@ mod id;
 pub mod limits;
 mod retry;
 mod status;
+mod traffic;
 mod webhook;
 
 pub use api_key::{ApiKey, KeyOwner, KeyScope, SecretDigest, UnknownScope};
@@ -24,6 +26,7 @@ pub use attempt::{
 };
 pub use breaker::{Admission, Breaker, BreakerRules, BreakerState};
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
+pub use dead_letter_group::{Acknowledgement, DeadLetterGroup, GroupHead};
 pub use delivery::{
     AttemptNumber, Deferral, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation,
     TraceContext,
@@ -39,6 +42,7 @@ pub use retry::{
     parse_retry_after,
 };
 pub use status::{StatusSet, StatusSetError};
+pub use traffic::{Traffic, TrafficOf, TrafficPoint, TrafficStep};
 pub use webhook::{EventFilter, Webhook, WebhookSecret, WebhookState};
 
 pub use jiff::Timestamp;

@@ -53,3 +53,18 @@ pub const PAGE_ENTRIES_MAX: usize = 500;
 
 /// Attempts kept in a delivery message and in a record, over all generations; the oldest are forgotten first.
 pub const HISTORY_MAX: usize = 64;
+
+/// Groups of dead letters kept of one project; in Redis, of one project in each of the 16 shards. What is beyond is
+/// counted together.
+///
+/// A page of hundreds of groups is no overview any more, and every look at the groups reads all of a project's.
+pub const GROUPS_PER_PROJECT_MAX: usize = 1_000;
+
+/// Characters of a text that dead letters are searched for.
+pub const SEARCH_CHARS_MAX: usize = 200;
+
+/// Groups whose dead letters one search lists; the newest are taken.
+pub const SEARCH_GROUPS_MAX: usize = 50;
+
+/// Characters of the note that a person leaves with what they did.
+pub const NOTE_CHARS_MAX: usize = 500;

@@ -3,7 +3,8 @@
 use crate::{
     codec::{
         Answer, Call, DeadLetterFilterLine, DeliveryFilterLine, DepthLine, Failure, Garbled,
-        HealthLine, MarkLine, TraceLine, WaitLine, of_part, record_of, to_part,
+        GroupFilterLine, HealthLine, MarkLine, TraceLine, TrafficOfLine, WaitLine, group_of,
+        of_part, record_of, to_part,
     },
     frame::{self, Parts},
     server::SOCKET_NAME,
@@ -12,15 +13,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, KeyStore, Lane,
-    PaceStore, Page, ParkedMessage, Queue, QueueError, ReservedTurn, SettleAnswer, Settlement,
-    StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, GroupFilter,
+    GroupList, GroupStore, KeyStore, Lane, PaceStore, Page, ParkedMessage, Queue, QueueError,
+    ReservedTurn, SettleAnswer, Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore,
+    WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord,
-    DestinationId, Disposal, Event, EventId, ProjectName, TraceContext, Wait, Webhook, WebhookId,
+    Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
+    Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, Event, EventId, ProjectName,
+    Timestamp, TraceContext, Traffic, TrafficOf, TrafficPoint, TrafficStep, Wait, Webhook,
+    WebhookId,
 };
-use ringback_wire::{api_key, breaker, delivery, event, record};
+use ringback_wire::{api_key, breaker, delivery, event, group, record};
 use std::{io, num::NonZeroU32, path::Path, time::Duration};
 use tokio::{net::UnixStream, sync::Mutex, time::timeout};
 
@@ -529,6 +533,89 @@ impl DeadLetterStore for ControlClient {
             }
             _ => Err(self.unexpected(step)),
         }
+    }
+}
+
+#[async_trait]
+impl GroupStore for ControlClient {
+    async fn dead_letter_groups(
+        &self,
+        filter: &GroupFilter,
+        limit: usize,
+    ) -> Result<GroupList, StoreError> {
+        let step = "list groups of dead letters";
+        let call = Call::Groups {
+            filter: GroupFilterLine::of(filter),
+            limit,
+        };
+        let (answer, parts) = self.store(step, call, None).await?;
+        let Answer::Groups {
+            group_count,
+            ungrouped_count,
+        } = answer
+        else {
+            return Err(self.unexpected(step));
+        };
+        let groups = parts.iter().map(group_of).collect::<Result<_, _>>();
+        Ok(GroupList {
+            groups: groups.map_err(|garbled| self.store_error(step, garbled.into()))?,
+            group_count,
+            ungrouped_count,
+        })
+    }
+
+    async fn acknowledge_group(
+        &self,
+        project: Option<&ProjectName>,
+        fingerprint: &str,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<Option<DeadLetterGroup>, StoreError> {
+        let step = "acknowledge a group";
+        let call = Call::AcknowledgeGroup {
+            project: project.map(ToString::to_string),
+            fingerprint: fingerprint.to_owned(),
+        };
+        let record = group::encode_acknowledgement(acknowledgement).into();
+        let (_, parts) = self.store(step, call, Some(record)).await?;
+        let found = parts.first().map(group_of).transpose();
+        found.map_err(|garbled| self.store_error(step, garbled.into()))
+    }
+
+    async fn regroup(&self, limit: usize) -> Result<u64, StoreError> {
+        let step = "regroup dead letters";
+        match self.store(step, Call::Regroup { limit }, None).await? {
+            (Answer::Count { count }, _) => Ok(count),
+            _ => Err(self.unexpected(step)),
+        }
+    }
+}
+
+#[async_trait]
+impl TrafficStore for ControlClient {
+    async fn traffic(
+        &self,
+        of: &TrafficOf,
+        step: TrafficStep,
+        until: Timestamp,
+    ) -> Result<Vec<TrafficPoint>, StoreError> {
+        let call = Call::Traffic {
+            of: TrafficOfLine::of(of),
+            hours: step == TrafficStep::Hour,
+            until,
+        };
+        let asked = "read traffic";
+        let (Answer::Traffic { counts }, _) = self.store(asked, call, None).await? else {
+            return Err(self.unexpected(asked));
+        };
+        let point = |(number, (delivered, failed_attempts, dead_lettered))| TrafficPoint {
+            at: step.begin_of(number),
+            traffic: Traffic {
+                delivered,
+                failed_attempts,
+                dead_lettered,
+            },
+        };
+        Ok(step.kept_until(until).zip(counts).map(point).collect())
     }
 }
 

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use ringback_delivery::port::{
-    DeadLetterFilter, DeliveryFilter, EventMark, Lane, QueueName, StoreHealth,
+    DeadLetterFilter, DeadLetterMark, DeliveryFilter, EventMark, GroupFilter, GroupOrder, Lane,
+    QueueName, StoreHealth,
 };
 use ringback_domain::{
-    DeadLetterReason, DeliveryRecord, Generation, Timestamp, TraceContext, Wait,
+    DeadLetterGroup, DeadLetterReason, DeliveryRecord, Generation, Timestamp, TraceContext,
+    TrafficOf, Wait,
 };
-use ringback_wire::{WireError, record};
+use ringback_wire::{WireError, group, record};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{str::FromStr, time::Duration};
@@ -69,6 +71,23 @@ pub(crate) enum Call {
         id: String,
         again: bool,
     },
+    Groups {
+        filter: GroupFilterLine,
+        limit: usize,
+    },
+    /// The record is the acknowledgement.
+    AcknowledgeGroup {
+        project: Option<String>,
+        fingerprint: String,
+    },
+    Regroup {
+        limit: usize,
+    },
+    Traffic {
+        of: TrafficOfLine,
+        hours: bool,
+        until: Timestamp,
+    },
     EventMark {
         project: String,
         id: String,
@@ -94,6 +113,15 @@ pub(crate) enum Answer {
     },
     Count {
         count: u64,
+    },
+    /// The parts are groups, of so many.
+    Groups {
+        group_count: u64,
+        ungrouped_count: u64,
+    },
+    /// Delivered, failed attempts and given up of each step, oldest first.
+    Traffic {
+        counts: Vec<(u64, u64, u64)>,
     },
     /// The part is the earlier disposal.
     Already,
@@ -178,6 +206,43 @@ pub(crate) struct DeadLetterFilterLine {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     include_disposed: bool,
+    #[serde(default)]
+    any_of: Option<Vec<MarkedByLine>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MarkedByLine {
+    Cause(String),
+    Event(String),
+    Job(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GroupFilterLine {
+    project: Option<String>,
+    destination: Option<String>,
+    cause: Option<String>,
+    by_count: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TrafficOfLine {
+    Everything,
+    Project(String),
+    Destination(String),
+    Callbacks(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct GroupLine {
+    head: Box<RawValue>,
+    open_count: u64,
+    first_died_at: Timestamp,
+    last_died_at: Timestamp,
+    sample: String,
+    acknowledgement: Option<Box<RawValue>>,
 }
 
 /// What the other side wrote cannot be read.
@@ -357,6 +422,10 @@ impl DeadLetterFilterLine {
             since: filter.since,
             until: filter.until,
             include_disposed: filter.include_disposed,
+            any_of: filter
+                .any_of
+                .as_ref()
+                .map(|marks| marks.iter().map(MarkedByLine::of).collect()),
         }
     }
 
@@ -377,6 +446,72 @@ impl DeadLetterFilterLine {
             since: self.since,
             until: self.until,
             include_disposed: self.include_disposed,
+            any_of: self
+                .any_of
+                .map(|marks| marks.into_iter().map(MarkedByLine::read).collect())
+                .transpose()?,
+        })
+    }
+}
+
+impl MarkedByLine {
+    fn of(mark: &DeadLetterMark) -> Self {
+        match mark {
+            DeadLetterMark::Cause(cause) => Self::Cause(cause.clone()),
+            DeadLetterMark::Event(event) => Self::Event(event.to_string()),
+            DeadLetterMark::Job(job) => Self::Job(job.to_string()),
+        }
+    }
+
+    fn read(self) -> Result<DeadLetterMark, Garbled> {
+        Ok(match self {
+            Self::Cause(cause) => DeadLetterMark::Cause(cause),
+            Self::Event(event) => DeadLetterMark::Event(parse(&event)?),
+            Self::Job(job) => DeadLetterMark::Job(parse(&job)?),
+        })
+    }
+}
+
+impl GroupFilterLine {
+    pub(crate) fn of(filter: &GroupFilter) -> Self {
+        Self {
+            project: filter.project.as_ref().map(ToString::to_string),
+            destination: filter.destination.as_ref().map(ToString::to_string),
+            cause: filter.cause.clone(),
+            by_count: filter.order == GroupOrder::Count,
+        }
+    }
+
+    pub(crate) fn read(self) -> Result<GroupFilter, Garbled> {
+        Ok(GroupFilter {
+            project: parse_some(self.project.as_ref())?,
+            destination: parse_some(self.destination.as_ref())?,
+            cause: self.cause,
+            order: if self.by_count {
+                GroupOrder::Count
+            } else {
+                GroupOrder::LastDied
+            },
+        })
+    }
+}
+
+impl TrafficOfLine {
+    pub(crate) fn of(of: &TrafficOf) -> Self {
+        match of {
+            TrafficOf::Everything => Self::Everything,
+            TrafficOf::Project(project) => Self::Project(project.to_string()),
+            TrafficOf::Destination(destination) => Self::Destination(destination.to_string()),
+            TrafficOf::Callbacks(project) => Self::Callbacks(project.to_string()),
+        }
+    }
+
+    pub(crate) fn read(self) -> Result<TrafficOf, Garbled> {
+        Ok(match self {
+            Self::Everything => TrafficOf::Everything,
+            Self::Project(project) => TrafficOf::Project(parse(&project)?),
+            Self::Destination(destination) => TrafficOf::Destination(parse(&destination)?),
+            Self::Callbacks(project) => TrafficOf::Callbacks(parse(&project)?),
         })
     }
 }
@@ -391,12 +526,42 @@ struct RecordLine {
     updated_at: Timestamp,
 }
 
+fn raw(json: Vec<u8>) -> Box<RawValue> {
+    let text = String::from_utf8(json).expect("JSON is text");
+    RawValue::from_string(text).expect("it was written as JSON")
+}
+
+/// A group as one part.
+pub(crate) fn group_part(found: &DeadLetterGroup) -> Bytes {
+    let acknowledgement = found.acknowledgement.as_ref();
+    to_part(&GroupLine {
+        head: raw(group::encode_head(&found.head)),
+        open_count: found.open_count,
+        first_died_at: found.first_died_at,
+        last_died_at: found.last_died_at,
+        sample: found.sample.to_string(),
+        acknowledgement: acknowledgement.map(|known| raw(group::encode_acknowledgement(known))),
+    })
+}
+
+/// Reads a group.
+pub(crate) fn group_of(part: &Bytes) -> Result<DeadLetterGroup, Garbled> {
+    let line: GroupLine = of_part(Some(part))?;
+    let acknowledgement = line
+        .acknowledgement
+        .map(|record| group::decode_acknowledgement(record.get().as_bytes()));
+    Ok(DeadLetterGroup {
+        head: group::decode_head(line.head.get().as_bytes())?,
+        open_count: line.open_count,
+        first_died_at: line.first_died_at,
+        last_died_at: line.last_died_at,
+        sample: parse(&line.sample)?,
+        acknowledgement: acknowledgement.transpose()?,
+    })
+}
+
 /// A delivery's record as one part.
 pub(crate) fn record_part(found: &DeliveryRecord) -> Bytes {
-    let raw = |json: Vec<u8>| {
-        let text = String::from_utf8(json).expect("JSON is text");
-        RawValue::from_string(text).expect("it was written as JSON")
-    };
     to_part(&RecordLine {
         head: raw(record::encode_head_of_record(found)),
         generation: found.generation.get(),

@@ -3,7 +3,7 @@
 use crate::{
     codec::{
         Answer, Call, DepthLine, Failure, Garbled, HealthLine, MarkLine, TraceLine, WaitLine,
-        of_part, parse, record_part, to_part,
+        group_part, of_part, parse, record_part, to_part,
     },
     frame::{self, Parts},
 };
@@ -11,7 +11,8 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
-use ringback_wire::{api_key, breaker, delivery, event, record};
+use ringback_domain::{TrafficPoint, TrafficStep};
+use ringback_wire::{api_key, breaker, delivery, event, group, record};
 use std::{
     error::Error,
     io,
@@ -313,6 +314,47 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                     ]
                 }
             }
+        }
+        Call::Groups { filter, limit } => {
+            let list = store.dead_letter_groups(&filter.read()?, limit).await?;
+            let head = to_part(&Answer::Groups {
+                group_count: list.group_count,
+                ungrouped_count: list.ungrouped_count,
+            });
+            let groups = list.groups.iter().map(group_part);
+            std::iter::once(head).chain(groups).collect()
+        }
+        Call::AcknowledgeGroup {
+            project,
+            fingerprint,
+        } => {
+            let project = project.map(|project| parse(&project)).transpose()?;
+            let acknowledgement = group::decode_acknowledgement(record()?)?;
+            let found = store
+                .acknowledge_group(project.as_ref(), &fingerprint, &acknowledgement)
+                .await?;
+            list(found.iter().map(group_part), None)
+        }
+        Call::Regroup { limit } => vec![to_part(&Answer::Count {
+            count: store.regroup(limit).await?,
+        })],
+        Call::Traffic { of, hours, until } => {
+            let step = if hours {
+                TrafficStep::Hour
+            } else {
+                TrafficStep::Minute
+            };
+            let points = store.traffic(&of.read()?, step, until).await?;
+            let counts = points.into_iter().map(|TrafficPoint { traffic, .. }| {
+                (
+                    traffic.delivered,
+                    traffic.failed_attempts,
+                    traffic.dead_lettered,
+                )
+            });
+            vec![to_part(&Answer::Traffic {
+                counts: counts.collect(),
+            })]
         }
         Call::EventMark { project, id } => {
             let mark = store

@@ -64,6 +64,11 @@ through_the_socket!(
     a_second_disposal_tells_of_the_first_unless_again_is_asked_for
     what_is_not_there_cannot_be_disposed_of
     a_cursor_of_another_list_is_refused
+    open_dead_letters_of_one_cause_are_one_group
+    a_group_lies_within_one_project
+    an_acknowledged_group_says_so_and_when_it_grows_again
+    a_group_that_is_not_there_cannot_be_acknowledged
+    dead_letters_are_found_by_any_of_several_marks
     a_webhook_is_written_once_and_read_back_whole
     a_webhook_is_changed_only_from_the_revision_that_was_read
     a_removed_webhook_is_gone_and_may_not_be_changed

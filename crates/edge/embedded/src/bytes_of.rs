@@ -23,6 +23,10 @@ impl Writer {
         self.0.extend(number.to_le_bytes());
     }
 
+    pub(crate) fn i128(&mut self, number: i128) {
+        self.0.extend(number.to_le_bytes());
+    }
+
     pub(crate) fn moment(&mut self, moment: Timestamp) {
         self.0.extend(moment.as_second().to_le_bytes());
         self.0.extend(moment.subsec_nanosecond().to_le_bytes());
@@ -63,6 +67,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i128(&mut self) -> Option<i128> {
+        self.array().map(i128::from_le_bytes)
     }
 
     pub(crate) fn moment(&mut self) -> Option<Timestamp> {

@@ -1,13 +1,22 @@
 //! What the file holds, and how it is read back when it is opened.
 
+use crate::store;
 use redb::{
     Database, Key, ReadableDatabase, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
 };
+use ringback_domain::Traffic;
+use std::collections::HashMap;
 
 /// Lane, due millisecond, number.
 pub(crate) type MessageKey = (u8, i64, u64);
 /// Died at, in nanoseconds; number.
 pub(crate) type DeadLetterKey = (i128, u64);
+/// Half, term, and the dead letter's key.
+pub(crate) type IndexKey = (u8, u64, i128, u64);
+/// Step, its number, what is counted.
+type TrafficKey = (u8, u32, &'static str);
+/// Delivered, failed attempts, given up.
+type TrafficCounts = (u64, u64, u64);
 /// Project, created at in nanoseconds, webhook.
 type WebhookOrder = (&'static str, i128, &'static str);
 
@@ -32,6 +41,14 @@ pub(crate) const DEAD_LETTERS: TableDefinition<DeadLetterKey, &[u8]> =
 /// Open dead letters by project, under the empty name all of them.
 pub(crate) const OPEN_DEAD_LETTERS: TableDefinition<&str, u64> =
     TableDefinition::new("open_dead_letters");
+/// Dead letters by each of their terms, newest last; see `store::index`.
+pub(crate) const DEAD_LETTER_INDEX: TableDefinition<IndexKey, ()> =
+    TableDefinition::new("dead_letter_index");
+/// Groups of open dead letters by project and fingerprint.
+pub(crate) const GROUPS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("groups");
+/// What was delivered, failed and given up in each minute and hour.
+pub(crate) const TRAFFIC: TableDefinition<TrafficKey, TrafficCounts> =
+    TableDefinition::new("traffic");
 /// Webhooks by id.
 pub(crate) const WEBHOOKS: TableDefinition<&str, &[u8]> = TableDefinition::new("webhooks");
 /// Webhooks of a project, oldest first.
@@ -44,26 +61,28 @@ pub(crate) const BREAKERS: TableDefinition<&str, &[u8]> = TableDefinition::new("
 /// Marks of events by project and id.
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
-/// Format and number of times opened.
+/// Format, number of times opened, and the bytes that dead letters take.
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 
 /// In place of a count in [`GIVEN_BACK`].
 pub(crate) const PARKED: u32 = u32::MAX;
 
-/// Raised when an older release could no longer read the file.
-const FORMAT: u64 = 1;
+/// Raised when an older release could no longer read the file. Since 2 dead letters are indexed and grouped.
+const FORMAT: u64 = 2;
 
 macro_rules! tables {
     ($($name:ident: $definition:ident<$key:ty, $value:ty>),* $(,)?) => {
         /// The tables of one transaction, opened when first used.
         pub(crate) struct Tables<'tx> {
             tx: &'tx WriteTransaction,
+            /// Traffic counted by this transaction and not yet written.
+            pub(crate) counted: HashMap<(u8, u32, String), Traffic>,
             $($name: Option<Table<'tx, $key, $value>>,)*
         }
 
         impl<'tx> Tables<'tx> {
             pub(crate) fn of(tx: &'tx WriteTransaction) -> Self {
-                Self { tx, $($name: None,)* }
+                Self { tx, counted: HashMap::new(), $($name: None,)* }
             }
 
             $(
@@ -84,6 +103,9 @@ tables! {
     dead_letter_terms: DEAD_LETTER_TERMS<DeadLetterKey, &'static [u8]>,
     dead_letters: DEAD_LETTERS<DeadLetterKey, &'static [u8]>,
     open_dead_letters: OPEN_DEAD_LETTERS<&'static str, u64>,
+    dead_letter_index: DEAD_LETTER_INDEX<IndexKey, ()>,
+    groups: GROUPS<(&'static str, &'static str), &'static [u8]>,
+    traffic: TRAFFIC<TrafficKey, TrafficCounts>,
     webhooks: WEBHOOKS<&'static str, &'static [u8]>,
     webhook_order: WEBHOOK_ORDER<WebhookOrder, ()>,
     api_keys: API_KEYS<&'static str, &'static [u8]>,
@@ -124,6 +146,9 @@ pub(crate) fn prepare(database: &Database) -> Result<Waiting, redb::Error> {
             )));
         }
         tables.make_all()?;
+        if found.is_some_and(|format| format < 2) {
+            store::index_dead_letters(&mut tables)?;
+        }
         let about = tables.about()?;
         let boot = about.get("boot")?.map_or(0, |boot| boot.value()) + 1;
         about.insert("format", FORMAT)?;
@@ -154,6 +179,9 @@ impl Tables<'_> {
         self.dead_letter_terms()?;
         self.dead_letters()?;
         self.open_dead_letters()?;
+        self.dead_letter_index()?;
+        self.groups()?;
+        self.traffic()?;
         self.webhooks()?;
         self.webhook_order()?;
         self.api_keys()?;

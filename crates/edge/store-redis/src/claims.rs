@@ -6,6 +6,7 @@ use crate::{
     error::unreadable,
     key::term,
     script::{CLAIM, SETTLE},
+    traffic::traffic_args,
 };
 use async_trait::async_trait;
 use redis::ScriptInvocation;
@@ -72,6 +73,7 @@ impl ClaimStore for RedisStore {
         for attempt in settlement.attempts {
             script.arg(record::encode_attempt(attempt));
         }
+        traffic_args(&mut script, &settlement);
         if let SettledAs::DeadLettered(dead_letter) = settlement.settled_as {
             let letter = dead_letter.id.as_str();
             script.key([shard.letter(letter), shard.open(), shard.disposed()].as_slice());

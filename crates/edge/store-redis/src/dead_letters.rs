@@ -4,6 +4,7 @@ use crate::{
     RedisStore,
     claims::{micros, millis},
     error::{STORE, corrupt, unreadable},
+    groups::group_args,
     key::{Shard, Suffix, term},
     list::{Entry, Found, Query},
     script::{COUNT, DISPOSE, PUT_LETTER},
@@ -13,16 +14,14 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::ScriptInvocation;
 use ringback_delivery::port::{
-    Cursor, DeadLetterFilter, DeadLetterStore, DisposeAnswer, Page, StoreError,
+    Cursor, DeadLetterFilter, DeadLetterMark, DeadLetterStore, DisposeAnswer, Page, StoreError,
 };
-use ringback_domain::{
-    DeadLetter, DeadLetterContent, DeadLetterId, Disposal, EventType, JobId, ProjectName,
-};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, ProjectName};
 use ringback_wire::record;
 use std::time::Duration;
 
 /// How much longer than its retention a record may stay when nobody comes by to remove it.
-const BACKSTOP: Duration = Duration::from_hours(24);
+pub(crate) const BACKSTOP: Duration = Duration::from_hours(24);
 
 #[async_trait]
 impl DeadLetterStore for RedisStore {
@@ -62,12 +61,19 @@ impl DeadLetterStore for RedisStore {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<DeadLetter>, StoreError> {
+        let none = filter.any_of.as_ref().is_some_and(Vec::is_empty);
+        if none {
+            return Ok(Page {
+                entries: Vec::new(),
+                next: None,
+            });
+        }
         let query = self.query(filter);
         let fetch = |entry: Entry| async move {
             Ok(
                 match self.read_letter(&entry.shard, entry.suffix.id()).await? {
                     None => Found::Gone,
-                    Some(dead_letter) if matches(filter, &dead_letter) => Found::Match(dead_letter),
+                    Some(dead_letter) if filter.wants(&dead_letter) => Found::Match(dead_letter),
                     Some(_) => Found::Other,
                 },
             )
@@ -93,11 +99,22 @@ impl DeadLetterStore for RedisStore {
         disposal: &Disposal,
         again: bool,
     ) -> Result<DisposeAnswer, StoreError> {
+        // Whoever joins a group again may be its first, and brings what it needs.
+        let reopened = match disposal {
+            Disposal::Open => self.dead_letter(id).await?,
+            Disposal::Replayed(_) | Disposal::Discarded { .. } => None,
+        };
         let disposal = record::encode_disposal(disposal);
         let attempts = self.keys.shards().map(|shard| {
             let mut script =
                 DISPOSE.key([shard.letter(id.as_str()), shard.open(), shard.disposed()].as_slice());
-            script.arg(&disposal).arg(u8::from(again));
+            script
+                .arg(&disposal)
+                .arg(u8::from(again))
+                .arg(shard.as_str());
+            if let Some(dead_letter) = &reopened {
+                group_args(&mut script, dead_letter);
+            }
             async move { self.connection.run::<Vec<Bytes>>("dispose", &script).await }
         });
         for answer in try_join_all(attempts).await? {
@@ -128,7 +145,11 @@ impl RedisStore {
         self.keys.shard_of(id)
     }
 
-    async fn read_letter(&self, shard: &Shard, id: &str) -> Result<Option<DeadLetter>, StoreError> {
+    pub(crate) async fn read_letter(
+        &self,
+        shard: &Shard,
+        id: &str,
+    ) -> Result<Option<DeadLetter>, StoreError> {
         let mut command = redis::cmd("HMGET");
         command.arg(shard.letter(id)).arg(&["record", "disposal"]);
         let (stored, disposal): (Option<Bytes>, Option<Bytes>) =
@@ -187,6 +208,7 @@ impl RedisStore {
             list: "dead",
             indexes,
             terms: terms.into_iter().flatten().collect(),
+            any_of: filter.any_of.iter().flatten().map(term_of).collect(),
             since: filter.since,
             until: filter.until,
             age_max: Some(self.settings.dead_letter_retention),
@@ -194,7 +216,7 @@ impl RedisStore {
     }
 }
 
-/// What `keep_letter` needs, in its order.
+/// What `letter_of` reads, in its order.
 pub(crate) fn letter_args(
     script: &mut ScriptInvocation<'_>,
     dead_letter: &DeadLetter,
@@ -212,11 +234,19 @@ pub(crate) fn letter_args(
         .arg(record::encode_disposal(&dead_letter.disposal))
         .arg(micros(retention))
         .arg(millis(retention + BACKSTOP));
+    group_args(script, dead_letter);
     Ok(())
 }
 
+fn term_of(mark: &DeadLetterMark) -> String {
+    match mark {
+        DeadLetterMark::Cause(cause) => term('c', cause),
+        DeadLetterMark::Event(event) => term('e', event.as_str()),
+        DeadLetterMark::Job(job) => term('j', job.as_str()),
+    }
+}
+
 fn terms(dead_letter: &DeadLetter) -> Vec<String> {
-    let (event_type, job) = event_of(dead_letter).unzip();
     let destination = dead_letter
         .delivery()
         .map(|delivery| delivery.destination.id());
@@ -226,43 +256,15 @@ fn terms(dead_letter: &DeadLetter) -> Vec<String> {
             .as_ref()
             .map(|project| term('p', project.as_str())),
         destination.map(|destination| term('d', destination.as_str())),
-        event_type.map(|event_type| term('t', event_type.as_str())),
-        job.map(|job| term('j', job.as_str())),
+        dead_letter
+            .event_type()
+            .map(|event_type| term('t', event_type.as_str())),
+        dead_letter.event().map(|event| term('e', event.as_str())),
+        dead_letter.job().map(|job| term('j', job.as_str())),
     ];
     let always = [
         term('c', &dead_letter.cause.fingerprint),
         term('r', dead_letter.reason.class()),
     ];
     optional.into_iter().flatten().chain(always).collect()
-}
-
-fn event_of(dead_letter: &DeadLetter) -> Option<(&EventType, &JobId)> {
-    match &dead_letter.content {
-        DeadLetterContent::Delivery(delivery) => {
-            Some((&delivery.event.event_type, &delivery.event.job.id))
-        }
-        DeadLetterContent::Event { event, .. } => Some((&event.event_type, &event.job.id)),
-        DeadLetterContent::Raw { .. } => None,
-    }
-}
-
-fn matches(filter: &DeadLetterFilter, dead_letter: &DeadLetter) -> bool {
-    fn agrees<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
-        wanted.is_none() || wanted == found
-    }
-    let (event_type, job) = event_of(dead_letter).unzip();
-    let destination = dead_letter
-        .delivery()
-        .map(|delivery| delivery.destination.id());
-    agrees(filter.project.as_ref(), dead_letter.project.as_ref())
-        && agrees(filter.destination.as_ref(), destination.as_ref())
-        && agrees(filter.event_type.as_ref(), event_type)
-        && agrees(filter.job.as_ref(), job)
-        && agrees(filter.cause.as_ref(), Some(&dead_letter.cause.fingerprint))
-        && agrees(filter.reason.as_ref(), Some(&dead_letter.reason))
-        && filter
-            .since
-            .is_none_or(|since| dead_letter.died_at >= since)
-        && filter.until.is_none_or(|until| dead_letter.died_at < until)
-        && (filter.include_disposed || dead_letter.disposal == Disposal::Open)
 }

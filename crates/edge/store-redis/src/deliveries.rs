@@ -121,6 +121,7 @@ impl RedisStore {
                 .map(|shard| (shard.clone(), shard.log()))
                 .collect(),
             terms: terms.into_iter().flatten().collect(),
+            any_of: Vec::new(),
             since: filter.since,
             until: filter.until,
             age_max: None,

@@ -5,7 +5,7 @@
 
 use crate::settings::SettingsError;
 use ringback_delivery::port::{Cursor, StoreError};
-use ringback_domain::Timestamp;
+use ringback_domain::{Timestamp, TrafficOf};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -60,6 +60,11 @@ impl Keys {
         format!("{{{}:breakers}}:by_destination", self.prefix)
     }
 
+    /// Acknowledgements of groups are few and read together, too.
+    pub(crate) fn acknowledged(&self) -> String {
+        format!("{{{}:groups}}:acknowledged", self.prefix)
+    }
+
     pub(crate) fn webhooks_of(&self, project: &str) -> String {
         format!("{{{}:webhooks}}:of:{project}", self.prefix)
     }
@@ -98,6 +103,11 @@ impl Shard {
 
     pub(crate) fn barrier(&self) -> String {
         format!("{}barrier", self.0)
+    }
+
+    /// Some steps of what is counted.
+    pub(crate) fn traffic(&self, step: char, chunk: u32, of: &TrafficOf) -> String {
+        format!("{}traffic:{step}{chunk}:{of}", self.0)
     }
 
     /// The index of the log of deliveries.

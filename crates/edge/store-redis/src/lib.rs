@@ -1,4 +1,5 @@
-//! The store ports on Redis: claims, webhooks, the log of deliveries, dead letters, marks of events.
+//! The store ports on Redis: claims, webhooks, the log of deliveries, dead letters and their groups, counts of
+//! traffic, marks of events.
 //!
 //! One step is one script, and so one round trip and atomic. All keys of a step share a `{tag}`: everything about one
 //! delivery lies in one slot of a Redis Cluster. Deliveries are spread over 16 tags; lists merge them.
@@ -15,12 +16,14 @@ mod deliveries;
 mod durable;
 mod error;
 mod events;
+mod groups;
 mod health;
 mod key;
 mod list;
 mod pace;
 mod script;
 mod settings;
+mod traffic;
 mod webhooks;
 
 pub use settings::{RedisStoreSettings, SettingsError};

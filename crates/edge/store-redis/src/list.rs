@@ -26,6 +26,8 @@ pub(crate) struct Query {
     pub(crate) indexes: Vec<(Shard, String)>,
     /// All of these terms.
     pub(crate) terms: Vec<String>,
+    /// At least one of these, unless there is none.
+    pub(crate) any_of: Vec<String>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     /// Older ones are gone, even if nobody has removed them yet.
@@ -108,7 +110,7 @@ impl RedisStore {
     ) -> Result<(Vec<Entry>, Option<String>), StoreError> {
         let from = query.since.map(sortable).unwrap_or_default();
         let age_max = query.age_max.map_or(0, micros);
-        let terms = query.terms.join(" ");
+        let (terms, any_of) = (query.terms.join(" "), query.any_of.join(" "));
         let ask = async |(shard, index): &(Shard, String)| {
             let mut script = LIST.key(index);
             script
@@ -116,7 +118,8 @@ impl RedisStore {
                 .arg(to)
                 .arg(age_max)
                 .arg(limit)
-                .arg(&terms);
+                .arg(&terms)
+                .arg(&any_of);
             let (suffixes, reached): (Vec<String>, String) =
                 self.connection.run("list", &script).await?;
             let entries = suffixes.into_iter().map(|text| {
@@ -164,7 +167,7 @@ impl RedisStore {
             entry.shard.letter(id)
         };
         let mut script = PRUNE.key([&entry.index, &record].as_slice());
-        script.arg(entry.suffix.as_str());
+        script.arg(entry.suffix.as_str()).arg(entry.shard.as_str());
         self.connection.run("list", &script).await
     }
 }

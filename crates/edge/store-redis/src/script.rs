@@ -17,14 +17,47 @@ script!(
     "common.lua",
     "claims.lua",
     "log.lua",
+    "groups.lua",
     "letters.lua",
+    "traffic.lua",
     "settle.lua"
 );
-script!(PUT_LETTER, "common.lua", "letters.lua", "put_letter.lua");
-script!(DISPOSE, "common.lua", "dispose.lua");
+script!(
+    PUT_LETTER,
+    "common.lua",
+    "groups.lua",
+    "letters.lua",
+    "put_letter.lua"
+);
+script!(DISPOSE, "common.lua", "groups.lua", "dispose.lua");
+script!(
+    LIST_GROUPS,
+    "common.lua",
+    "groups.lua",
+    "letters.lua",
+    "list_groups.lua"
+);
+script!(CHECK_GROUPS, "common.lua", "groups.lua", "check_groups.lua");
+script!(RECOUNT, "common.lua", "groups.lua", "recount.lua");
+script!(UNGROUPED, "common.lua", "groups.lua", "ungrouped.lua");
+script!(
+    REGROUP,
+    "common.lua",
+    "groups.lua",
+    "letters.lua",
+    "regroup.lua"
+);
+script!(ACKNOWLEDGE, "acknowledge.lua");
+script!(READ_TRAFFIC, "read_traffic.lua");
 script!(LIST, "common.lua", "list.lua");
 script!(COUNT, "common.lua", "count.lua");
-script!(PRUNE, "common.lua", "prune.lua");
+script!(
+    PRUNE,
+    "common.lua",
+    "groups.lua",
+    "letters.lua",
+    "prune.lua"
+);
 script!(READ_RECORD, "read_record.lua");
 script!(PUT_WEBHOOK, "put_webhook.lua");
 script!(LIST_WEBHOOKS, "list_webhooks.lua");

@@ -372,20 +372,13 @@ pub fn decode_dead_letter(record: &Bytes) -> Result<DeadLetter, WireError> {
     let line: DeadLetterLine =
         serde_json::from_slice(&line).map_err(|error| json_error(DEAD_LETTER, &error))?;
     check_version(DEAD_LETTER, line.v)?;
-    let reason = DeadLetterReason::ALL
-        .into_iter()
-        .find(|reason| reason.class() == line.reason);
     Ok(DeadLetter {
         id: read(DEAD_LETTER, "id", &line.id)?,
         project: line
             .project
             .map(|text| read(DEAD_LETTER, "project", &text))
             .transpose()?,
-        reason: reason.ok_or_else(|| WireError::Member {
-            what: DEAD_LETTER,
-            member: "reason",
-            problem: "is no reason known here".into(),
-        })?,
+        reason: reason_of(DEAD_LETTER, &line.reason)?,
         cause: Cause {
             fingerprint: line.cause.fingerprint,
             summary: line.cause.summary,
@@ -407,6 +400,17 @@ pub fn decode_dead_letter(record: &Bytes) -> Result<DeadLetter, WireError> {
                 why,
             },
         },
+    })
+}
+
+pub(crate) fn reason_of(what: &'static str, word: &str) -> Result<DeadLetterReason, WireError> {
+    let reason = DeadLetterReason::ALL
+        .into_iter()
+        .find(|reason| reason.class() == word);
+    reason.ok_or_else(|| WireError::Member {
+        what,
+        member: "reason",
+        problem: "is no reason known here".into(),
     })
 }
 

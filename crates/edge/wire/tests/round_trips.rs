@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use ringback_domain::{
-    Breaker, BreakerRules, Deferral, Disposal, Excerpt, Generation, KeyOwner, Replayed,
-    SecretDigest,
+    Acknowledgement, Breaker, BreakerRules, Deferral, Disposal, Excerpt, Generation, GroupHead,
+    KeyOwner, Replayed, SecretDigest,
 };
 use ringback_testkit::samples;
-use ringback_wire::{api_key, breaker, delivery, event, record};
+use ringback_wire::{api_key, breaker, delivery, event, group, record};
 use std::path::Path;
 
 fn golden(name: &str) -> Bytes {
@@ -38,6 +38,29 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         assert_eq!(read.destination, sent.destination);
         assert_eq!(read.body, sent.body);
     }
+}
+
+#[test]
+fn groups_survive() {
+    for dead in [
+        samples::dead_letter(),
+        samples::event_dead_letter(),
+        samples::raw_dead_letter(),
+    ] {
+        let head = GroupHead::of(&dead);
+        assert_eq!(
+            group::decode_head(&group::encode_head(&head)).unwrap(),
+            head
+        );
+    }
+    let known = Acknowledgement {
+        at: samples::moment(5),
+        by: "ada".into(),
+        note: "\"known\" → Monday".into(),
+        seen_until: samples::moment(4),
+    };
+    let record = group::encode_acknowledgement(&known);
+    assert_eq!(group::decode_acknowledgement(&record).unwrap(), known);
 }
 
 #[test]
@@ -146,6 +169,11 @@ fn version_1_is_read_for_ever() {
         ),
         (3, 2, 1)
     );
+    let head = group::decode_head(&golden("v1.group")).unwrap();
+    assert_eq!(head.cause.summary, "refused 503");
+    assert_eq!(head.destination.unwrap().as_str(), "whk_golden");
+    let known = group::decode_acknowledgement(&golden("v1.acknowledgement")).unwrap();
+    assert_eq!((&*known.by, &*known.note), ("ada", "until Monday"));
     let key = api_key::decode(&golden("v1.api_key")).unwrap();
     assert_eq!(key.digest, SecretDigest::of(b"secret"));
     assert_eq!((key.revision, key.scopes.len()), (3, 2));
@@ -163,6 +191,8 @@ proptest! {
         let _ = record::decode_dead_letter(&bytes);
         let _ = record::decode_webhook(&bytes);
         let _ = record::decode_attempt(&bytes);
+        let _ = group::decode_head(&bytes);
+        let _ = group::decode_acknowledgement(&bytes);
         let _ = api_key::decode(&bytes);
         let _ = event::read(&bytes, None);
     }

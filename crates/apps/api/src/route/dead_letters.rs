@@ -88,6 +88,7 @@ async fn list(
         since: parameters.moment("since"),
         until: parameters.moment("until"),
         include_disposed: parameters.yes_or_no("all"),
+        any_of: None,
     };
     let page = PageParams::read(&mut parameters);
     parameters.end()?;

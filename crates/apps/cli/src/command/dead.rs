@@ -53,6 +53,7 @@ async fn list(session: &Session, store: &dyn Store, now: Timestamp, args: DeadLi
         since: args.span.since.map(|moment| moment.resolve(now)),
         until: args.span.until.map(|moment| moment.resolve(now)),
         include_disposed: args.all,
+        any_of: None,
     };
     let cursor = args.page.cursor.map(Cursor);
     let page = store

@@ -1,11 +1,13 @@
 //! What the use cases need of the world, as traits. Edges fill them; `ringback-testkit` holds the contract each must keep.
 
 mod environment;
+mod groups;
 mod queue;
 mod sender;
 mod store;
 
 pub use environment::{Clock, Entropy, Observer, Occurrence};
+pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
 pub use queue::{
     Consumer, Depth, Lane, ParkedContent, ParkedMessage, Queue, QueueError, QueueName, Receipt,
     Taken, Unreadable,
@@ -13,7 +15,7 @@ pub use queue::{
 pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
-    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
-    Settlement, Store, StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    DeadLetterMark, DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark,
+    EventStore, ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer,
+    SettledAs, Settlement, Store, StoreError, StoreHealth, WebhookStore, WriteAnswer,
 };

@@ -2,23 +2,38 @@
 //!
 //! Every change that belongs together is one call, and one call is atomic: an edge makes it one script or one transaction.
 
-use super::Entropy;
+use super::{Entropy, GroupStore, TrafficStore};
 use async_trait::async_trait;
 use ringback_domain::{
     ApiKey, ApiKeyId, Attempt, AttemptNumber, Breaker, DeadLetter, DeadLetterId, DeadLetterReason,
     Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, EventType, Generation,
-    JobId, ProjectName, Timestamp, Webhook, WebhookId, WorkerId,
+    JobId, ProjectName, Timestamp, Traffic, Webhook, WebhookId, WorkerId,
 };
 use std::{num::NonZeroU32, time::Duration};
 
 /// All of it; one edge fills all.
 pub trait Store:
-    ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore + PaceStore
+    ClaimStore
+    + WebhookStore
+    + KeyStore
+    + DeliveryStore
+    + DeadLetterStore
+    + GroupStore
+    + PaceStore
+    + TrafficStore
+    + EventStore
 {
 }
-impl<
-    T: ClaimStore + WebhookStore + KeyStore + DeliveryStore + DeadLetterStore + EventStore + PaceStore,
-> Store for T
+impl<T> Store for T where
+    T: ClaimStore
+        + WebhookStore
+        + KeyStore
+        + DeliveryStore
+        + DeadLetterStore
+        + GroupStore
+        + PaceStore
+        + TrafficStore
+        + EventStore
 {
 }
 
@@ -108,6 +123,25 @@ pub struct Settlement<'a> {
     pub at: Timestamp,
 }
 
+impl Settlement<'_> {
+    /// What it adds to the counts of traffic.
+    pub fn traffic(&self) -> Traffic {
+        let attempts = Traffic::of_attempts(self.attempts);
+        match self.settled_as {
+            SettledAs::Delivered => Traffic {
+                delivered: 1,
+                ..attempts
+            },
+            SettledAs::DeadLettered(_) => Traffic {
+                dead_lettered: 1,
+                ..attempts
+            },
+            SettledAs::Retrying { .. } => attempts,
+            SettledAs::Released => Traffic::default(),
+        }
+    }
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone)]
 pub enum SettledAs {
@@ -143,7 +177,7 @@ pub trait ClaimStore: Send + Sync {
     /// nothing, and nobody takes their own claim for somebody else's.
     async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError>;
 
-    /// Ends a claim; writes the delivery's record, and the dead letter when there is one.
+    /// Ends a claim; writes the delivery's record, the counts of traffic, and the dead letter when there is one.
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError>;
 }
 
@@ -249,6 +283,49 @@ pub struct DeadLetterFilter {
     pub until: Option<Timestamp>,
     /// Also those replayed or discarded.
     pub include_disposed: bool,
+    /// Those with at least one of these, when it is said: what a text was found in.
+    pub any_of: Option<Vec<DeadLetterMark>>,
+}
+
+/// Something to find dead letters by, where several will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetterMark {
+    /// A cause's fingerprint.
+    Cause(String),
+    /// The event they came of. In Redis, those that a release before this filter stored are not found by it.
+    Event(EventId),
+    /// The job they came of.
+    Job(JobId),
+}
+
+impl DeadLetterFilter {
+    /// Whether a dead letter is asked for.
+    pub fn wants(&self, dead_letter: &DeadLetter) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let destination = dead_letter
+            .delivery()
+            .map(|delivery| delivery.destination.id());
+        let has = |mark: &DeadLetterMark| match mark {
+            DeadLetterMark::Cause(cause) => *cause == dead_letter.cause.fingerprint,
+            DeadLetterMark::Event(event) => Some(event) == dead_letter.event(),
+            DeadLetterMark::Job(job) => Some(job) == dead_letter.job(),
+        };
+        is(self.project.as_ref(), dead_letter.project.as_ref())
+            && is(self.destination.as_ref(), destination.as_ref())
+            && is(self.event_type.as_ref(), dead_letter.event_type())
+            && is(self.job.as_ref(), dead_letter.job())
+            && is(self.cause.as_ref(), Some(&dead_letter.cause.fingerprint))
+            && is(self.reason.as_ref(), Some(&dead_letter.reason))
+            && self.since.is_none_or(|since| dead_letter.died_at >= since)
+            && self.until.is_none_or(|until| dead_letter.died_at < until)
+            && (self.include_disposed || dead_letter.disposal == Disposal::Open)
+            && self
+                .any_of
+                .as_ref()
+                .is_none_or(|marks| marks.iter().any(has))
+    }
 }
 
 /// The answer to a disposal.

@@ -14,7 +14,7 @@ pub(crate) use access::Opener;
 pub(crate) use inbox::{Note, Notes};
 
 use crate::{
-    store::Keeper,
+    store::{self, Keeper},
     tables::{PARKED, Tables},
 };
 use access::{Access, Commit};
@@ -249,6 +249,7 @@ fn commit(access: &Access, works: &mut [Box<dyn Work>], notes: &[Note]) -> Resul
         for work in works {
             work.apply(&mut tables)?;
         }
+        store::write_counted(&mut tables)?;
         Ok(((), Commit::Yes))
     })
 }

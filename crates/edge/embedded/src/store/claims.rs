@@ -3,6 +3,7 @@
 use super::{
     EmbeddedStore, corrupt, dead_letters,
     record::{Lease, Position, Record, Standing, Unsettled},
+    traffic::Counted,
 };
 use crate::tables::Tables;
 use async_trait::async_trait;
@@ -60,6 +61,7 @@ impl ClaimStore for EmbeddedStore {
                 .collect(),
             state: state_of(&settlement),
             dead_letter,
+            counted: Counted::of(&settlement),
             at: settlement.at,
             now: self.clock.now(),
             number: self.engine.number(),
@@ -249,6 +251,7 @@ struct LastWord {
     /// `None` for a release.
     state: Option<DeliveryState>,
     dead_letter: Option<dead_letters::Burial>,
+    counted: Counted,
     /// By the worker's clock.
     at: Timestamp,
     /// By ours.
@@ -299,6 +302,7 @@ impl LastWord {
         record.updated_at = self.at;
         record.append(self.attempts);
         tables.deliveries()?.insert(number, &*record.encode())?;
+        self.counted.count_in(tables);
         if let Some(dead_letter) = self.dead_letter {
             dead_letter.bury_in(tables)?;
         }

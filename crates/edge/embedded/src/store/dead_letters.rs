@@ -1,11 +1,12 @@
 //! Dead letters.
 
 use super::{
-    EmbeddedStore, corrupt, cursor_to, read_cursor,
+    EmbeddedStore, corrupt, cursor_to, groups, index, read_cursor,
     terms::{Terms, encode_terms_of},
 };
 use crate::tables::{
-    DEAD_LETTER_KEYS, DEAD_LETTER_TERMS, DEAD_LETTERS, DeadLetterKey, OPEN_DEAD_LETTERS, Tables,
+    DEAD_LETTER_INDEX, DEAD_LETTER_KEYS, DEAD_LETTER_TERMS, DEAD_LETTERS, DeadLetterKey,
+    OPEN_DEAD_LETTERS, Tables,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,8 +14,8 @@ use redb::{ReadTransaction, ReadableTable};
 use ringback_delivery::port::{
     Cursor, DeadLetterFilter, DeadLetterStore, DisposeAnswer, Page, StoreError,
 };
-use ringback_domain::{DeadLetter, DeadLetterId, Disposal, ProjectName, Timestamp};
-use ringback_wire::record as wire;
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, GroupHead, ProjectName, Timestamp};
+use ringback_wire::{group, record as wire};
 use std::ops::Bound;
 
 const WHAT: &str = "dead letter";
@@ -22,13 +23,15 @@ const LIST: &str = "dead";
 /// All projects together, in the table of counts.
 const ALL: &str = "";
 
+/// In the table of what the file is about.
+const BYTES: &str = "dead_letter_bytes";
+
 /// A dead letter on its way into the file.
 pub(super) struct Burial {
     id: DeadLetterId,
-    project: Option<ProjectName>,
-    is_open: bool,
     key: DeadLetterKey,
     terms: Vec<u8>,
+    head: Vec<u8>,
     whole: Bytes,
 }
 
@@ -38,10 +41,9 @@ impl Burial {
             .map_err(|fault| EmbeddedStore::refused("store a dead letter", fault))?;
         Ok(Self {
             id: dead_letter.id.clone(),
-            project: dead_letter.project.clone(),
-            is_open: dead_letter.disposal == Disposal::Open,
             key: (dead_letter.died_at.as_nanosecond(), number),
             terms: encode_terms_of(dead_letter),
+            head: group::encode_head(&GroupHead::of(dead_letter)),
             whole,
         })
     }
@@ -55,9 +57,12 @@ impl Burial {
         keys.insert(self.id.as_str(), self.key)?;
         tables.dead_letter_terms()?.insert(self.key, &*self.terms)?;
         tables.dead_letters()?.insert(self.key, &*self.whole)?;
-        if self.is_open {
-            let project = self.project.as_ref().map_or(ALL, ProjectName::as_str);
-            count(tables, project, 1)?;
+        weigh(tables, i64::try_from(self.whole.len()).unwrap_or(i64::MAX))?;
+        let terms = Terms::decode(&self.terms).expect("they were just encoded");
+        index::enter(tables, self.key, &terms)?;
+        if terms.is_open() {
+            count(tables, terms.project, 1)?;
+            groups::join(tables, self.key, terms.group(), || self.head)?;
         }
         Ok(())
     }
@@ -69,12 +74,83 @@ pub(super) fn forget(tables: &mut Tables<'_>, key: DeadLetterKey) -> Result<(), 
         .dead_letter_terms()?
         .remove(key)?
         .map(|terms| terms.value().to_vec());
-    tables.dead_letters()?.remove(key)?;
+    let weight = tables
+        .dead_letters()?
+        .remove(key)?
+        .map_or(0, |whole| whole.value().len());
+    weigh(
+        tables,
+        i64::try_from(weight).map_or(i64::MIN, |weight| -weight),
+    )?;
     if let Some(terms) = bytes.as_deref().and_then(Terms::decode) {
         tables.dead_letter_keys()?.remove(terms.id)?;
+        index::take_out(tables, key, &terms)?;
         if terms.is_open() {
             count(tables, terms.project, -1)?;
+            groups::leave(tables, key, terms.group())?;
         }
+    }
+    Ok(())
+}
+
+/// Counts bytes that are kept, or no longer.
+fn weigh(tables: &mut Tables<'_>, by: i64) -> Result<(), redb::Error> {
+    let about = tables.about()?;
+    let before = about.get(BYTES)?.map_or(0, |bytes| bytes.value());
+    about.insert(BYTES, before.saturating_add_signed(by))?;
+    Ok(())
+}
+
+/// Enters what a release before the index stored: once, when its file is opened.
+pub(crate) fn index_dead_letters(tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    /// Looked at together; the file may hold more than memory.
+    const BATCH: usize = 1_000;
+    let mut after = None;
+    loop {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut batch = Vec::with_capacity(BATCH);
+        for entry in tables
+            .dead_letters()?
+            .range::<DeadLetterKey>((start, Bound::Unbounded))?
+            .take(BATCH)
+        {
+            let (key, whole) = entry?;
+            batch.push((key.value(), Bytes::copy_from_slice(whole.value())));
+        }
+        let Some((last, _)) = batch.last() else {
+            return Ok(());
+        };
+        after = Some(*last);
+        for (key, whole) in batch {
+            enter_again(tables, key, &whole)?;
+        }
+    }
+}
+
+fn enter_again(
+    tables: &mut Tables<'_>,
+    key: DeadLetterKey,
+    whole: &Bytes,
+) -> Result<(), redb::Error> {
+    weigh(tables, i64::try_from(whole.len()).unwrap_or(i64::MAX))?;
+    let stored = tables
+        .dead_letter_terms()?
+        .get(key)?
+        .map(|terms| terms.value().to_vec());
+    // What cannot be read is told of by whoever asks for it.
+    let disposal = stored.as_deref().and_then(Terms::decode);
+    let disposal = disposal.and_then(|terms| wire::decode_disposal(terms.disposal).ok());
+    let (Ok(mut dead_letter), Some(disposal)) = (wire::decode_dead_letter(whole), disposal) else {
+        return Ok(());
+    };
+    dead_letter.disposal = disposal;
+    let bytes = encode_terms_of(&dead_letter);
+    tables.dead_letter_terms()?.insert(key, &*bytes)?;
+    let terms = Terms::decode(&bytes).expect("they were just encoded");
+    index::enter(tables, key, &terms)?;
+    if terms.is_open() {
+        let head = || group::encode_head(&GroupHead::of(&dead_letter));
+        groups::join(tables, key, terms.group(), head)?;
     }
     Ok(())
 }
@@ -181,11 +257,31 @@ fn dispose_in(
             .map(DisposeAnswer::Already)
             .map_err(|fault| corrupt(WHAT, id, fault)));
     }
+    index::take_out(tables, key, &terms)?;
     terms.disposal = disposal;
     tables.dead_letter_terms()?.insert(key, &*terms.encode())?;
+    index::enter(tables, key, &terms)?;
     match (was_open, terms.is_open()) {
-        (true, false) => count(tables, terms.project, -1)?,
-        (false, true) => count(tables, terms.project, 1)?,
+        (true, false) => {
+            count(tables, terms.project, -1)?;
+            groups::leave(tables, key, terms.group())?;
+        }
+        (false, true) => {
+            count(tables, terms.project, 1)?;
+            let whole = tables
+                .dead_letters()?
+                .get(key)?
+                .map(|whole| Bytes::copy_from_slice(whole.value()));
+            let decoded = whole
+                .map(|whole| wire::decode_dead_letter(&whole))
+                .transpose();
+            let head = match decoded {
+                Ok(Some(dead_letter)) => group::encode_head(&GroupHead::of(&dead_letter)),
+                Ok(None) => return Ok(Err(damaged(id))),
+                Err(fault) => return Ok(Err(corrupt(WHAT, id, fault))),
+            };
+            groups::join(tables, key, terms.group(), || head)?;
+        }
         _ => {}
     }
     Ok(Ok(DisposeAnswer::Disposed))
@@ -224,42 +320,27 @@ fn list(
     limit: usize,
 ) -> Result<Result<Page<DeadLetter>, StoreError>, redb::Error> {
     let first_at = |moment: Timestamp| (moment.as_nanosecond(), 0);
-    let from = filter
-        .since
-        .map_or(Bound::Unbounded, |since| Bound::Included(first_at(since)));
     let until = filter.until.map(first_at);
-    let to = match (before, until) {
+    let below = match (before, until) {
         (Some(before), Some(until)) => Some(before.min(until)),
         (before, until) => before.or(until),
     };
-    if let (Bound::Included(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        return Ok(Ok(Page {
-            entries: Vec::new(),
-            next: None,
-        }));
-    }
+    let index = tx.open_table(DEAD_LETTER_INDEX)?;
+    let mut found = index::Merged::of(filter, &index, filter.since.map(first_at), below)?;
     let mut keys = Vec::new();
     let mut more = false;
-    let range = (from, to.map_or(Bound::Unbounded, Bound::Excluded));
-    let terms = tx.open_table(DEAD_LETTER_TERMS)?;
-    for entry in terms.range::<DeadLetterKey>(range)?.rev() {
-        let (key, bytes) = entry?;
-        let Some(terms) = Terms::decode(bytes.value()) else {
-            return Ok(Err(damaged(key.value().1)));
-        };
-        if terms.matches(filter) {
-            if keys.len() == limit {
-                more = true;
-                break;
-            }
-            keys.push(key.value());
+    while let Some(key) = found.next(&index)? {
+        if keys.len() == limit {
+            more = true;
+            break;
         }
+        keys.push(key);
     }
     let mut entries = Vec::with_capacity(keys.len());
     for key in &keys {
         match read(tx, *key)? {
+            // Two values may share a term.
+            Some(Ok(dead_letter)) if !filter.wants(&dead_letter) => {}
             Some(Ok(dead_letter)) => entries.push(dead_letter),
             Some(Err(error)) => return Ok(Err(error)),
             None => {}

@@ -1,6 +1,6 @@
 //! Forgets what is too old, and of the log what is too much, a little at a time.
 
-use super::{dead_letters, events::Mark, record::Record};
+use super::{dead_letters, events::Mark, record::Record, traffic};
 use crate::{Settings, tables::Tables};
 use redb::{ReadableTable, ReadableTableMetadata};
 use ringback_delivery::port::Clock;
@@ -45,6 +45,7 @@ impl Keeper {
             self.sweep_dead_letters(tables, now)?,
             self.sweep_deliveries(tables, now)?,
             self.sweep_marks(tables, now)?,
+            sweep_traffic(tables, now)?,
         ];
         Ok(Swept {
             forgotten: sweeps.iter().map(|swept| swept.forgotten).sum(),
@@ -173,6 +174,15 @@ impl Keeper {
             more: doomed.len() == FORGET_MAX,
         })
     }
+}
+
+/// Steps no longer kept.
+fn sweep_traffic(tables: &mut Tables<'_>, now: Timestamp) -> Result<Swept, redb::Error> {
+    let forgotten = traffic::sweep(tables, now, FORGET_MAX)?;
+    Ok(Swept {
+        forgotten,
+        more: forgotten == FORGET_MAX,
+    })
 }
 
 /// So long ago; the beginning of time when that is longer ago still.

@@ -4,15 +4,20 @@ mod claims;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod groups;
+mod index;
 mod keeper;
 mod keys;
 mod pace;
 mod record;
 mod terms;
+mod traffic;
 mod webhooks;
 
+pub(crate) use dead_letters::index_dead_letters;
 pub(crate) use keeper::Keeper;
 pub(crate) use pace::Turns;
+pub(crate) use traffic::write_counted;
 
 use crate::engine::{Engine, Failure};
 use ringback_delivery::port::{Clock, Cursor, StoreError};

@@ -1,10 +1,7 @@
 //! What dead letters are found by, kept beside them, so that a list need not read every body.
 
 use crate::bytes_of::{Reader, Writer};
-use ringback_delivery::port::DeadLetterFilter;
-use ringback_domain::{
-    DeadLetter, DeadLetterContent, DeadLetterReason, DestinationId, EventType, JobId, ProjectName,
-};
+use ringback_domain::{DeadLetter, DestinationId, EventId, EventType, JobId, ProjectName};
 use ringback_wire::record as wire;
 
 /// Texts are empty where the dead letter has nothing of the kind.
@@ -12,18 +9,24 @@ use ringback_wire::record as wire;
 pub(super) struct Terms<'a> {
     pub(super) id: &'a str,
     pub(super) project: &'a str,
-    destination: &'a str,
-    event_type: &'a str,
-    job: &'a str,
-    cause: &'a str,
-    reason: &'a str,
+    pub(super) destination: &'a str,
+    pub(super) event_type: &'a str,
+    pub(super) job: &'a str,
+    pub(super) cause: &'a str,
+    pub(super) reason: &'a str,
     /// As the wire has it; empty while open.
     pub(super) disposal: &'a [u8],
+    pub(super) event: &'a str,
 }
 
 impl<'a> Terms<'a> {
     pub(super) fn is_open(&self) -> bool {
         self.disposal.is_empty()
+    }
+
+    /// The group it belongs to while it is open.
+    pub(super) fn group(&self) -> (&'a str, &'a str) {
+        (self.project, self.cause)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -40,6 +43,7 @@ impl<'a> Terms<'a> {
             to.text(text);
         }
         to.bytes(self.disposal);
+        to.text(self.event);
         to.0
     }
 
@@ -55,53 +59,27 @@ impl<'a> Terms<'a> {
             cause: from.text()?,
             reason: from.text()?,
             disposal: from.bytes()?,
+            // Files of format 1 end here.
+            event: if from.0.is_empty() { "" } else { from.text()? },
         })
-    }
-
-    /// Whether a filter wants it, moments aside: those are part of the key.
-    pub(super) fn matches(&self, filter: &DeadLetterFilter) -> bool {
-        let is = |wanted: Option<&str>, found: &str| wanted.is_none_or(|wanted| wanted == found);
-        (filter.include_disposed || self.is_open())
-            && is(
-                filter.project.as_ref().map(ProjectName::as_str),
-                self.project,
-            )
-            && is(
-                filter.destination.as_ref().map(DestinationId::as_str),
-                self.destination,
-            )
-            && is(
-                filter.event_type.as_ref().map(EventType::as_str),
-                self.event_type,
-            )
-            && is(filter.job.as_ref().map(JobId::as_str), self.job)
-            && is(filter.cause.as_deref(), self.cause)
-            && is(filter.reason.map(DeadLetterReason::class), self.reason)
     }
 }
 
 /// The terms of a dead letter.
 pub(super) fn encode_terms_of(dead_letter: &DeadLetter) -> Vec<u8> {
-    let (event_type, job, destination) = match &dead_letter.content {
-        DeadLetterContent::Delivery(delivery) => (
-            Some(&delivery.event.event_type),
-            Some(&delivery.event.job.id),
-            Some(delivery.destination.id()),
-        ),
-        DeadLetterContent::Event { event, .. } => {
-            (Some(&event.event_type), Some(&event.job.id), None)
-        }
-        DeadLetterContent::Raw { .. } => (None, None, None),
-    };
+    let destination = dead_letter
+        .delivery()
+        .map(|delivery| delivery.destination.id());
     let terms = Terms {
         id: dead_letter.id.as_str(),
         project: dead_letter.project.as_ref().map_or("", ProjectName::as_str),
         destination: destination.as_ref().map_or("", DestinationId::as_str),
-        event_type: event_type.map_or("", EventType::as_str),
-        job: job.map_or("", JobId::as_str),
+        event_type: dead_letter.event_type().map_or("", EventType::as_str),
+        job: dead_letter.job().map_or("", JobId::as_str),
         cause: &dead_letter.cause.fingerprint,
         reason: dead_letter.reason.class(),
         disposal: &wire::encode_disposal(&dead_letter.disposal),
+        event: dead_letter.event().map_or("", EventId::as_str),
     };
     terms.encode()
 }

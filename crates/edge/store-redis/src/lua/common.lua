@@ -23,25 +23,37 @@ local function split(text)
 end
 
 -- An index holds, for each entry, `<term><moment><id>` once a term, and `a<moment><id> <terms>` once, so that whoever
--- removes an entry need not read it. All scores are 0: the order is that of the text.
+-- removes an entry need not read it. All scores are 0: the order is that of the text. Words among the terms that begin
+-- with `@` or `#` are notes: an entry is not found by them.
+local function is_note(word)
+  return string.find(word, '^[@#]') ~= nil
+end
+
 local function add_to_index(index, suffix, terms)
   local members = { 0, 'a' .. suffix .. ' ' .. terms }
   for _, term in ipairs(split(terms)) do
-    members[#members + 1] = 0
-    members[#members + 1] = term .. suffix
+    if not is_note(term) then
+      members[#members + 1] = 0
+      members[#members + 1] = term .. suffix
+    end
   end
   redis.call('ZADD', index, unpack(members))
 end
 
--- Removes an entry; its terms, or nil when it was not there.
-local function remove_from_index(index, suffix)
+-- The terms of an entry; nil when it is not there.
+local function terms_of(index, suffix)
   local bottom, top = '[a' .. suffix .. ' ', '(a' .. suffix .. '!'
   local found = redis.call('ZRANGEBYLEX', index, bottom, top, 'LIMIT', 0, 1)[1]
-  if not found then
+  return found and string.sub(found, #suffix + 3)
+end
+
+-- Removes an entry; its terms, or nil when it was not there.
+local function remove_from_index(index, suffix)
+  local terms = terms_of(index, suffix)
+  if not terms then
     return nil
   end
-  local terms = string.sub(found, #suffix + 3)
-  local members = { found }
+  local members = { 'a' .. suffix .. ' ' .. terms }
   for _, term in ipairs(split(terms)) do
     members[#members + 1] = term .. suffix
   end

@@ -1,4 +1,5 @@
--- KEYS: letter, open, disposed. ARGV: disposal (empty: open), whether an earlier disposal is replaced.
+-- KEYS: letter, open, disposed. ARGV: disposal (empty: open), whether an earlier disposal is replaced, shard; when it is
+-- opened again, and the caller has read it, the group it joins: project, fingerprint, head, groups at most.
 
 local suffix, earlier = unpack(redis.call('HMGET', KEYS[1], 'k', 'disposal'))
 if not suffix then
@@ -8,12 +9,17 @@ if earlier ~= '' and ARGV[2] ~= '1' then
   return { 'already', earlier }
 end
 redis.call('HSET', KEYS[1], 'disposal', ARGV[1])
-local from = earlier == '' and KEYS[2] or KEYS[3]
-local to = ARGV[1] == '' and KEYS[2] or KEYS[3]
-if from ~= to then
-  local terms = remove_from_index(from, suffix)
+local was_open, is_open = earlier == '', ARGV[1] == ''
+if was_open and not is_open then
+  local terms = remove_from_index(KEYS[2], suffix)
   if terms then
-    add_to_index(to, suffix, terms)
+    add_to_index(KEYS[3], suffix, leave_group(KEYS[2], ARGV[3], suffix, terms))
+  end
+elseif is_open and not was_open then
+  local terms = remove_from_index(KEYS[3], suffix)
+  if terms then
+    local group = { project = ARGV[4], name = ARGV[5], head = ARGV[6], groups_max = tonumber(ARGV[7]) }
+    add_to_index(KEYS[2], suffix, terms .. ' ' .. join_group(ARGV[3], suffix, group))
   end
 end
 return { 'disposed' }

@@ -1,15 +1,32 @@
--- Dead letters: the record once, and its place in one of two indexes: open, or disposed of.
+-- Dead letters: the record once, and its place in one of two indexes: open, or disposed of. The note `#<bytes>` in the index
+-- says how much the record takes.
 
 -- Entries past their retention that one call removes.
 local EXPIRED_MAX = 8
+
+local function count_bytes(shard, terms, sign)
+  local bytes = string.match(' ' .. terms, ' #(%d+)')
+  if bytes then
+    redis.call('INCRBY', shard .. 'letters:bytes', sign .. bytes)
+  end
+end
+
+-- Forgets a dead letter that is in this index.
+local function forget_letter(index, shard, suffix)
+  local terms = remove_from_index(index, suffix)
+  redis.call('DEL', shard .. 'letter:' .. id_of(suffix))
+  if terms then
+    count_bytes(shard, terms, '-')
+    leave_group(index, shard, suffix, terms)
+  end
+end
 
 local function sweep_letters(index, shard, cutoff)
   for _, suffix in ipairs(oldest(index, 'a', EXPIRED_MAX)) do
     if suffix >= cutoff then
       return
     end
-    remove_from_index(index, suffix)
-    redis.call('DEL', shard .. 'letter:' .. id_of(suffix))
+    forget_letter(index, shard, suffix)
   end
 end
 
@@ -23,5 +40,21 @@ local function keep_letter(keys, shard, letter)
   end
   redis.call('HSET', keys.letter, 'record', letter.record, 'disposal', letter.disposal)
   redis.call('PEXPIRE', keys.letter, letter.ttl)
-  add_to_index(letter.disposal == '' and keys.open or keys.disposed, letter.suffix, letter.terms)
+  local terms = letter.terms .. ' #' .. #letter.record
+  count_bytes(shard, terms, '')
+  if letter.disposal == '' then
+    terms = terms .. ' ' .. join_group(shard, letter.suffix, letter.group)
+    add_to_index(keys.open, letter.suffix, terms)
+  else
+    add_to_index(keys.disposed, letter.suffix, terms)
+  end
+end
+
+-- What `letter_args` in Rust appends, from this argument on.
+local function letter_of(at)
+  return {
+    suffix = ARGV[at], terms = ARGV[at + 1], record = ARGV[at + 2], disposal = ARGV[at + 3],
+    retention_us = tonumber(ARGV[at + 4]), ttl = ARGV[at + 5],
+    group = { project = ARGV[at + 6], name = ARGV[at + 7], head = ARGV[at + 8], groups_max = tonumber(ARGV[at + 9]) },
+  }
 end

@@ -1,7 +1,4 @@
--- KEYS: letter, open, disposed. ARGV: shard, suffix, terms, record, disposal, retention in microseconds, milliseconds to keep it.
+-- KEYS: letter, open, disposed. ARGV: shard, then the letter.
 
-keep_letter({ letter = KEYS[1], open = KEYS[2], disposed = KEYS[3] }, ARGV[1], {
-  suffix = ARGV[2], terms = ARGV[3], record = ARGV[4], disposal = ARGV[5],
-  retention_us = tonumber(ARGV[6]), ttl = ARGV[7],
-})
+keep_letter({ letter = KEYS[1], open = KEYS[2], disposed = KEYS[3] }, ARGV[1], letter_of(2))
 return 'kept'

@@ -1,7 +1,7 @@
 -- KEYS: claim, record, log, attempts; with a dead letter also letter, open, disposed.
 -- ARGV: token, generation, attempt, how it ended, milliseconds to keep it, then id, shard, head, terms and the most entries
--- of the log, then state, moment, attempts kept at most, how many follow, the attempts;
--- with a dead letter also suffix, terms, record, disposal, retention in microseconds, milliseconds to keep it.
+-- of the log, then state, moment, attempts kept at most, how many follow, the attempts; then the minute, what traffic is
+-- counted for, and the counts; with a dead letter also the letter.
 
 local token, ended_as = tonumber(ARGV[1]), ARGV[4]
 local claim = read_claim(KEYS[1])
@@ -38,11 +38,10 @@ end
 redis.call('LTRIM', KEYS[4], -tonumber(ARGV[13]), -1)
 redis.call('PEXPIRE', KEYS[4], ARGV[5])
 
+local rest = 14 + attempts
+count_traffic(ARGV[7], tonumber(ARGV[rest + 1]), ARGV[rest + 2], ARGV[rest + 3])
+
 if ended_as == 'dead' then
-  local rest = 14 + attempts
-  keep_letter({ letter = KEYS[5], open = KEYS[6], disposed = KEYS[7] }, ARGV[7], {
-    suffix = ARGV[rest + 1], terms = ARGV[rest + 2], record = ARGV[rest + 3], disposal = ARGV[rest + 4],
-    retention_us = tonumber(ARGV[rest + 5]), ttl = ARGV[rest + 6],
-  })
+  keep_letter({ letter = KEYS[5], open = KEYS[6], disposed = KEYS[7] }, ARGV[7], letter_of(rest + 4))
 end
 return 'settled'

@@ -1,11 +1,13 @@
 //! What is kept, for how long, and how much of it.
 
 use crate::{raw, settings, store};
+use redis::AsyncCommands;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, EventMark, EventStore, SettledAs, Settlement, WebhookStore,
+    DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement,
+    WebhookStore,
 };
-use ringback_domain::{DeadLetterReason, Delivery, ProjectName, limits};
+use ringback_domain::{Acknowledgement, DeadLetterReason, Delivery, Disposal, ProjectName, limits};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{samples, servers::shared_redis_url};
 use sha2::Digest;
@@ -60,12 +62,24 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
     );
     take(&store, &done, Some(&SettledAs::Delivered)).await;
     let dead_letter = samples::dead_letter_of(lost.clone(), samples::moment(9));
+    let fingerprint = dead_letter.cause.fingerprint.clone();
     take(
         &store,
         &lost,
         Some(&SettledAs::DeadLettered(Box::new(dead_letter))),
     )
     .await;
+    let known = Acknowledgement {
+        at: samples::moment(10),
+        by: "ada".into(),
+        note: "known".into(),
+        seen_until: samples::moment(0),
+    };
+    store
+        .acknowledge_group(Some(&lost.event.project), &fingerprint, &known)
+        .await
+        .unwrap()
+        .expect("the group is there");
     take(&store, &held, None).await;
     store.put_webhook(&samples::webhook()).await.unwrap();
     let event = samples::event();
@@ -93,12 +107,23 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
             .query_async(&mut raw)
             .await
             .unwrap();
-        let stays = ["log", "letters", "by_id", "of"].contains(&kind.as_str());
+        let stays = ["log", "letters", "groups", "by_id", "of"].contains(&kind.as_str());
         assert_eq!(left < 0, stays, "{key} has {left} ms left");
         kinds.insert(kind);
     }
     let expected = [
-        "attempts", "by_id", "claim", "event", "letter", "letters", "log", "of", "record",
+        "acknowledged",
+        "attempts",
+        "by_id",
+        "claim",
+        "event",
+        "groups",
+        "letter",
+        "letters",
+        "log",
+        "of",
+        "record",
+        "traffic",
     ];
     assert_eq!(kinds, expected.map(String::from).into());
 }
@@ -196,6 +221,95 @@ async fn what_expired_leaves_every_list() {
         .await
         .expect("it expires");
     assert_eq!(store.delivery(&delivery.id).await.unwrap(), None);
+}
+
+/// A release before groups kept neither the note in the index nor the group.
+#[tokio::test]
+async fn dead_letters_of_a_release_before_groups_are_put_into_them() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let (project, webhook) = (samples::project(), samples::webhook_destination());
+    for second in 0..40 {
+        let delivery = samples::delivery_of(&samples::event_of(&project), webhook.clone());
+        let dead_letter = samples::dead_letter_of(delivery, samples::moment(second));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+    }
+    let all = GroupFilter::default();
+    let expected = store.dead_letter_groups(&all, 10).await.unwrap();
+    assert_eq!(expected.groups[0].open_count, 40);
+    let mut raw = raw(&shared_redis_url()).await;
+    for key in keys_of(&settings).await {
+        if key.contains("}:groups") || key.ends_with(":bytes") {
+            let () = raw.del(&key).await.unwrap();
+        } else if key.ends_with(":letters:open") {
+            let members: Vec<String> = raw.zrange(&key, 0, -1).await.unwrap();
+            for member in members {
+                if let Some((before, _)) = member.split_once(" #") {
+                    let () = raw.zrem(&key, &member).await.unwrap();
+                    let () = raw.zadd(&key, before, 0).await.unwrap();
+                }
+            }
+        }
+    }
+    let none = store.dead_letter_groups(&all, 10).await.unwrap();
+    assert_eq!((none.group_count, none.ungrouped_count), (0, 40));
+
+    assert_eq!(store.regroup(1_000).await.unwrap(), 40);
+    assert_eq!(store.regroup(1_000).await.unwrap(), 0);
+    assert_eq!(store.dead_letter_groups(&all, 10).await.unwrap(), expected);
+
+    // A worker of that release disposes of some and leaves the groups as they are.
+    let keys = keys_of(&settings).await;
+    let one = keys.iter().find(|key| key.ends_with("}:letters:open"));
+    let () = raw.del(one.unwrap()).await.unwrap();
+    store.regroup(1_000).await.unwrap();
+    let list = store.dead_letter_groups(&all, 10).await.unwrap();
+    let open = store.dead_letter_count(None).await.unwrap();
+    assert!(open < 40);
+    assert_eq!((list.groups[0].open_count, list.ungrouped_count), (open, 0));
+}
+
+/// More than there is room for, all in one shard.
+#[tokio::test]
+async fn what_has_no_room_in_a_group_is_counted_and_leaves_without_a_trace() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let project = samples::project();
+    let more = i64::try_from(limits::GROUPS_PER_PROJECT_MAX).unwrap() + 3;
+    let mut ids = Vec::new();
+    for second in 0..more {
+        let delivery = loop {
+            let delivery = delivery_of(&project);
+            if sha2::Sha256::digest(delivery.id.as_str())[0].is_multiple_of(16) {
+                break delivery;
+            }
+        };
+        let dead_letter = samples::dead_letter_of(delivery, samples::moment(second));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+        ids.push(dead_letter.id);
+    }
+    let filter = GroupFilter {
+        project: Some(project),
+        ..GroupFilter::default()
+    };
+    let list = store.dead_letter_groups(&filter, 5).await.unwrap();
+    assert_eq!(list.group_count, limits::GROUPS_PER_PROJECT_MAX as u64);
+    assert_eq!(list.ungrouped_count, 3);
+    for id in &ids {
+        let disposal = Disposal::Discarded {
+            at: samples::moment(0),
+            note: String::new(),
+        };
+        store.dispose(id, &disposal, false).await.unwrap();
+    }
+    let list = store.dead_letter_groups(&filter, 5).await.unwrap();
+    assert_eq!((list.group_count, list.ungrouped_count), (0, 0));
+    assert!(
+        !keys_of(&settings)
+            .await
+            .iter()
+            .any(|key| key.contains("}:groups"))
+    );
 }
 
 /// More than one call of the script looks at, all in one index.

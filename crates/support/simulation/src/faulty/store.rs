@@ -9,13 +9,14 @@ use crate::{
 use async_trait::async_trait;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, FencingToken, KeyStore,
-    PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth,
-    WebhookStore, WriteAnswer,
+    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, FencingToken, GroupFilter,
+    GroupList, GroupStore, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
+    Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId, DeliveryRecord,
-    DestinationId, Disposal, EventId, ProjectName, Webhook, WebhookId,
+    Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
+    Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, ProjectName, Timestamp,
+    TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId,
 };
 use ringback_testkit::simulation::{SimulatedStore, TokioClock};
 use std::{
@@ -317,6 +318,45 @@ impl DeadLetterStore for FaultyStore {
     ) -> Result<DisposeAnswer, StoreError> {
         let dispose = self.inner.dispose(id, disposal, again);
         self.step("dispose", id.as_str(), dispose).await
+    }
+}
+
+/// For people only: nothing that is simulated depends on them.
+#[async_trait]
+impl GroupStore for FaultyStore {
+    async fn dead_letter_groups(
+        &self,
+        filter: &GroupFilter,
+        limit: usize,
+    ) -> Result<GroupList, StoreError> {
+        self.inner.dead_letter_groups(filter, limit).await
+    }
+
+    async fn acknowledge_group(
+        &self,
+        project: Option<&ProjectName>,
+        fingerprint: &str,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<Option<DeadLetterGroup>, StoreError> {
+        self.inner
+            .acknowledge_group(project, fingerprint, acknowledgement)
+            .await
+    }
+
+    async fn regroup(&self, limit: usize) -> Result<u64, StoreError> {
+        self.inner.regroup(limit).await
+    }
+}
+
+#[async_trait]
+impl TrafficStore for FaultyStore {
+    async fn traffic(
+        &self,
+        of: &TrafficOf,
+        step: TrafficStep,
+        until: Timestamp,
+    ) -> Result<Vec<TrafficPoint>, StoreError> {
+        self.inner.traffic(of, step, until).await
     }
 }
 

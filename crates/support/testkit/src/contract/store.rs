@@ -1,4 +1,5 @@
-//! The contract of the store: claims, the log of deliveries, webhooks, dead letters, marks of events.
+//! The contract of the store: claims, the log of deliveries, webhooks, dead letters and their groups, counts of traffic,
+//! marks of events.
 //!
 //! ```text
 //! ringback_testkit::store_contract!(open);
@@ -11,16 +12,20 @@ mod claims;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod groups;
 mod keys;
 mod pace;
+mod traffic;
 mod webhooks;
 
 pub use claims::*;
 pub use dead_letters::*;
 pub use deliveries::*;
 pub use events::*;
+pub use groups::*;
 pub use keys::*;
 pub use pace::*;
+pub use traffic::*;
 pub use webhooks::*;
 
 use ringback_delivery::port::{
@@ -85,6 +90,18 @@ macro_rules! store_contract {
             a_dead_letter_can_be_opened_again
             what_is_not_there_cannot_be_disposed_of
             a_cursor_of_another_list_is_refused
+
+            open_dead_letters_of_one_cause_are_one_group
+            a_group_follows_what_is_disposed_of_and_opened_again
+            a_dead_letter_stored_by_a_settlement_joins_its_group_once
+            a_group_lies_within_one_project
+            an_acknowledged_group_says_so_and_when_it_grows_again
+            a_group_that_is_not_there_cannot_be_acknowledged
+            dead_letters_are_found_by_any_of_several_marks
+
+            a_settlement_is_counted_once_for_its_destination_project_and_everything
+            callbacks_are_counted_together
+            a_stale_settlement_is_not_counted
 
             a_webhook_is_written_once_and_read_back_whole
             a_webhook_is_changed_only_from_the_revision_that_was_read

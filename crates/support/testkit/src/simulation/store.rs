@@ -5,13 +5,15 @@ use async_trait::async_trait;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
-    Settlement, StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    ExpiredClaim, FencingToken, GroupFilter, GroupList, GroupStore, KeyStore, PaceStore, Page,
+    ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, TrafficStore,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    ApiKey, ApiKeyId, AttemptNumber, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId,
-    DeliveryRecord, DeliveryState, Destination, DestinationId, Disposal, EventId, Generation,
-    ProjectName, Timestamp, Webhook, WebhookId, WorkerId, limits,
+    Acknowledgement, ApiKey, ApiKeyId, AttemptNumber, Breaker, DeadLetter, DeadLetterGroup,
+    DeadLetterId, Delivery, DeliveryId, DeliveryRecord, DeliveryState, Destination, DestinationId,
+    Disposal, EventId, Generation, GroupHead, ProjectName, Timestamp, Traffic, TrafficOf,
+    TrafficPoint, TrafficStep, Webhook, WebhookId, WorkerId, limits,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,6 +35,8 @@ struct State {
     /// With the number of their arrival, by which they are listed.
     records: HashMap<DeliveryId, (u64, DeliveryRecord)>,
     dead_letters: HashMap<DeadLetterId, (u64, DeadLetter)>,
+    acknowledgements: HashMap<GroupName, Acknowledgement>,
+    traffic: HashMap<(TrafficOf, TrafficStep, u32), Traffic>,
     webhooks: BTreeMap<WebhookId, Webhook>,
     keys: BTreeMap<ApiKeyId, ApiKey>,
     breakers: BTreeMap<DestinationId, Breaker>,
@@ -41,6 +45,9 @@ struct State {
     events: HashMap<(ProjectName, EventId), EventMark>,
     arrivals: u64,
 }
+
+/// A project and a fingerprint.
+type GroupName = (Option<ProjectName>, String);
 
 /// Generation and attempt: what a claim is compared by.
 type Position = (Generation, AttemptNumber);
@@ -212,6 +219,46 @@ impl State {
             .entry(dead_letter.id.clone())
             .or_insert_with(|| (arrival, dead_letter.clone()));
     }
+
+    fn count_traffic(&mut self, settlement: &Settlement<'_>) {
+        let counted = settlement.traffic();
+        let Delivery {
+            event, destination, ..
+        } = settlement.delivery;
+        for of in TrafficOf::all_of(&event.project, destination) {
+            for step in [TrafficStep::Minute, TrafficStep::Hour] {
+                let key = (of.clone(), step, step.number_of(settlement.at));
+                *self.traffic.entry(key).or_default() += counted;
+            }
+        }
+    }
+
+    /// All groups there are, found by looking at every dead letter.
+    fn groups(&self) -> HashMap<GroupName, DeadLetterGroup> {
+        let mut open: Vec<_> = self
+            .dead_letters
+            .values()
+            .filter(|(_, dead)| dead.disposal == Disposal::Open)
+            .collect();
+        open.sort_by_key(|(arrival, dead)| (dead.died_at, *arrival));
+        let mut groups = HashMap::new();
+        for (_, dead) in open {
+            let name = (dead.project.clone(), dead.cause.fingerprint.clone());
+            let known = self.acknowledgements.get(&name).cloned();
+            let group = groups.entry(name).or_insert_with(|| DeadLetterGroup {
+                head: GroupHead::of(dead),
+                open_count: 0,
+                first_died_at: dead.died_at,
+                last_died_at: dead.died_at,
+                sample: dead.id.clone(),
+                acknowledgement: known.filter(|known| dead.died_at <= known.seen_until),
+            });
+            group.open_count += 1;
+            group.last_died_at = dead.died_at;
+            group.sample = dead.id.clone();
+        }
+        groups
+    }
 }
 
 fn new_record(delivery: &Delivery, now: Timestamp) -> DeliveryRecord {
@@ -303,6 +350,7 @@ impl ClaimStore for SimulatedStore {
         record.attempts.extend_from_slice(attempts);
         let forgotten = record.attempts.len().saturating_sub(limits::HISTORY_MAX);
         record.attempts.drain(..forgotten);
+        state.count_traffic(&settlement);
         if let SettledAs::DeadLettered(dead_letter) = settled_as {
             state.put_dead_letter(dead_letter);
         }
@@ -516,24 +564,10 @@ impl DeadLetterStore for SimulatedStore {
         limit: usize,
     ) -> Result<Page<DeadLetter>, StoreError> {
         let state = self.state();
-        let matches = |dead: &DeadLetter| {
-            let delivery = dead.delivery();
-            met(filter.project.as_ref(), dead.project.as_ref())
-                && met(
-                    filter.destination.as_ref(),
-                    delivery.map(|d| d.destination.id()).as_ref(),
-                )
-                && met(filter.event_type.as_ref(), dead.event_type())
-                && met(filter.job.as_ref(), dead.job())
-                && met(filter.cause.as_ref(), Some(&dead.cause.fingerprint))
-                && met(filter.reason.as_ref(), Some(&dead.reason))
-                && within(dead.died_at, filter.since, filter.until)
-                && (filter.include_disposed || dead.disposal == Disposal::Open)
-        };
         let mut found: Vec<_> = state
             .dead_letters
             .values()
-            .filter(|(_, dead)| matches(dead))
+            .filter(|(_, dead)| filter.wants(dead))
             .cloned()
             .collect();
         // By the moment of death, then by arrival; both go into one number that a cursor can name.
@@ -570,6 +604,64 @@ impl DeadLetterStore for SimulatedStore {
         }
         dead_letter.disposal = disposal.clone();
         Ok(DisposeAnswer::Disposed)
+    }
+}
+
+#[async_trait]
+impl GroupStore for SimulatedStore {
+    async fn dead_letter_groups(
+        &self,
+        filter: &GroupFilter,
+        limit: usize,
+    ) -> Result<GroupList, StoreError> {
+        let groups = self.state().groups().into_values();
+        let wanted = groups.filter(|group| filter.wants(group)).collect();
+        Ok(GroupList::of(wanted, filter.order, limit, 0))
+    }
+
+    async fn acknowledge_group(
+        &self,
+        project: Option<&ProjectName>,
+        fingerprint: &str,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<Option<DeadLetterGroup>, StoreError> {
+        let mut state = self.state();
+        let name = (project.cloned(), fingerprint.to_owned());
+        let Some(mut group) = state.groups().remove(&name) else {
+            return Ok(None);
+        };
+        let acknowledgement = Acknowledgement {
+            seen_until: group.last_died_at,
+            ..acknowledgement.clone()
+        };
+        group.acknowledgement = Some(acknowledgement.clone());
+        state.acknowledgements.insert(name, acknowledgement);
+        Ok(Some(group))
+    }
+
+    async fn regroup(&self, _limit: usize) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl TrafficStore for SimulatedStore {
+    async fn traffic(
+        &self,
+        of: &TrafficOf,
+        step: TrafficStep,
+        until: Timestamp,
+    ) -> Result<Vec<TrafficPoint>, StoreError> {
+        let state = self.state();
+        let points = step.kept_until(until).map(|number| TrafficPoint {
+            at: step.begin_of(number),
+            traffic: state
+                .traffic
+                .get(&(of.clone(), step, number))
+                .copied()
+                .unwrap_or_default(),
+        });
+        Ok(points.collect())
     }
 }
 

@@ -230,7 +230,12 @@ pub async fn dead_letters_are_filtered_by_every_member(store: &dyn Store) {
         retry_after: None,
     };
     let destination = delivery.destination.id();
-    wanted.cause = Cause::of_attempt(&destination, &outcome, &Excerpt::new(b"gone", false));
+    wanted.cause = Cause::of_attempt(
+        &project,
+        &delivery.destination,
+        &outcome,
+        &Excerpt::new(b"gone", false),
+    );
     store.put_dead_letter(&wanted).await.unwrap();
 
     let all = of_project(&project);
