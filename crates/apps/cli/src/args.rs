@@ -79,6 +79,11 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Shows the whole story in one terminal, in under a minute
     Demo(DemoArgs),
+    /// Makes everything fail, on servers of its own, and counts what was lost
+    Drill(DrillArgs),
+    /// The receiver of the drill, which starts it
+    #[command(hide = true)]
+    DrillReceiver(DrillReceiverArgs),
     /// Runs the long-running roles until told to stop
     Serve(ServeArgs),
     /// Publishes events and waits until they are safe
@@ -130,6 +135,44 @@ pub(crate) struct DemoArgs {
     /// Uses this store instead of the embedded one
     #[arg(long, value_name = "URL", requires = "broker")]
     pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// Events to publish
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) events: u64,
+    /// Faults to strike
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) faults: u16,
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) workers: u8,
+    /// Broker nodes: 1, or a cluster of 3 or 5
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = broker_nodes)]
+    pub(crate) nodes: u8,
+    /// What the faults are drawn from; the same seed, the same faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Only faults of these classes
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
+    pub(crate) only: Vec<ringback_drill::Class>,
+    /// Keeps the logs of both sides in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillReceiverArgs {
+    /// The port on 127.0.0.1
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// Appends what comes to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// A line for each destination: name, manner, secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) destinations: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -554,6 +597,16 @@ fn moment_ahead(text: &str) -> Result<Moment, String> {
 fn wait(text: &str) -> Result<Duration, String> {
     ringback_worker::config::parse_duration(text)
         .ok_or_else(|| "write a wait such as `500ms`, `30s`, `5m` or `2h`".to_owned())
+}
+
+/// An even number of nodes survives no more than the odd number below it.
+fn broker_nodes(text: &str) -> Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("a cluster has 3 or 5 nodes; else there is 1".to_owned()),
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -24,6 +24,8 @@ mod fault_points;
 pub mod keys;
 pub mod observe;
 pub mod publish;
+#[cfg(debug_assertions)]
+mod sabotage;
 mod service;
 pub mod webhooks;
 

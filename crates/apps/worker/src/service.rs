@@ -219,6 +219,12 @@ impl Service {
 /// that ends. A panic is our failure: the message goes back, counted, so that one that panics every time is parked by the
 /// broker.
 async fn finish(handling: impl Future<Output = Option<Handled>>, receipt: Box<dyn Receipt>) {
+    #[cfg(debug_assertions)]
+    if crate::sabotage::acknowledges_first() {
+        receipt.acknowledge();
+        let _ = AssertUnwindSafe(handling).catch_unwind().await;
+        return;
+    }
     match AssertUnwindSafe(handling).catch_unwind().await {
         Ok(Some(Handled::Acknowledge)) => receipt.acknowledge(),
         Ok(Some(Handled::GiveBack)) => receipt.give_back(),

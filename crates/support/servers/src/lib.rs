@@ -12,6 +12,7 @@ mod rabbitmq;
 mod redis;
 
 pub use cluster::RabbitCluster;
+pub use port::free_port;
 pub use process::Group;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};

@@ -11,7 +11,7 @@ use std::{
 const PORTS: Range<u16> = 15_000..32_000;
 
 /// A port nobody listens on, drawn at random so that tests side by side do not meet.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let span = u64::from(PORTS.end - PORTS.start);
     loop {
         let offset = RandomState::new().hash_one(()) % span;

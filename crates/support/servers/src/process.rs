@@ -20,6 +20,8 @@ pub struct Group {
     leader: Child,
     guard: Child,
     log: PathBuf,
+    /// What others before it had written to the same file.
+    log_bytes_before: u64,
 }
 
 impl Group {
@@ -31,6 +33,7 @@ impl Group {
         folder: &Path,
     ) -> Result<Self, ServerError> {
         let log = folder.join("output.log");
+        let log_bytes_before = log.metadata().map_or(0, |file| file.len());
         let mut start = || -> std::io::Result<(Child, Child)> {
             let output = File::options().create(true).append(true).open(&log)?;
             let leader = command
@@ -48,11 +51,12 @@ impl Group {
             leader,
             guard,
             log,
+            log_bytes_before,
         })
     }
 
     /// Waits until `is_ready` says so. No server tells when it is ready; asking it again and again is the only way.
-    pub(crate) fn wait_until_ready(
+    pub fn wait_until_ready(
         &mut self,
         limit: Duration,
         mut is_ready: impl FnMut() -> std::io::Result<bool>,
@@ -70,6 +74,12 @@ impl Group {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until it has written this since it was started.
+    pub fn wait_until_says(&mut self, words: &str, limit: Duration) -> Result<(), ServerError> {
+        let (log, before) = (self.log.clone(), self.log_bytes_before);
+        self.wait_until_ready(limit, || Ok(written_since(&log, before)?.contains(words)))
     }
 
     /// Asks the server to end in order, and waits; kills it when it does not within `limit`, and then has no status to tell.
@@ -134,10 +144,14 @@ fn guard(group: u32, folder: &Path) -> std::io::Result<Child> {
 }
 
 fn end_of(log: &Path) -> std::io::Result<String> {
+    let length = log.metadata()?.len();
+    written_since(log, length.saturating_sub(LOG_BYTES_SHOWN))
+}
+
+fn written_since(log: &Path, before: u64) -> std::io::Result<String> {
     let mut file = File::open(log)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES_SHOWN)))?;
-    let mut end = Vec::new();
-    file.read_to_end(&mut end)?;
-    Ok(String::from_utf8_lossy(&end).into_owned())
+    file.seek(SeekFrom::Start(before))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -270,7 +270,7 @@ fn find_rabbitmq(program: &'static str) -> Result<PathBuf, ServerError> {
         .map(|folder| Path::new(folder).to_owned());
     find_program(program, chosen.into_iter().chain(usual)).ok_or(ServerError::Missing {
         program,
-        hint: "`cargo xtask test` installs it on Debian-like systems; elsewhere install RabbitMQ 3.10 or later",
+        hint: "install RabbitMQ 3.10 or later, on Debian-like systems by `apt-get install rabbitmq-server`; its service need not run",
     })
 }
 

@@ -111,7 +111,7 @@ impl RedisServer {
     fn launch(&mut self) -> Result<(), ServerError> {
         let program = find_program(PROGRAM, []).ok_or(ServerError::Missing {
             program: PROGRAM,
-            hint: "`cargo xtask test` installs it on Debian-like systems; elsewhere install Redis 7 or later",
+            hint: "install Redis 7 or later, on Debian-like systems by `apt-get install redis-server`; its service need not run",
         })?;
         let mut command = Command::new(program);
         command

@@ -5,6 +5,7 @@ mod dead;
 mod deliveries;
 mod demo;
 mod doctor;
+mod drill;
 mod explain;
 mod keys;
 mod listen;
@@ -20,6 +21,8 @@ use crate::{args::Command, failure::Outcome, session::Session};
 pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(session, args).await,
+        Command::Drill(args) => drill::run(session, args).await,
+        Command::DrillReceiver(args) => drill::receive(&args),
         Command::Serve(args) => serve::run(session, args).await,
         Command::Publish(args) => publish::run(session, args).await,
         Command::Listen(args) => listen::run(session, args).await,

@@ -2,6 +2,7 @@
 
 const FAULT_POINTS: &[&str] = &[
     "RINGBACK_FAULT_POINT",
+    "RINGBACK_SABOTAGE",
     "request-sent",
     "settled-delivered",
     "retry-published",

@@ -30,6 +30,8 @@ const VARIABLES_APART: &[&str] = &[
     "RINGBACK_TEST_",
     #[cfg(debug_assertions)]
     crate::fault_points::VARIABLE,
+    #[cfg(debug_assertions)]
+    crate::sabotage::VARIABLE,
 ];
 /// The members that may be read from a file by `…_FILE`.
 const SECRET_MEMBERS: [&str; 4] = ["broker", "store", "http.proxy", "secrets.keys"];
