@@ -264,7 +264,11 @@ mod tests {
             .iter()
             .map(|fault| format!("{} {:?} {:?}", fault.class, fault.after, fault.lasts))
             .collect();
-        insta::assert_snapshot!(words.join("\n"), @"");
+        insta::assert_snapshot!(words.join("\n"), @"
+        worker-paused 2.055s 6.241s
+        node-restarted 1.692s 446ms
+        broker-cut 1.985s 376ms
+        ");
     }
 
     #[test]
