@@ -59,8 +59,8 @@ enum Manner {
     Accepts,
     /// 503 when it first sees an id, for half of them; then 200. It forgets when it is killed.
     FailsFirst,
-    /// 500, always.
-    Refuses,
+    /// 500 for half of the ids, always; 200 for the others, so that nobody takes it for down.
+    RefusesHalf,
 }
 
 struct Destination {
@@ -122,7 +122,7 @@ fn parse_destination(line: &str) -> Option<(String, Destination)> {
     let manner = match manner {
         "accepts" => Manner::Accepts,
         "fails-first" => Manner::FailsFirst,
-        "refuses" => Manner::Refuses,
+        "refuses-half" => Manner::RefusesHalf,
         _ => return None,
     };
     let key = signature::key_of(secret)?;
@@ -188,7 +188,8 @@ impl Receiver {
     fn answer_of(&self, manner: Manner, name: &str, id: &str, chance: u8) -> u16 {
         match manner {
             Manner::Accepts => 200,
-            Manner::Refuses => 500,
+            Manner::RefusesHalf if chance.is_multiple_of(2) => 500,
+            Manner::RefusesHalf => 200,
             Manner::FailsFirst => {
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if seen.len() >= SEEN_MAX {
@@ -256,11 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_that_fails_at_first_does_so_once_for_half_of_the_ids() {
+    fn half_of_the_ids_are_refused_always_or_at_first() {
         let receiver = receiver(&std::env::temp_dir().join("ringback-no-such-log"));
         let answer = |id, chance| receiver.answer_of(Manner::FailsFirst, "flaky", id, chance);
         assert_eq!([answer("a", 0), answer("a", 0)], [503, 200]);
         assert_eq!([answer("b", 1), answer("b", 1)], [200, 200]);
+        let answer = |chance| receiver.answer_of(Manner::RefusesHalf, "doomed", "a", chance);
+        assert_eq!([answer(0), answer(0), answer(1)], [500, 500, 200]);
     }
 
     #[test]

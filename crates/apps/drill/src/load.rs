@@ -52,7 +52,7 @@ pub(crate) const DESTINATIONS: [Destination; 5] = [
     Destination {
         name: "doomed",
         project: "doomed",
-        manner: "refuses",
+        manner: "refuses-half",
     },
     Destination {
         name: "left",

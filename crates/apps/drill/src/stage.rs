@@ -406,7 +406,8 @@ fn bare_command(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// The profiles: the signature of Standard Webhooks, the event's data as the body, and schedules that pass within a minute.
+/// The profiles: the signature of Standard Webhooks, the event's data as the body, and schedules that pass within a minute. A
+/// breaker is probed often, so that what it puts off is not taken for lost.
 ///
 /// A claim lasts for time limit and margin, four seconds.
 fn config_text(seed: u64, broker: &str, store: &str) -> String {
@@ -424,6 +425,8 @@ api.listen = "127.0.0.1:0"
 http.connect_timeout = "1s"
 http.allow_networks = ["127.0.0.1"]
 deliver.lease_margin = "1s"
+deliver.breaker_probe_first = "1s"
+deliver.breaker_probe_max = "4s"
 deliver.shutdown_grace = "15s"
 secrets.keys = ["{}"]
 log.level = "warn,ringback::command=info"
