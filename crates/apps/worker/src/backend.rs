@@ -7,7 +7,7 @@ use crate::{
 use ringback_control::{ControlClient, ControlServer};
 use ringback_delivery::port::{Clock, Queue, Store, StoreError, StoreHealth};
 use ringback_embedded::{DataDir, Embedded, EmbeddedError};
-use ringback_queue_rabbitmq::{ConnectError, RabbitQueue, Scope};
+use ringback_queue_rabbitmq::{ConnectError, RabbitQueue, Scope, WatchPace};
 use ringback_signing::{KeyRing, KeyRingError};
 use ringback_store_redis::{RedisStore, SettingsError};
 use secrecy::{ExposeSecret, SecretString};
@@ -103,9 +103,15 @@ impl Backend {
             None
         };
         let queue: Arc<dyn Queue> = match (&config.broker, &local) {
-            (Broker::RabbitMq { urls, .. }, _) => Arc::new(
-                RabbitQueue::connect(urls.clone(), config.rabbit_config(), Scope::Whole).await?,
-            ),
+            (Broker::RabbitMq { urls, .. }, _) => {
+                let queue =
+                    RabbitQueue::connect(urls.clone(), config.rabbit_config(), Scope::Whole)
+                        .await?;
+                if opener == Opener::Service {
+                    queue.watch_delays(WatchPace::default());
+                }
+                Arc::new(queue)
+            }
             (Broker::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.queue()),
             (Broker::Embedded, Some(Local::Asked(client))) => client.clone(),
             (Broker::Embedded, None) => unreachable!("the directory is opened for it"),

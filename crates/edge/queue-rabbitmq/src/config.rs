@@ -1,8 +1,8 @@
 //! Where the broker is and how we talk to it.
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use serde::Deserialize;
-use std::{fmt, num::NonZeroU16, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU16, path::PathBuf, str::FromStr, time::Duration};
 
 /// How we talk to RabbitMQ.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,6 +117,22 @@ pub(crate) struct Node {
     pub(crate) address: String,
 }
 
+/// Whom every RabbitMQ knows when new, with the same password.
+const DEFAULT_USER: &str = "guest";
+
+/// How one node is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeFacts<'a> {
+    /// Host and port.
+    pub address: &'a str,
+    /// Whether it is on this machine for sure.
+    pub is_loopback: bool,
+    /// Whether by TLS.
+    pub is_encrypted: bool,
+    /// Whether as `guest`, whose password everybody knows.
+    pub has_default_user: bool,
+}
+
 /// A text that is not the URL of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -130,6 +146,20 @@ pub struct BrokerUrlError {
 impl BrokerUrls {
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.0
+    }
+
+    /// What can be told of each node without asking it.
+    pub fn facts(&self) -> impl Iterator<Item = NodeFacts<'_>> {
+        self.0.iter().map(|Node { uri, address }| {
+            let host = uri.authority.host.as_str();
+            let is_loopback = |ip: IpAddr| ip.is_loopback();
+            NodeFacts {
+                address,
+                is_loopback: host == "localhost" || host.parse().is_ok_and(is_loopback),
+                is_encrypted: uri.scheme == AMQPScheme::AMQPS,
+                has_default_user: uri.authority.userinfo.username == DEFAULT_USER,
+            }
+        })
     }
 }
 
@@ -215,6 +245,31 @@ mod tests {
         assert_eq!(parse("amqp://[::1]:5672/x"), [pair("[::1]:5672", "x")]);
         let urls: BrokerUrls = "amqp://[::1]".parse().unwrap();
         assert_eq!(urls.0[0].uri.authority.host, "::1");
+    }
+
+    #[test]
+    fn facts_are_told_of_every_node() {
+        let urls: BrokerUrls = "amqp://127.0.0.1,amqp://u:p@[::1],amqps://u:p@broker.internal"
+            .parse()
+            .unwrap();
+        let facts: Vec<_> = urls
+            .facts()
+            .map(|facts| {
+                (
+                    facts.is_loopback,
+                    facts.is_encrypted,
+                    facts.has_default_user,
+                )
+            })
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                (true, false, true),
+                (true, false, false),
+                (false, true, false)
+            ]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     link::{Failure, Link, Live},
     message::{Read, trace_of},
     topology::Names,
+    watch::Notices,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(crate) struct Source<T> {
     pub(crate) queue: String,
     pub(crate) window: u16,
     pub(crate) read: Read<T>,
+    /// Where messages may be watched.
+    pub(crate) notices: Option<Notices>,
 }
 
 /// A consumer of one queue.
@@ -258,6 +261,9 @@ impl<T: Send + 'static> Pump<T> {
 
     fn take(&self, delivery: lapin::message::Delivery, ledger: &Arc<Ledger>) -> Buffered<T> {
         let tag = delivery.delivery_tag;
+        if let Some(notices) = &self.source.notices {
+            notices.took(&delivery.properties);
+        }
         let content = (self.source.read)(
             &self.source.names,
             &delivery.properties,

@@ -56,7 +56,6 @@ impl Climb {
     }
 
     /// How long the climb takes, the broker's own time aside.
-    #[cfg(test)]
     pub(crate) fn wait(self) -> Duration {
         UNIT * self.units
     }
@@ -64,7 +63,7 @@ impl Climb {
     /// How many queues the message passes.
     #[cfg(test)]
     pub(crate) fn hops(self) -> usize {
-        self.digits().filter(|digit| *digit > 0).count()
+        self.rungs().count()
     }
 
     /// The position of the first rung; the message is published to the exchange of this position.
@@ -82,6 +81,14 @@ impl Climb {
         }
         key.push_str(lane_word(lane));
         key
+    }
+
+    /// The rungs it passes, by position and digit, in this order.
+    pub(crate) fn rungs(self) -> impl Iterator<Item = (u8, u8)> {
+        (0..POSITIONS)
+            .rev()
+            .zip(self.digits())
+            .filter(|(_, digit)| *digit > 0)
     }
 
     /// From the highest position down.

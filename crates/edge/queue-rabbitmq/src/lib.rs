@@ -5,6 +5,7 @@
 
 mod config;
 mod consumer;
+mod greeting;
 mod ladder;
 mod ledger;
 mod link;
@@ -12,7 +13,10 @@ mod message;
 mod publisher;
 mod queue;
 pub mod topology;
+mod watch;
 
-pub use config::{BrokerUrlError, BrokerUrls, Prefix, PrefixError, RabbitConfig};
+pub use config::{BrokerUrlError, BrokerUrls, NodeFacts, Prefix, PrefixError, RabbitConfig};
+pub use greeting::{Greeted, Greeting, greetings};
 pub use queue::{ConnectError, RabbitQueue, Scope};
 pub use topology::{Drift, Problem, Topology};
+pub use watch::WatchPace;

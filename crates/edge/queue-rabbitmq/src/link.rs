@@ -291,10 +291,10 @@ impl Live {
 
 /// The socket under a connection, as a switch. Dropping it kills: what lives no longer than a try leaves nothing behind.
 #[derive(Default)]
-struct Socket(Arc<Mutex<SocketState>>);
+pub(crate) struct Socket(Arc<Mutex<SocketState>>);
 
 #[derive(Default)]
-enum SocketState {
+pub(crate) enum SocketState {
     #[default]
     Dialling,
     Open(std::net::TcpStream),
@@ -302,6 +302,10 @@ enum SocketState {
 }
 
 impl Socket {
+    pub(crate) fn state(&self) -> &Mutex<SocketState> {
+        &self.0
+    }
+
     fn kill(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let SocketState::Open(socket) = std::mem::replace(&mut *state, SocketState::Killed) {
@@ -324,7 +328,7 @@ impl Drop for Socket {
     }
 }
 
-async fn open_socket(
+pub(crate) async fn open_socket(
     uri: &AMQPUri,
     slot: &Mutex<SocketState>,
     tls: &OwnedTLSConfig,
@@ -381,7 +385,7 @@ async fn within<T>(
         .unwrap_or_else(|_| Err(timed_out()))
 }
 
-fn timed_out() -> lapin::Error {
+pub(crate) fn timed_out() -> lapin::Error {
     io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
@@ -429,7 +433,7 @@ impl Backoff {
 }
 
 /// Not for secrets: the standard library's own seed, which is random for each use.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 

@@ -23,16 +23,21 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) content_type: &'static str,
     pub(crate) trace: Option<TraceContext>,
+    /// Where to say that it was taken.
+    pub(crate) reply_to: Option<String>,
     pub(crate) body: Bytes,
 }
 
 impl Message {
     /// Made afresh for every publish: a message that carries headers the broker wrote on an earlier trip is dropped silently.
     pub(crate) fn properties(&self) -> BasicProperties {
-        let properties = BasicProperties::default()
+        let mut properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type(self.content_type.into())
             .with_message_id(self.id.as_str().into());
+        if let Some(reply_to) = &self.reply_to {
+            properties = properties.with_reply_to(reply_to.as_str().into());
+        }
         let Some(trace) = self
             .trace
             .as_ref()
@@ -280,6 +285,7 @@ mod tests {
                 traceparent: traceparent.to_owned(),
                 tracestate: tracestate.map(str::to_owned),
             }),
+            reply_to: None,
             body: Bytes::new(),
         };
         let good = message(
@@ -309,6 +315,7 @@ mod tests {
             id: "evt_1".to_owned(),
             content_type: "application/json",
             trace: None,
+            reply_to: None,
             body: Bytes::new(),
         };
         let properties = message.properties();

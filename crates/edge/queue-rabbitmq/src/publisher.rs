@@ -31,6 +31,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// The way in.
+#[derive(Clone)]
 pub(crate) struct Publisher {
     outbox: mpsc::Sender<Outgoing>,
     window: Arc<Semaphore>,

@@ -4,20 +4,27 @@ use crate::{
     config::{BrokerUrls, RabbitConfig},
     consumer::{RabbitConsumer, Source},
     ladder::{Climb, lane_word},
-    link::{Failure, Link, Live},
+    link::{Failure, Link, Live, random},
     message::{Message, Read, read_delivery, read_event, read_parked},
     publisher::Publisher,
     topology::{self, Drift, Names, Problem, Topology, soft_error},
+    watch::{Notices, Watch, WatchPace},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use lapin::{
     options::QueueDeclareOptions, protocol::AMQPSoftError, tcp::OwnedTLSConfig, types::FieldTable,
 };
-use ringback_delivery::port::{Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, QueueName};
+use ringback_delivery::port::{
+    Consumer, Depth, Lane, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
+};
 use ringback_domain::{DeadLetterId, Delivery, Event, TraceContext, Wait};
 use ringback_wire::{delivery, event};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +40,7 @@ pub struct RabbitQueue {
     publisher: Publisher,
     topology: Topology,
     names: Names,
+    watch: OnceLock<Arc<Watch>>,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
@@ -76,10 +84,7 @@ impl RabbitQueue {
         config: RabbitConfig,
         scope: Scope,
     ) -> Result<Self, ConnectError> {
-        let tls = OwnedTLSConfig {
-            cert_chain: read_ca_file(&config)?,
-            ..OwnedTLSConfig::default()
-        };
+        let tls = tls_of(&config)?;
         let topology = match scope {
             Scope::Whole => Topology::of(&config),
             Scope::Events => Topology::of_events(&config),
@@ -111,6 +116,7 @@ impl RabbitQueue {
             publisher,
             topology,
             names,
+            watch: OnceLock::new(),
             closed,
             tasks,
         };
@@ -123,6 +129,15 @@ impl RabbitQueue {
         {
             Some(drift) => Err(QueueError::Topology(drift.to_string()).into()),
             None => Ok(queue),
+        }
+    }
+
+    /// Watches from now on whether retries published here come out of the delay ladder in time: what
+    /// [`Queue::punctuality`] tells. For processes that stay.
+    pub fn watch_delays(&self, pace: WatchPace) {
+        let watch = Arc::new(Watch::new(pace, self.names.clone(), random()));
+        if self.watch.set(Arc::clone(&watch)).is_ok() {
+            self.tasks.spawn(watch.run(Arc::clone(&self.taking)));
         }
     }
 
@@ -164,6 +179,7 @@ impl RabbitQueue {
         queue: String,
         window: u16,
         read: Read<T>,
+        notices: Option<Notices>,
     ) -> Result<Box<dyn Consumer<T>>, QueueError> {
         if self.closed.is_cancelled() {
             return Err(QueueError::Closed);
@@ -174,6 +190,7 @@ impl RabbitQueue {
             queue,
             window,
             read,
+            notices,
         };
         Ok(Box::new(RabbitConsumer::start(source, &self.tasks)))
     }
@@ -228,6 +245,7 @@ impl Queue for RabbitQueue {
             id,
             content_type: JSON,
             trace: trace.cloned(),
+            reply_to: None,
             body,
         })
         .await
@@ -240,6 +258,7 @@ impl Queue for RabbitQueue {
             id: DeadLetterId::of_raw(&bytes).to_string(),
             content_type: JSON,
             trace: None,
+            reply_to: None,
             body: bytes,
         })
         .await
@@ -271,19 +290,28 @@ impl Queue for RabbitQueue {
             ),
             None => (self.names.due(), lane_word(lane).to_owned()),
         };
-        self.publish(Message {
+        let mut message = Message {
             exchange,
             routing_key,
             id,
             content_type: DELIVERY,
             trace: delivery.trace.clone(),
+            reply_to: None,
             body: delivery::encode(delivery),
-        })
-        .await
+        };
+        let watched = match (self.watch.get(), climb) {
+            (Some(watch), Some(climb)) => watch.sample(&mut message, climb),
+            _ => None,
+        };
+        let published = self.publish(message).await;
+        if let Some(watched) = watched {
+            watched.published(&published);
+        }
+        published
     }
 
     async fn consume_events(&self, window: u16) -> Result<Box<dyn Consumer<Event>>, QueueError> {
-        self.consume(self.names.events(), window, read_event)
+        self.consume(self.names.events(), window, read_event, None)
     }
 
     async fn consume_deliveries(
@@ -291,14 +319,24 @@ impl Queue for RabbitQueue {
         lane: Lane,
         window: u16,
     ) -> Result<Box<dyn Consumer<Delivery>>, QueueError> {
-        self.consume(self.names.deliveries(lane), window, read_delivery)
+        let notices = Notices {
+            publisher: self.publisher.clone(),
+            names: self.names.clone(),
+            tasks: self.tasks.clone(),
+        };
+        self.consume(
+            self.names.deliveries(lane),
+            window,
+            read_delivery,
+            Some(notices),
+        )
     }
 
     async fn consume_parked(
         &self,
         window: u16,
     ) -> Result<Box<dyn Consumer<ParkedMessage>>, QueueError> {
-        self.consume(self.names.parked(), window, read_parked)
+        self.consume(self.names.parked(), window, read_parked, None)
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
@@ -309,6 +347,10 @@ impl Queue for RabbitQueue {
                 Some((AMQPSoftError::NOTFOUND, words)) => QueueError::Topology(words),
                 _ => live.failure(error).into(),
             })
+    }
+
+    fn punctuality(&self) -> Option<Punctuality> {
+        self.watch.get().map(|watch| watch.seen())
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
@@ -350,6 +392,13 @@ impl From<Failure> for QueueError {
             },
         }
     }
+}
+
+pub(crate) fn tls_of(config: &RabbitConfig) -> Result<OwnedTLSConfig, ConnectError> {
+    Ok(OwnedTLSConfig {
+        cert_chain: read_ca_file(config)?,
+        ..OwnedTLSConfig::default()
+    })
 }
 
 fn read_ca_file(config: &RabbitConfig) -> Result<Option<String>, ConnectError> {

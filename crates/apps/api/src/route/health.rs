@@ -41,6 +41,8 @@ struct Readiness {
     store: bool,
     /// Whether the consumers are registered that the roles of this process need.
     consumers: bool,
+    /// Whether retries come out of the queue when they are due, as far as this process has seen.
+    retries: bool,
     /// Whether the process is on its way out.
     stopping: bool,
 }
@@ -54,8 +56,8 @@ async fn healthz() -> axum::Json<Alive> {
     axum::Json(Alive { status: "ok" })
 }
 
-/// Tells whether the process can take work: queue and store answer, and somebody takes what the roles of this process are
-/// to work on.
+/// Tells whether the process can take work: queue and store answer, somebody takes what the roles of this process are to work
+/// on, and retries come out in time.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
@@ -74,8 +76,10 @@ async fn readyz(State(services): State<Arc<Services>>) -> (StatusCode, axum::Jso
         _ => (false, false),
     };
     let store = matches!(store, Ok(Ok(_)));
+    let delays = context.queue.punctuality();
+    let retries = delays.is_none_or(|delays| delays.standing.is_empty());
     let stopping = services.stop.is_cancelled();
-    let ready = queue && store && consumers && !stopping;
+    let ready = queue && store && consumers && retries && !stopping;
     let status = if ready {
         StatusCode::OK
     } else {
@@ -86,6 +90,7 @@ async fn readyz(State(services): State<Arc<Services>>) -> (StatusCode, axum::Jso
         queue,
         store,
         consumers,
+        retries,
         stopping,
     };
     (status, axum::Json(readiness))

@@ -7,15 +7,20 @@ use crate::{
 use owo_colors::OwoColorize;
 use ringback_delivery::port::{Queue, QueueName};
 use ringback_profile::DestinationKind;
-use ringback_queue_rabbitmq::{RabbitConfig, RabbitQueue, Scope};
+use ringback_queue_rabbitmq::{Greeting, NodeFacts, RabbitConfig, RabbitQueue, Scope, greetings};
 use ringback_worker::{
     Backend, Opener,
     config::{Broker, Config, show_duration},
 };
 use serde::Serialize;
+use std::{num::NonZeroU16, time::Duration};
 
 /// How far the store's clock may be off ours before leases and signatures suffer.
 const CLOCK_SKEW_MS_MAX: i64 = 1000;
+/// Below it, requests of a busy worker begin too late for their claim.
+const LEASE_MARGIN_MIN: Duration = Duration::from_secs(5);
+/// Below it, a rollout that goes wrong a few times parks messages.
+const DELIVERY_LIMIT_MIN: NonZeroU16 = NonZeroU16::new(10).expect("not zero");
 
 pub(crate) async fn run(session: &Session) -> Outcome {
     session.log_quietly()?;
@@ -31,7 +36,7 @@ pub(crate) async fn run(session: &Session) -> Outcome {
     reached?;
     let count = checks
         .iter()
-        .filter(|check| check.state != State::Well)
+        .filter(|check| matches!(check.state, State::Weak | State::Broken))
         .count();
     match count {
         0 => Ok(()),
@@ -46,6 +51,8 @@ enum State {
     Well,
     Weak,
     Broken,
+    /// Nothing shows it to us: the finding says how to look.
+    Unseen,
 }
 
 #[derive(Serialize)]
@@ -80,11 +87,20 @@ impl Check {
         }
     }
 
+    fn unseen(what: &'static str, finding: impl Into<String>) -> Self {
+        Self {
+            what,
+            state: State::Unseen,
+            finding: finding.into(),
+        }
+    }
+
     fn line(&self) -> String {
         let mark = match self.state {
             State::Well => "ok    ".green().to_string(),
             State::Weak => "weak  ".yellow().to_string(),
             State::Broken => "broken".red().to_string(),
+            State::Unseen => "unseen".cyan().to_string(),
         };
         let finding = ringback_domain::harmless_text(self.finding.as_bytes())
             .replace('\n', "\n                      ");
@@ -107,6 +123,7 @@ async fn examine(session: &Session, checks: &mut Vec<Check>) -> Outcome {
         }
     };
     check_config(&config, checks);
+    check_broker(&config, checks).await;
     check_topology(&config, checks).await;
     let backend = match Backend::open(&config, Opener::Command).await {
         Ok(backend) => backend,
@@ -159,6 +176,7 @@ fn check_config(config: &Config, checks: &mut Vec<Check>) {
             ),
         ));
     }
+    check_lease(config, longest, checks);
     if !config.http.allow_networks.is_empty() {
         checks.push(Check::weak(
             "networks",
@@ -170,6 +188,130 @@ fn check_config(config: &Config, checks: &mut Vec<Check>) {
             "secrets",
             "`secrets.allow_plain_callback_secrets` lets secrets into the broker unsealed",
         ));
+    }
+}
+
+/// A claim outlasts its request by the margin; a request that does not begin within it is put off.
+fn check_lease(config: &Config, longest: Duration, checks: &mut Vec<Check>) {
+    let margin = config.deliver.lease_margin;
+    let held = show_duration(longest + margin);
+    let longest_shown = show_duration(longest);
+    checks.push(if margin < LEASE_MARGIN_MIN {
+        Check::weak(
+            "lease",
+            format!(
+                "`deliver.lease_margin` ({}) is short: on a busy worker requests do not begin within it and are put off again and \
+                 again; {} or more is better",
+                show_duration(margin),
+                show_duration(LEASE_MARGIN_MIN)
+            ),
+        )
+    } else {
+        Check::well(
+            "lease",
+            format!("an attempt may take {longest_shown}, its claim is held {held}"),
+        )
+    });
+    let connect = config.http.connect_timeout;
+    if connect >= longest && longest > Duration::ZERO {
+        checks.push(Check::weak(
+            "lease",
+            format!(
+                "`http.connect_timeout` ({}) is not shorter than an attempt may take ({longest_shown}): connecting alone uses it up",
+                show_duration(connect)
+            ),
+        ));
+    }
+}
+
+/// What can be told of the broker without logging in, and what cannot be told at all.
+async fn check_broker(config: &Config, checks: &mut Vec<Check>) {
+    let Broker::RabbitMq { urls, .. } = &config.broker else {
+        return;
+    };
+    let rabbit = config.rabbit_config();
+    for node in urls.facts() {
+        checks.extend(judge_access(node));
+    }
+    if rabbit.delivery_limit < DELIVERY_LIMIT_MIN {
+        checks.push(Check::weak(
+            "parking",
+            format!(
+                "the delivery limit is {}: every stop of a worker counts, so a rollout may park messages in good health; {DELIVERY_LIMIT_MIN} \
+                 or more is better, and needs new queues",
+                rabbit.delivery_limit
+            ),
+        ));
+    }
+    // Where that fails, opening it says why.
+    let Ok(greeted) = greetings(urls, &rabbit).await else {
+        return;
+    };
+    let nodes = greeted.len();
+    for (address, said) in greeted {
+        checks.push(match said {
+            Ok(greeting) => judge_version(address, &greeting, nodes),
+            Err(error) => Check::broken("version", format!("{address} does not greet us: {error}")),
+        });
+    }
+    checks.push(Check::unseen(
+        "dead letters",
+        "AMQP does not show how the broker passes delayed retries on. On every node,\n\
+         `rabbitmqctl eval 'application:get_env(rabbit, dead_letter_worker_publisher_confirm_timeout).'`\n\
+         should print {ok,5000}, not {ok,180000}: set it in advanced.config, or retries wait three minutes after a node was lost;\n\
+         and `rabbitmqctl list_feature_flags` should show `stream_queue` enabled, without which they may be lost",
+    ));
+}
+
+fn judge_access(node: NodeFacts<'_>) -> Option<Check> {
+    let address = node.address;
+    match (node.is_loopback, node.has_default_user, node.is_encrypted) {
+        (true, ..) | (false, false, true) => None,
+        (false, true, _) => Some(Check::broken(
+            "user",
+            format!(
+                "{address} is logged in to as `guest`, whose password everybody knows: `rabbitmqctl add_user`, `set_permissions`, then \
+                 `delete_user guest`"
+            ),
+        )),
+        (false, false, false) => Some(Check::weak(
+            "encryption",
+            format!(
+                "{address} is spoken to in plain text: the password and all events can be read on the way; use amqps:// (and \
+                 `rabbitmq.ca_file` for an authority of your own)"
+            ),
+        )),
+    }
+}
+
+fn judge_version(address: &str, greeting: &Greeting, nodes: usize) -> Check {
+    let Greeting { product, version } = greeting;
+    let shown = format!("{product} {version} at {address}");
+    if product != "RabbitMQ" {
+        return Check::weak(
+            "version",
+            format!(
+                "{shown}: queues, delays and dead-lettering are those of RabbitMQ, and tested with nothing else"
+            ),
+        );
+    }
+    let mut numbers = version.split(['.', '-', '+']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(3)), Some(Ok(10..))) if nodes > 1 => Check::weak(
+            "version",
+            format!(
+                "{shown}: in a cluster of this release, retries may stand still from the loss of a node to its return; upgrade to 4.x"
+            ),
+        ),
+        (Some(Ok(3)), Some(Ok(10..))) | (Some(Ok(4)), _) => Check::well("version", shown),
+        (Some(Ok(0..=3)), _) => Check::broken(
+            "version",
+            format!("{shown}: before 3.10 delayed retries get lost; upgrade to 3.10 or later"),
+        ),
+        _ => Check::weak(
+            "version",
+            format!("{shown}: tested are RabbitMQ 3.10 to 4.x"),
+        ),
     }
 }
 
@@ -263,6 +405,50 @@ async fn check_queue(config: &Config, queue: &dyn Queue, checks: &mut Vec<Check>
                 "queues",
                 format!("{name}: {} waiting", depth.waiting),
             ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_judged_by_what_they_keep() {
+        let state = |version: &str, nodes| {
+            let (product, version) = ("RabbitMQ".to_owned(), version.to_owned());
+            judge_version("broker:5672", &Greeting { product, version }, nodes).state
+        };
+        for (version, nodes, expected) in [
+            ("3.9.29", 1, State::Broken),
+            ("3.10.8", 1, State::Well),
+            ("3.10.8", 3, State::Weak),
+            ("3.13.7", 1, State::Well),
+            ("4.0.5", 3, State::Well),
+            ("4.2.0-rc.1", 1, State::Well),
+            ("5.0.0", 1, State::Weak),
+            ("unknown", 1, State::Weak),
+        ] {
+            assert_eq!(state(version, nodes), expected, "{version} on {nodes}");
+        }
+    }
+
+    #[test]
+    fn off_this_machine_a_broker_wants_tls_and_a_user_of_its_own() {
+        let state = |url: &str| {
+            let urls: ringback_queue_rabbitmq::BrokerUrls = url.parse().unwrap();
+            let node = urls.facts().next().unwrap();
+            judge_access(node).map(|check| check.state)
+        };
+        for (url, expected) in [
+            ("amqp://localhost", None),
+            ("amqp://u:p@127.0.0.1", None),
+            ("amqps://u:p@broker", None),
+            ("amqp://u:p@broker", Some(State::Weak)),
+            ("amqp://broker", Some(State::Broken)),
+            ("amqps://guest:other@broker", Some(State::Broken)),
+        ] {
+            assert_eq!(state(url), expected, "{url}");
         }
     }
 }

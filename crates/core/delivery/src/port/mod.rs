@@ -9,8 +9,8 @@ mod store;
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
 pub use queue::{
-    Consumer, Depth, Lane, ParkedContent, ParkedMessage, Queue, QueueError, QueueName, Receipt,
-    Taken, Unreadable,
+    Consumer, Depth, Lane, ParkedContent, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
+    Receipt, Taken, Unreadable,
 };
 pub use sender::{Exchange, Request, SendFailure, Sender};
 pub use store::{

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_domain::{Delivery, Event, TraceContext, Wait};
+use std::time::Duration;
 
 /// The queue, whole. Publishing is at least once and confirmed; taking is at least once.
 #[async_trait]
@@ -43,6 +44,11 @@ pub trait Queue: Send + Sync {
 
     /// How many messages wait where. Waiting retries are counted under [`QueueName::Delayed`].
     async fn depths(&self) -> Result<Vec<Depth>, QueueError>;
+
+    /// How punctually retries published by this process come out; `None` where that is not watched.
+    fn punctuality(&self) -> Option<Punctuality> {
+        None
+    }
 
     /// Whether the queue answers.
     async fn ping(&self) -> Result<(), QueueError>;
@@ -161,6 +167,15 @@ pub struct Depth {
     pub consumers: Option<u32>,
 }
 
+/// How punctually retries come out of the queue, as far as one process has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Punctuality {
+    /// How late the latest is: one that came lately, or one still awaited.
+    pub lateness: Duration,
+    /// Where retries stand still past their time although workers would take them, by the queue's own names.
+    pub standing: Vec<String>,
+}
+
 /// What can go wrong with a queue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -182,7 +197,7 @@ pub enum QueueError {
         /// The message's id.
         id: String,
         /// How long was waited.
-        waited: std::time::Duration,
+        waited: Duration,
     },
     /// The queue is full or refuses this message.
     #[error("the queue refused message `{id}`: {why}")]

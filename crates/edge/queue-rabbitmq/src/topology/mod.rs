@@ -84,6 +84,7 @@ impl Topology {
         let mut topology = Self::of_events(config);
         topology.add_deliveries(&names, config.delivery_limit.get().into());
         topology.add_ladder(&names);
+        topology.add_exchange(names.watch());
         topology
     }
 
@@ -261,6 +262,21 @@ impl Names {
 
     pub(crate) fn delay_queue(&self, position: u8, digit: u8) -> String {
         format!("{}.delay.{position}.{digit}", self.prefix)
+    }
+
+    /// Leads word of watched retries to those who watch them.
+    pub(crate) fn watch(&self) -> String {
+        format!("{}.watch", self.prefix)
+    }
+
+    /// The queue of one that watches, which lives no longer than its connection; also the routing key to it.
+    pub(crate) fn watch_reply(&self, unique: u64) -> String {
+        format!("{}.watch.{unique:016x}", self.prefix)
+    }
+
+    pub(crate) fn is_watch_reply(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.prefix.as_str());
+        rest.is_some_and(|rest| rest.starts_with(".watch."))
     }
 
     /// Exchange and queue.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod contract;
+mod delays;
 mod home;
 mod messages;
 mod outages;
