@@ -77,7 +77,7 @@ pub(crate) fn build(
         .no_proxy() // environment variables would lead round all gates
         .referer(false)
         .http1_only()
-        .http1_title_case_headers() // some receivers look headers up as they came
+        .http1_title_case_headers() // as most are written; the library can keep no profile's own spelling
         .http1_max_headers(ANSWER_HEADERS_MAX)
         .pool_max_idle_per_host(POOL_CONNECTIONS_PER_HOST)
         .pool_idle_timeout(POOL_IDLE_MAX)
