@@ -1,7 +1,6 @@
 //! The queue against a real RabbitMQ.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod cluster;
 mod contract;
 mod delays;
 mod home;
