@@ -1,5 +1,9 @@
 //! The command line, as it is read and as its help shows it.
 
+mod replays;
+
+pub(crate) use replays::{PacingArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysCommand};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
@@ -102,6 +106,9 @@ pub(crate) enum Command {
     /// Keys to the HTTP API
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Plans to send many dead letters again
+    #[command(subcommand)]
+    Replays(ReplaysCommand),
     /// Exchanges and queues of the broker
     #[command(subcommand)]
     Topology(TopologyCommand),
@@ -196,7 +203,7 @@ pub(crate) enum RoleName {
     Dispatch,
     /// Makes attempts
     Deliver,
-    /// Runs replays
+    /// Runs replay plans
     Replay,
 }
 
@@ -383,6 +390,13 @@ pub(crate) enum DeliveriesCommand {
     List(DeliveryListArgs),
     /// Shows one with every attempt
     Show { id: DeliveryId },
+    /// Sends one that was given up again: same event id, same body, signed anew
+    Replay {
+        id: DeliveryId,
+        /// Also when its dead letter was replayed or discarded before
+        #[arg(long)]
+        again: bool,
+    },
 }
 
 #[derive(Debug, Args)]

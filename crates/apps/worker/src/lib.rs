@@ -23,6 +23,7 @@ mod environment;
 mod fault_points;
 pub mod keys;
 pub mod observe;
+mod plans;
 pub mod publish;
 #[cfg(debug_assertions)]
 mod sabotage;

@@ -83,7 +83,10 @@ impl Observer for LogObserver {
                 info!(ringback.destination.id = %breaker.destination, "destination accepts again: deliveries return step by step");
             }
             Occurrence::Replayed { delivery } => {
-                info!(ringback.delivery.id = %delivery.id, ringback.delivery.generation = delivery.generation.get(), "replay published");
+                debug!(ringback.delivery.id = %delivery.id, ringback.delivery.generation = delivery.generation.get(), "replay published");
+            }
+            Occurrence::PlanMoved { plan, state } => {
+                info!(ringback.plan.id = %plan, state = state.class(), "replay plan changed its state");
             }
             Occurrence::PlainSecretSealed { .. } => {
                 warn!(

@@ -1,6 +1,6 @@
 //! The long-running roles: consumers, the tasks they feed, and stopping in order.
 
-use crate::{dead_letter_alarm, destination_limits::DestinationLimits};
+use crate::{dead_letter_alarm, destination_limits::DestinationLimits, plans};
 use futures_util::FutureExt;
 use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets,
@@ -21,6 +21,8 @@ pub enum Role {
     Dispatch,
     /// Makes attempts.
     Deliver,
+    /// Runs replay plans.
+    Replay,
 }
 
 /// How much a process takes on.
@@ -99,6 +101,10 @@ impl Service {
         }
         if settings.roles.contains(&Role::Deliver) {
             service.start_deliver(&context, settings).await?;
+        }
+        if settings.roles.contains(&Role::Replay) {
+            let running = plans::run(context.clone(), settings.lease_margin, service.stop.clone());
+            service.consumers.spawn(running);
         }
         let watch = dead_letter_alarm::watch(context.store.clone(), settings.dead_letters_max);
         let stop = service.stop.clone();

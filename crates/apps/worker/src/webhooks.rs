@@ -405,6 +405,7 @@ impl Webhooks {
             due_at: None,
             deferral: None,
             history: Vec::new(),
+            detour: None,
             trace: None,
             body: rendered.body.clone(),
         };

@@ -337,7 +337,7 @@ impl Deliver {
         Attempt {
             generation: delivery.generation,
             number: delivery.attempt,
-            trigger: trigger_of(delivery.generation, delivery.attempt),
+            trigger: trigger_of(delivery),
             started_at,
             worker: self.context.worker.clone(),
             phases: exchange.phases,
@@ -521,11 +521,13 @@ fn positive(difference: jiff::SignedDuration) -> Option<Duration> {
         .filter(|wait| !wait.is_zero())
 }
 
-fn trigger_of(generation: Generation, attempt: AttemptNumber) -> Trigger {
-    if generation > Generation::FIRST && attempt == AttemptNumber::FIRST {
-        Trigger::Replay
-    } else {
-        Trigger::Schedule
+fn trigger_of(delivery: &Delivery) -> Trigger {
+    let is_replay =
+        delivery.generation > Generation::FIRST && delivery.attempt == AttemptNumber::FIRST;
+    match &delivery.detour {
+        Some(_) if is_replay => Trigger::ReplayElsewhere,
+        None if is_replay => Trigger::Replay,
+        _ => Trigger::Schedule,
     }
 }
 
@@ -541,7 +543,7 @@ fn unknown_attempt(delivery: &Delivery, expired: ExpiredClaim) -> Attempt {
     Attempt {
         generation: delivery.generation,
         number: delivery.attempt,
-        trigger: trigger_of(delivery.generation, delivery.attempt),
+        trigger: trigger_of(delivery),
         started_at: expired.claimed_at,
         worker: expired.worker,
         phases: Phases::default(),

@@ -260,6 +260,7 @@ impl Dispatch {
                 due_at: None,
                 deferral: None,
                 history: Vec::new(),
+                detour: None,
                 trace: trace.cloned(),
                 body: body.clone(),
             });

@@ -27,11 +27,15 @@ pub enum FaultPoint {
     EventMarked,
     /// Replay: published, not marked as replayed.
     ReplayPublished,
+    /// Replay plan: entries are confirmed, none is marked.
+    PlanPublished,
+    /// Replay plan: entries are marked as replayed, the plan does not know.
+    PlanMarked,
 }
 
 impl FaultPoint {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Claimed,
         Self::RequestSent,
         Self::SettledDelivered,
@@ -43,6 +47,8 @@ impl FaultPoint {
         Self::DeliveriesPublished,
         Self::EventMarked,
         Self::ReplayPublished,
+        Self::PlanPublished,
+        Self::PlanMarked,
     ];
 
     /// The name it goes by outside: in the table, and in the variable that chooses one.
@@ -59,6 +65,8 @@ impl FaultPoint {
             Self::DeliveriesPublished => "deliveries-published",
             Self::EventMarked => "event-marked",
             Self::ReplayPublished => "replay-published",
+            Self::PlanPublished => "plan-published",
+            Self::PlanMarked => "plan-marked",
         }
     }
 }

@@ -1,13 +1,15 @@
 //! From a delivery to a signed request.
 
 use crate::port::Request;
-use ringback_domain::{Delivery, Destination, NotSentReason, SealedSecret, Timestamp, Webhook};
+use ringback_domain::{
+    Delivery, Destination, Detour, NotSentReason, SealedSecret, Timestamp, Webhook,
+};
 use ringback_profile::{DestinationKind, HeaderContext, Profile};
 use ringback_signing::{KeyRing, SealedFor, Secret, Signable};
 use url::Url;
 
 /// Where an attempt goes and what it is signed with, as of now: a webhook's URL and secrets are read fresh, a callback's
-/// are frozen with the event.
+/// are frozen with the event. A replay may take a detour.
 pub struct Route<'a> {
     kind: DestinationKind,
     url: &'a Url,
@@ -38,7 +40,14 @@ impl<'a> Route<'a> {
                 })
             }
             (Destination::Webhook { .. }, Some(webhook)) if webhook.project == *project => {
-                Self::to_webhook(webhook, profile, keys, now)
+                let route = Self::to_webhook(webhook, profile, keys, now)?;
+                Ok(match &delivery.detour {
+                    Some(Detour::OriginalUrl) => Self {
+                        url: delivery.destination.url(),
+                        ..route
+                    },
+                    Some(Detour::InsteadOf(_)) | None => route,
+                })
             }
             (Destination::Webhook { .. }, _) => Err(NotSentReason::DestinationGone),
         }

@@ -4,8 +4,8 @@ use crate::port::{
     Clock, DisposeAnswer, Lane, Observer, Occurrence, Queue, QueueError, Store, StoreError,
 };
 use ringback_domain::{
-    AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, Disposal, Generation,
-    Replayed,
+    AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, Detour, Disposal,
+    Generation, Replayed,
 };
 use std::sync::Arc;
 
@@ -70,6 +70,21 @@ fn describe(disposal: &Disposal) -> String {
     }
 }
 
+/// The delivery as it goes out again: same id, same event, same body.
+pub(crate) fn replay_of(delivery: &Delivery, generation: Generation) -> Delivery {
+    Delivery {
+        generation,
+        attempt: AttemptNumber::FIRST,
+        due_at: None,
+        deferral: None,
+        detour: match &delivery.detour {
+            Some(Detour::OriginalUrl) | None => None,
+            instead @ Some(Detour::InsteadOf(_)) => instead.clone(),
+        },
+        ..Delivery::clone(delivery)
+    }
+}
+
 impl Replay {
     /// Publishes the dead letter again, then marks it; the generation it went out as.
     ///
@@ -113,13 +128,7 @@ impl Replay {
                     dealt_with => self.newest_generation(dealt_with, delivery).await?,
                 };
                 let generation = newest.next();
-                let replay = Delivery {
-                    generation,
-                    attempt: AttemptNumber::FIRST,
-                    due_at: None,
-                    deferral: None,
-                    ..Delivery::clone(delivery)
-                };
+                let replay = replay_of(delivery, generation);
                 self.queue
                     .publish_delivery(&replay, Lane::Main, None)
                     .await?;

@@ -34,6 +34,8 @@ pub enum Trigger {
     Schedule,
     /// A person or a plan asked for a replay.
     Replay,
+    /// The same, to another place than the webhook is at now.
+    ReplayElsewhere,
     /// A test of a webhook: never retried, never a dead letter.
     Test,
 }

@@ -91,6 +91,8 @@ pub struct Delivery {
     pub deferral: Option<Deferral>,
     /// The attempts of this generation so far, oldest first, and those of earlier generations before them.
     pub history: Vec<Attempt>,
+    /// Where a replay goes instead, when not to its destination as that is now.
+    pub detour: Option<Detour>,
     /// The trace the producer began.
     pub trace: Option<TraceContext>,
     /// The body, rendered once: the same bytes in every attempt and every replay.
@@ -104,6 +106,15 @@ pub struct Deferral {
     pub since: Timestamp,
     /// The turn reserved for it, if one was.
     pub turn_at: Option<Timestamp>,
+}
+
+/// A replay that goes elsewhere than to its destination as that is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detour {
+    /// To the URL that was the webhook's when the event was dispatched, signed with the webhook's secret of now.
+    OriginalUrl,
+    /// To another webhook, on behalf of this delivery, which it never counts for.
+    InsteadOf(DeliveryId),
 }
 
 /// What is kept of an event beside the rendered body.

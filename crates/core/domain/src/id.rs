@@ -110,6 +110,10 @@ text_id! {
     DestinationId, "destination id", 64, "`whk_` or `cbk_` and letters or digits", word
 }
 text_id! {
+    /// A replay plan, `rpl_…`.
+    PlanId, "replay plan id", 64, "`rpl_` and 32 hex digits", word
+}
+text_id! {
     /// A key to the HTTP API. No underscore: it stands between two in the key's text.
     ApiKeyId, "key id", 64, "1 to 64 letters or digits", |b| b.is_ascii_alphanumeric()
 }
@@ -146,6 +150,15 @@ impl DeliveryId {
             event.as_str().as_bytes(),
             destination.as_str().as_bytes(),
         ];
+        Self(format!("dlv_{}", digest(&parts)).into())
+    }
+}
+
+impl DeliveryId {
+    /// What a plan sends to another webhook on behalf of this delivery: a delivery of its own, so that neither counts for the other.
+    #[must_use]
+    pub fn diverted(&self, plan: &PlanId) -> Self {
+        let parts = [b"diverted", self.0.as_bytes(), plan.0.as_bytes()];
         Self(format!("dlv_{}", digest(&parts)).into())
     }
 }
@@ -197,6 +210,13 @@ impl EventId {
     /// A new id from 16 random bytes, for a producer that has none.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(format!("evt_{}", hex(&bytes)).into())
+    }
+}
+
+impl PlanId {
+    /// A new id from 16 random bytes.
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(format!("rpl_{}", hex(&bytes)).into())
     }
 }
 

@@ -14,6 +14,7 @@ mod destination;
 mod event;
 mod id;
 pub mod limits;
+pub mod replay_plan;
 mod retry;
 mod status;
 mod traffic;
@@ -28,13 +29,13 @@ pub use breaker::{Admission, Breaker, BreakerRules, BreakerState};
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
 pub use dead_letter_group::{Acknowledgement, DeadLetterGroup, GroupHead};
 pub use delivery::{
-    AttemptNumber, Deferral, Delivery, DeliveryRecord, DeliveryState, EventSummary, Generation,
-    TraceContext,
+    AttemptNumber, Deferral, Delivery, DeliveryRecord, DeliveryState, Detour, EventSummary,
+    Generation, TraceContext,
 };
 pub use destination::{Callback, CallbackSecret, Destination, SealedSecret};
 pub use event::{Event, Job};
 pub use id::{
-    ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId,
+    ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, IdError, JobId, PlanId,
     ProfileName, ProjectName, WebhookId, WorkerId,
 };
 pub use retry::{

@@ -68,3 +68,24 @@ pub const SEARCH_GROUPS_MAX: usize = 50;
 
 /// Characters of the note that a person leaves with what they did.
 pub const NOTE_CHARS_MAX: usize = 500;
+
+/// Dead letters of one replay plan.
+pub const PLAN_ENTRIES_MAX: u32 = 1_000_000;
+
+/// Entries of a replay plan that are stored, read and written together: about 80 kB.
+pub const PLAN_CHUNK_ENTRIES: usize = 1_000;
+
+/// Chunks of a running plan that are worked on at once: it is never more than so many ahead of its oldest open outcome.
+pub const PLAN_CHUNKS_OPEN_MAX: usize = 64;
+
+/// Groups of a kind that the preview and the report of a plan name; the rest is counted together.
+pub const PLAN_GROUPS_MAX: usize = 100;
+
+/// Changes of state that a plan remembers; beyond, the oldest but the first is forgotten.
+pub const PLAN_CHANGES_MAX: usize = 100;
+
+/// The most entries a plan's rule for stopping looks back on.
+pub const PLAN_WINDOW_MAX: u16 = 1_000;
+
+/// Bytes of the reason given for a plan.
+pub const PLAN_REASON_BYTES_MAX: usize = 500;

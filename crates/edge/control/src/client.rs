@@ -1,5 +1,7 @@
 //! The side that asks: the ports of another process.
 
+mod plans;
+
 use crate::{
     codec::{
         Answer, Call, DeadLetterFilterLine, DeliveryFilterLine, DepthLine, Failure, Garbled,

@@ -88,6 +88,26 @@ pub(crate) enum Call {
         hours: bool,
         until: Timestamp,
     },
+    PutPlanChunk {
+        plan: String,
+        number: u32,
+    },
+    PlanChunk {
+        plan: String,
+        number: u32,
+    },
+    CreatePlan,
+    ChangePlan {
+        id: String,
+    },
+    Plan {
+        id: String,
+    },
+    Plans {
+        project: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    },
     EventMark {
         project: String,
         id: String,

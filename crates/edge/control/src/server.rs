@@ -12,7 +12,7 @@ use ringback_delivery::port::{
     Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
 use ringback_domain::{TrafficPoint, TrafficStep};
-use ringback_wire::{api_key, breaker, delivery, event, group, record};
+use ringback_wire::{api_key, breaker, delivery, event, group, record, replay_plan};
 use std::{
     error::Error,
     io,
@@ -355,6 +355,48 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             vec![to_part(&Answer::Traffic {
                 counts: counts.collect(),
             })]
+        }
+        Call::PutPlanChunk { plan, number } => {
+            let entries = replay_plan::decode_entries(record()?)?;
+            store
+                .put_plan_chunk(&parse(&plan)?, number, &entries)
+                .await?;
+            done()
+        }
+        Call::PlanChunk { plan, number } => {
+            let found = store.plan_chunk(&parse(&plan)?, number).await?;
+            let parts = found.map(|chunk| {
+                [
+                    replay_plan::encode_entries(&chunk.entries),
+                    replay_plan::encode_marks(&chunk.marks).into_bytes(),
+                ]
+            });
+            list(parts.into_iter().flatten().map(Bytes::from), None)
+        }
+        Call::CreatePlan => {
+            let plan = replay_plan::decode(record()?)?;
+            yes_or_no(store.create_plan(&plan).await? == WriteAnswer::Written)
+        }
+        Call::ChangePlan { id } => {
+            let status = replay_plan::decode_status(record()?)?;
+            let answer = store.change_plan(&parse(&id)?, &status).await?;
+            yes_or_no(answer == WriteAnswer::Written)
+        }
+        Call::Plan { id } => {
+            let found = store.plan(&parse(&id)?).await?;
+            list(found.iter().map(replay_plan::encode).map(Bytes::from), None)
+        }
+        Call::Plans {
+            project,
+            after,
+            limit,
+        } => {
+            let project = project.map(|project| parse(&project)).transpose()?;
+            let after = after.map(Cursor);
+            let Page { entries, next } =
+                store.plans(project.as_ref(), after.as_ref(), limit).await?;
+            let found = entries.iter().map(replay_plan::encode);
+            list(found.map(Bytes::from), next)
         }
         Call::EventMark { project, id } => {
             let mark = store

@@ -58,6 +58,16 @@ pub(crate) const WEBHOOK_ORDER: TableDefinition<WebhookOrder, ()> =
 pub(crate) const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
 /// Breakers by destination.
 pub(crate) const BREAKERS: TableDefinition<&str, &[u8]> = TableDefinition::new("breakers");
+/// Replay plans by id.
+pub(crate) const PLANS: TableDefinition<&str, &[u8]> = TableDefinition::new("plans");
+/// When the first entries of a plan were written, in seconds.
+pub(crate) const PLAN_LISTS: TableDefinition<&str, i64> = TableDefinition::new("plan_lists");
+/// The entries of plans, by plan and the number of the chunk.
+pub(crate) const PLAN_CHUNKS: TableDefinition<(&str, u32), &[u8]> =
+    TableDefinition::new("plan_chunks");
+/// What became of the entries, for the chunks that were begun.
+pub(crate) const PLAN_MARKS: TableDefinition<(&str, u32), &str> =
+    TableDefinition::new("plan_marks");
 /// Marks of events by project and id.
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
@@ -110,6 +120,10 @@ tables! {
     webhook_order: WEBHOOK_ORDER<WebhookOrder, ()>,
     api_keys: API_KEYS<&'static str, &'static [u8]>,
     breakers: BREAKERS<&'static str, &'static [u8]>,
+    plans: PLANS<&'static str, &'static [u8]>,
+    plan_lists: PLAN_LISTS<&'static str, i64>,
+    plan_chunks: PLAN_CHUNKS<(&'static str, u32), &'static [u8]>,
+    plan_marks: PLAN_MARKS<(&'static str, u32), &'static str>,
     event_marks: EVENT_MARKS<(&'static str, &'static str), &'static [u8]>,
     about: ABOUT<&'static str, u64>,
 }
@@ -186,6 +200,10 @@ impl Tables<'_> {
         self.webhook_order()?;
         self.api_keys()?;
         self.breakers()?;
+        self.plans()?;
+        self.plan_lists()?;
+        self.plan_chunks()?;
+        self.plan_marks()?;
         self.event_marks()?;
         Ok(())
     }

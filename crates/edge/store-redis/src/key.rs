@@ -65,6 +65,29 @@ impl Keys {
         format!("{{{}:groups}}:acknowledged", self.prefix)
     }
 
+    /// Replay plans are few: they share one slot, each with its entries.
+    pub(crate) fn plan(&self, id: &str) -> String {
+        format!("{{{}:plans}}:plan:{id}", self.prefix)
+    }
+
+    pub(crate) fn plan_entries(&self, id: &str, chunk: u32) -> String {
+        format!("{{{}:plans}}:entries:{id}:{chunk}", self.prefix)
+    }
+
+    pub(crate) fn plan_marks(&self, id: &str) -> String {
+        format!("{{{}:plans}}:marks:{id}", self.prefix)
+    }
+
+    /// All plans, by the moment they were made.
+    pub(crate) fn plan_list(&self) -> String {
+        format!("{{{}:plans}}:list", self.prefix)
+    }
+
+    /// The plans that a worker should take up.
+    pub(crate) fn active_plans(&self) -> String {
+        format!("{{{}:plans}}:active", self.prefix)
+    }
+
     pub(crate) fn webhooks_of(&self, project: &str) -> String {
         format!("{{{}:webhooks}}:of:{project}", self.prefix)
     }

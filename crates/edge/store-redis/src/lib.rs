@@ -21,6 +21,7 @@ mod health;
 mod key;
 mod list;
 mod pace;
+mod plans;
 mod script;
 mod settings;
 mod traffic;

@@ -66,3 +66,7 @@ script!(PUT_API_KEY, "put_api_key.lua");
 script!(PUT_BREAKER, "put_breaker.lua");
 script!(REMOVE_BREAKER, "remove_breaker.lua");
 script!(RESERVE_TURN, "common.lua", "reserve_turn.lua");
+script!(CREATE_PLAN, "common.lua", "plans.lua", "create_plan.lua");
+script!(CHANGE_PLAN, "plans.lua", "change_plan.lua");
+script!(LEASE_PLAN, "common.lua", "lease_plan.lua");
+script!(ADVANCE_PLAN, "common.lua", "plans.lua", "advance_plan.lua");

@@ -36,6 +36,7 @@ pub(crate) struct AttemptLine {
 enum TriggerWord {
     Schedule,
     Replay,
+    ReplayElsewhere,
     Test,
 }
 
@@ -83,6 +84,7 @@ impl AttemptLine {
             trigger: match attempt.trigger {
                 Trigger::Schedule => TriggerWord::Schedule,
                 Trigger::Replay => TriggerWord::Replay,
+                Trigger::ReplayElsewhere => TriggerWord::ReplayElsewhere,
                 Trigger::Test => TriggerWord::Test,
             },
             started_at: attempt.started_at,
@@ -114,6 +116,7 @@ impl AttemptLine {
             trigger: match self.trigger {
                 TriggerWord::Schedule => Trigger::Schedule,
                 TriggerWord::Replay => Trigger::Replay,
+                TriggerWord::ReplayElsewhere => Trigger::ReplayElsewhere,
                 TriggerWord::Test => Trigger::Test,
             },
             started_at: self.started_at,

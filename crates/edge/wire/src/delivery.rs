@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ringback_delivery::port::Unreadable;
-use ringback_domain::{AttemptNumber, Deferral, Delivery, Generation, Timestamp};
+use ringback_domain::{AttemptNumber, Deferral, Delivery, Detour, Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 
 const WHAT: &str = "delivery message";
@@ -30,6 +30,8 @@ struct DeliveryLine {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<AttemptLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    detour: Option<DetourLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<TraceLine>,
 }
 
@@ -38,6 +40,29 @@ struct DeferralLine {
     since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DetourLine {
+    OriginalUrl,
+    InsteadOf(String),
+}
+
+impl DetourLine {
+    fn of(detour: &Detour) -> Self {
+        match detour {
+            Detour::OriginalUrl => Self::OriginalUrl,
+            Detour::InsteadOf(id) => Self::InsteadOf(id.to_string()),
+        }
+    }
+
+    fn read(self) -> Result<Detour, WireError> {
+        Ok(match self {
+            Self::OriginalUrl => Detour::OriginalUrl,
+            Self::InsteadOf(id) => Detour::InsteadOf(read(WHAT, "detour", &id)?),
+        })
+    }
 }
 
 /// The message of a delivery.
@@ -56,6 +81,7 @@ pub fn encode(delivery: &Delivery) -> Bytes {
             turn_at: deferral.turn_at,
         }),
         history: delivery.history.iter().map(AttemptLine::of).collect(),
+        detour: delivery.detour.as_ref().map(DetourLine::of),
         trace: delivery.trace.as_ref().map(TraceLine::of),
     };
     join(&line, &delivery.body)
@@ -88,6 +114,7 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
             .into_iter()
             .map(AttemptLine::read)
             .collect::<Result<_, _>>()?,
+        detour: line.detour.map(DetourLine::read).transpose()?,
         trace: line.trace.map(TraceLine::read),
         body,
     })

@@ -16,6 +16,7 @@ pub mod group;
 mod parts;
 pub mod record;
 mod redaction;
+pub mod replay_plan;
 
 use bytes::Bytes;
 

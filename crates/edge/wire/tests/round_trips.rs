@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use ringback_domain::{
     Acknowledgement, Breaker, BreakerRules, Deferral, Disposal, Excerpt, Generation, GroupHead,
     KeyOwner, Replayed, SecretDigest,
+    replay_plan::{EntryMark, PlanState, PlanWish, ReplayTarget},
 };
 use ringback_testkit::samples;
-use ringback_wire::{api_key, breaker, delivery, event, group, record};
+use ringback_wire::{api_key, breaker, delivery, event, group, record, replay_plan};
 use std::path::Path;
 
 fn golden(name: &str) -> Bytes {
@@ -145,6 +146,76 @@ fn a_newer_version_is_refused_with_a_hint() {
 }
 
 #[test]
+fn a_replay_plan_survives_whole_and_in_parts() {
+    let mut plan = samples::replay_plan_of(&samples::project(), 1_500);
+    plan.terms.target = ReplayTarget::Webhook("whk_1".parse().unwrap());
+    plan.terms.pacing.rate = None;
+    plan.status = plan
+        .status
+        .wished(PlanWish::Start, samples::moment(201), "bob")
+        .unwrap();
+    let stopped = PlanState::StoppedItself { failed: 6, of: 10 };
+    plan.status = plan.status.moved(stopped, samples::moment(202), "wrk_1");
+    plan.progress.signs.extend([true, false, true]);
+    plan.progress.chunks_begun = 2;
+    plan.progress.chunks_open = vec![1, 0];
+    plan.progress.began_at = Some(samples::moment(201));
+    for (count, mark) in EntryMark::ALL.into_iter().enumerate() {
+        plan.progress
+            .counts
+            .set(mark, u32::try_from(count).unwrap());
+    }
+    let read = replay_plan::decode(&replay_plan::encode(&plan)).unwrap();
+    assert_eq!(read, plan);
+    let terms = replay_plan::encode_terms(&plan.terms);
+    assert_eq!(replay_plan::decode_terms(&terms).unwrap(), plan.terms);
+    let status = replay_plan::encode_status(&plan.status);
+    assert_eq!(replay_plan::decode_status(&status).unwrap(), plan.status);
+    let progress = replay_plan::encode_progress(&plan.progress);
+    assert_eq!(
+        replay_plan::decode_progress(&progress).unwrap(),
+        plan.progress
+    );
+}
+
+#[test]
+fn the_entries_and_marks_of_a_plan_survive() {
+    let letters = [
+        samples::dead_letter(),
+        samples::raw_dead_letter(),
+        samples::dead_letter(),
+    ];
+    let entries = letters.each_ref().map(samples::plan_entry_of);
+    let written = replay_plan::encode_entries(&entries);
+    assert_eq!(replay_plan::decode_entries(&written).unwrap(), entries);
+    let marks = EntryMark::ALL;
+    let written = replay_plan::encode_marks(&marks);
+    assert_eq!(
+        replay_plan::decode_marks(&written, marks.len()).unwrap(),
+        marks
+    );
+    assert_eq!(
+        replay_plan::decode_marks("", 2).unwrap(),
+        [EntryMark::Waiting; 2]
+    );
+    for (text, entries) in [("ss", 3), ("sss", 2), ("s?", 2)] {
+        assert!(replay_plan::decode_marks(text, entries).is_err(), "{text}");
+    }
+    for text in [
+        "",
+        "2 whk_1",
+        "1\ndlt_1 dlv_1 0 0",
+        "1 whk_1\ndlt_1 dlv_1 0",
+        "1\n",
+    ] {
+        assert!(
+            replay_plan::decode_entries(text.as_bytes()).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn version_1_is_read_for_ever() {
     let read = delivery::decode(&golden("v1.delivery")).unwrap();
     assert_eq!(read.id.as_str(), "dlv_6f1c2a3b4c5d6e7f8091a2b3c4d5e6f7");
@@ -177,6 +248,14 @@ fn version_1_is_read_for_ever() {
     let key = api_key::decode(&golden("v1.api_key")).unwrap();
     assert_eq!(key.digest, SecretDigest::of(b"secret"));
     assert_eq!((key.revision, key.scopes.len()), (3, 2));
+    let plan = replay_plan::decode(&golden("v1.replay_plan")).unwrap();
+    assert_eq!(
+        plan.status.state,
+        PlanState::StoppedItself { failed: 6, of: 10 }
+    );
+    assert_eq!(plan.progress.counts.total(), plan.terms.preview.entries);
+    let chunk = replay_plan::decode_entries(&golden("v1.replay_plan_chunk")).unwrap();
+    assert_eq!((chunk.len(), chunk[0].delivery.is_some()), (2, true));
     assert_eq!(
         event::parse(&golden("v1.event")).unwrap().id.as_str(),
         "evt_golden"
@@ -195,6 +274,8 @@ proptest! {
         let _ = group::decode_acknowledgement(&bytes);
         let _ = api_key::decode(&bytes);
         let _ = event::read(&bytes, None);
+        let _ = replay_plan::decode(&bytes);
+        let _ = replay_plan::decode_entries(&bytes);
     }
 
     #[test]

@@ -5,8 +5,12 @@ use ringback_delivery::port::ClaimNonce;
 use ringback_domain::{
     ApiKey, Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery,
     DeliveryId, Destination, Event, EventFilter, EventSummary, Excerpt, Generation, Job, KeyOwner,
-    KeyScope, Phases, ProjectName, SealedSecret, SecretDigest, Timestamp, TraceContext, Trigger,
-    Webhook, WebhookId, WebhookSecret, WebhookState, WorkerId,
+    KeyScope, Phases, PlanId, ProjectName, SealedSecret, SecretDigest, Timestamp, TraceContext,
+    Trigger, Webhook, WebhookId, WebhookSecret, WebhookState, WorkerId,
+    replay_plan::{
+        CauseCount, DestinationCount, EntryDelivery, Pacing, PlanEntry, PlanPreview, PlanTerms,
+        ReplayPlan, ReplayTarget, StopRule,
+    },
 };
 use std::{
     sync::{
@@ -95,6 +99,7 @@ pub fn delivery_of(event: &Event, destination: Destination) -> Delivery {
         due_at: None,
         deferral: None,
         history: Vec::new(),
+        detour: None,
         trace: Some(TraceContext {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             tracestate: None,
@@ -254,4 +259,51 @@ pub fn raw_dead_letter() -> DeadLetter {
         "`id` is not text".into(),
         moment(100),
     )
+}
+
+/// What a plan keeps of this dead letter.
+pub fn plan_entry_of(dead_letter: &DeadLetter) -> PlanEntry {
+    let delivery = dead_letter.delivery();
+    PlanEntry {
+        dead_letter: dead_letter.id.clone(),
+        delivery: delivery.map(|delivery| EntryDelivery {
+            id: delivery.id.clone(),
+            generation: delivery.generation,
+            destination: delivery.destination.id(),
+        }),
+    }
+}
+
+/// A plan of this project and so many entries, at its first revision, with every member set.
+pub fn replay_plan_of(project: &ProjectName, entries: u32) -> ReplayPlan {
+    let id: PlanId = unique("rpl_").parse().expect("letters and digits");
+    ReplayPlan::new(PlanTerms {
+        id,
+        project: Some(project.clone()),
+        selection: format!("project {project}"),
+        reason: "receiver fixed \"today\" → again".into(),
+        by: "ada".into(),
+        planned_at: moment(200),
+        pacing: Pacing::default(),
+        target: ReplayTarget::Current,
+        stop_rule: StopRule::default(),
+        sends_stale: false,
+        preview: PlanPreview {
+            entries,
+            by_destination: vec![DestinationCount {
+                destination: unique("whk_").parse().expect("letters and digits"),
+                url: "https://hooks.example.com/1".into(),
+                entries,
+                stale: 1,
+            }],
+            by_cause: vec![CauseCount {
+                fingerprint: "0123456789abcdef".into(),
+                summary: "refused 503".into(),
+                entries,
+            }],
+            by_age: [1, 2, 3, 4, 5],
+            stale: 1,
+            not_events: 0,
+        },
+    })
 }

@@ -98,9 +98,11 @@ async fn readyz(State(services): State<Arc<Services>>) -> (StatusCode, axum::Jso
 
 /// Whether every queue that the roles work on has a consumer, as far as the queue can tell.
 fn has_consumers(depths: &[Depth], roles: &BTreeSet<Role>) -> bool {
-    let needed = roles.iter().map(|role| match role {
-        Role::Dispatch => QueueName::Events,
-        Role::Deliver => QueueName::Deliveries(Lane::Main),
+    let needed = roles.iter().filter_map(|role| match role {
+        Role::Dispatch => Some(QueueName::Events),
+        Role::Deliver => Some(QueueName::Deliveries(Lane::Main)),
+        // Takes nothing from a queue.
+        Role::Replay => None,
     });
     needed.into_iter().all(|name| {
         let depth = depths.iter().find(|depth| depth.queue == name);

@@ -84,6 +84,7 @@ fn trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Schedule => "schedule",
         Trigger::Replay => "replay",
+        Trigger::ReplayElsewhere => "replay_elsewhere",
         Trigger::Test => "test",
     }
 }

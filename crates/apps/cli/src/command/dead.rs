@@ -2,6 +2,7 @@
 
 use crate::{
     args::{DeadCommand, DeadListArgs},
+    command::operator,
     failure::{Exit, Failure, Outcome},
     session::Session,
     view::{DeadLetterView, ListView, dead_letter_facts, dead_letters_table},
@@ -193,13 +194,4 @@ fn in_words(count: usize) -> String {
         1 => "1 dead letter".to_owned(),
         many => format!("{many} dead letters"),
     }
-}
-
-/// Who asks, for the record.
-fn operator() -> String {
-    let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
-    name.map_or_else(
-        || "an operator".to_owned(),
-        |name| ringback_domain::harmless_text(name.as_bytes()),
-    )
 }

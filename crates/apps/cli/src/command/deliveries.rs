@@ -2,19 +2,27 @@
 
 use crate::{
     args::{DeliveriesCommand, DeliveryListArgs},
+    command::operator,
     failure::{Failure, Outcome},
     session::Session,
-    view::{DeliveryView, ListView, deliveries_table, delivery_facts},
+    view::{DeliveryView, ListView, deliveries_table, delivery_facts, moment},
 };
 use jiff::Timestamp;
-use ringback_delivery::port::{Cursor, DeliveryFilter, Store};
-use ringback_domain::DeliveryId;
+use ringback_delivery::{
+    Replay, ReplayRequest,
+    port::{Cursor, DeliveryFilter, Store},
+};
+use ringback_domain::{DeadLetterId, DeliveryId, DeliveryState, Generation};
+use ringback_worker::{Backend, observe::LogObserver};
+use serde::Serialize;
+use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcome {
     let desk = session.desk().await?;
     let done = match command {
         DeliveriesCommand::List(args) => list(session, &*desk.store, desk.clock.now(), args).await,
         DeliveriesCommand::Show { id } => show(session, &*desk.store, &id).await,
+        DeliveriesCommand::Replay { id, again } => replay(session, &desk, &id, again).await,
     };
     desk.close().await;
     done
@@ -46,12 +54,65 @@ async fn list(
 }
 
 async fn show(session: &Session, store: &dyn Store, id: &DeliveryId) -> Outcome {
-    let record = store.delivery(id).await?;
-    let record = record.ok_or_else(|| {
-        Failure::not_found(format!("there is no delivery {id}"))
-            .hint("old final deliveries are forgotten first")
-    })?;
+    let record = store.delivery(id).await?.ok_or_else(|| no_such(id))?;
     session
         .terminal
         .data(&DeliveryView::from(&record), delivery_facts)
+}
+
+#[derive(Serialize)]
+struct Replayed {
+    id: String,
+    dead_letter: String,
+    generation: u32,
+}
+
+async fn replay(session: &Session, desk: &Backend, id: &DeliveryId, again: bool) -> Outcome {
+    let dead_letter = dead_letter_of(&*desk.store, id).await?;
+    session.terminal.confirm(&format!("Send {id} again?"))?;
+    let replay = Replay {
+        queue: desk.queue.clone(),
+        store: desk.store.clone(),
+        clock: desk.clock.clone(),
+        observer: Arc::new(LogObserver),
+    };
+    let request = ReplayRequest {
+        id: dead_letter.clone(),
+        by: operator(),
+        again,
+    };
+    let replayed = Replayed {
+        id: id.to_string(),
+        dead_letter: dead_letter.to_string(),
+        generation: replay.replay(&request).await?.get(),
+    };
+    session.terminal.data(&replayed, |replayed| {
+        format!("{} replayed as round {}", replayed.id, replayed.generation)
+    })
+}
+
+/// The newest dead letter of a delivery: only a dead letter has kept its body.
+async fn dead_letter_of(store: &dyn Store, id: &DeliveryId) -> Outcome<DeadLetterId> {
+    let Some(record) = store.delivery(id).await? else {
+        // The record is forgotten long before the dead letter.
+        let first = DeadLetterId::derive(id, Generation::FIRST);
+        let found = store.dead_letter(&first).await?;
+        return found.map(|_| first).ok_or_else(|| no_such(id));
+    };
+    match record.state {
+        DeliveryState::DeadLettered { id } => Ok(id),
+        DeliveryState::Delivered { at } => Err(Failure::refused(format!(
+            "delivery {id} was delivered at {}, and what was delivered is not sent again",
+            moment(at)
+        ))
+        .hint("publish the event under another id")),
+        DeliveryState::Attempting | DeliveryState::Waiting { .. } => Err(Failure::refused(
+            format!("delivery {id} is still under way"),
+        )),
+    }
+}
+
+fn no_such(id: &DeliveryId) -> Failure {
+    Failure::not_found(format!("there is no delivery {id}"))
+        .hint("old final deliveries are forgotten first")
 }

@@ -11,6 +11,7 @@ mod keys;
 mod listen;
 mod profiles;
 mod publish;
+mod replays;
 mod serve;
 mod shell;
 mod topology;
@@ -30,6 +31,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Deliveries(command) => deliveries::run(session, command).await,
         Command::Dead(command) => dead::run(session, command).await,
         Command::Keys(command) => keys::run(session, command).await,
+        Command::Replays(command) => replays::run(session, command).await,
         Command::Topology(command) => topology::run(session, command).await,
         Command::Profiles(command) => profiles::run(session, command),
         Command::Config(command) => config::run(session, command),
@@ -38,4 +40,13 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Completions { shell } => shell::completions(session, shell),
         Command::Man { directory } => shell::man(session, &directory),
     }
+}
+
+/// Who asks, for the record.
+fn operator() -> String {
+    let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    name.map_or_else(
+        || "an operator".to_owned(),
+        |name| ringback_domain::harmless_text(name.as_bytes()),
+    )
 }

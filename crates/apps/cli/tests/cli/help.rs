@@ -21,6 +21,7 @@ fn nothing_asked_is_answered_with_help_and_exit_code_2() {
       deliveries         Events on their way to one destination each
       dead               Deliveries given up
       keys               Keys to the HTTP API
+      replays            Plans to send many dead letters again
       topology           Exchanges and queues of the broker
       profiles           What platforms promise their receivers
       config             The configuration

@@ -12,3 +12,4 @@ mod listen;
 mod place;
 mod process;
 mod publish;
+mod replays;

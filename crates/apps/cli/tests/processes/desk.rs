@@ -5,7 +5,7 @@ use ringback_delivery::{
     WebhookCache,
     port::{DeadLetterFilter, DeliveryFilter, EventMark, QueueName},
 };
-use ringback_domain::{DeadLetter, DeliveryRecord, Event};
+use ringback_domain::{DeadLetter, DeliveryRecord, DestinationId, Event, replay_plan::ReplayPlan};
 use ringback_worker::{
     Backend, Opener, SystemEntropy,
     config::Config,
@@ -37,7 +37,7 @@ impl Desk {
     }
 
     /// Registers a webhook for all events of a project.
-    pub(crate) async fn webhook(&self, project: &str, url: String) {
+    pub(crate) async fn webhook(&self, project: &str, url: String) -> DestinationId {
         let webhooks = Webhooks {
             store: self.backend.store.clone(),
             keys: self.backend.keys.clone(),
@@ -56,7 +56,8 @@ impl Desk {
             description: None,
             rate_limit: None,
         };
-        webhooks.add(new).await.unwrap();
+        let added = webhooks.add(new).await.unwrap();
+        DestinationId::webhook(&added.webhook.id)
     }
 
     /// Takes events in.
@@ -157,8 +158,47 @@ impl Desk {
             include_disposed: true,
             ..DeadLetterFilter::default()
         };
-        let page = self.backend.store.dead_letters(&filter, None, PAGE).await;
-        page.unwrap().entries
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let store = &self.backend.store;
+            let page = store.dead_letters(&filter, cursor.as_ref(), PAGE).await;
+            let page = page.unwrap();
+            all.extend(page.entries);
+            cursor = page.next;
+            if cursor.is_none() {
+                return all;
+            }
+        }
+    }
+
+    /// The only replay plan.
+    pub(crate) async fn plan(&self) -> ReplayPlan {
+        let page = self.backend.store.plans(None, None, PAGE).await.unwrap();
+        assert_eq!(page.entries.len(), 1);
+        page.entries.into_iter().next().unwrap()
+    }
+
+    /// Waits until the only replay plan is in this state and no worker is needed for it.
+    pub(crate) async fn wait_for_plan(&self, state: &str) -> ReplayPlan {
+        let look = async || {
+            let plan = self.plan().await;
+            if plan.status.state.class() == state && !plan.is_active() {
+                Ok(plan)
+            } else {
+                Err((plan.status.state, plan.progress.counts))
+            }
+        };
+        until(look, &format!("replay plan {state}")).await
+    }
+
+    /// Waits until so many entries of the only replay plan are on their way.
+    pub(crate) async fn wait_for_sent(&self, entries: u32) {
+        let look = async || {
+            let counts = self.plan().await.progress.counts;
+            let sent = counts.outstanding();
+            (sent == entries).then_some(()).ok_or(counts)
+        };
+        until(look, &format!("{entries} entries sent")).await;
     }
 
     /// What is known of an event that was dispatched.

@@ -13,3 +13,4 @@ mod desk;
 mod graceful_stop;
 mod installation;
 mod process;
+mod replay_plans;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use ringback_domain::{
-    Attempt, AttemptNumber, Breaker, DeadLetter, Delivery, DeliveryId, Event, Generation,
-    SealedSecret, Timestamp, Wait,
+    Attempt, AttemptNumber, Breaker, DeadLetter, Delivery, DeliveryId, Event, Generation, PlanId,
+    SealedSecret, Timestamp, Wait, replay_plan::PlanState,
 };
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ pub enum Occurrence<'a> {
     BreakerRecovering { breaker: &'a Breaker },
     /// A dead letter was published again.
     Replayed { delivery: &'a Delivery },
+    /// A replay plan changed its state.
+    PlanMoved { plan: &'a PlanId, state: PlanState },
     /// A callback's secret came in plain text and was sealed.
     PlainSecretSealed { sealed: &'a SealedSecret },
     /// A store or queue step failed and is tried again.

@@ -2,12 +2,14 @@
 
 mod environment;
 mod groups;
+mod plans;
 mod queue;
 mod sender;
 mod store;
 
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
+pub use plans::{Advance, AdvanceAnswer, PlanLease, PlanStore};
 pub use queue::{
     Consumer, Depth, Lane, ParkedContent, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
     Receipt, Taken, Unreadable,

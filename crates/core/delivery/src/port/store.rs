@@ -2,7 +2,7 @@
 //!
 //! Every change that belongs together is one call, and one call is atomic: an edge makes it one script or one transaction.
 
-use super::{Entropy, GroupStore, TrafficStore};
+use super::{Entropy, GroupStore, PlanStore, TrafficStore};
 use async_trait::async_trait;
 use ringback_domain::{
     ApiKey, ApiKeyId, Attempt, AttemptNumber, Breaker, DeadLetter, DeadLetterId, DeadLetterReason,
@@ -19,6 +19,7 @@ pub trait Store:
     + DeliveryStore
     + DeadLetterStore
     + GroupStore
+    + PlanStore
     + PaceStore
     + TrafficStore
     + EventStore
@@ -31,6 +32,7 @@ impl<T> Store for T where
         + DeliveryStore
         + DeadLetterStore
         + GroupStore
+        + PlanStore
         + PaceStore
         + TrafficStore
         + EventStore

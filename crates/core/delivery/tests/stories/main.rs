@@ -4,6 +4,7 @@
 
 mod leases;
 mod pacing;
+mod plans;
 mod promises;
 mod world;
 

@@ -1,6 +1,12 @@
 //! Forgets what is too old, and of the log what is too much, a little at a time.
 
-use super::{dead_letters, events::Mark, record::Record, traffic};
+use super::{
+    dead_letters,
+    events::Mark,
+    plans::{PlanRecord, forget_entries},
+    record::Record,
+    traffic,
+};
 use crate::{Settings, tables::Tables};
 use redb::{ReadableTable, ReadableTableMetadata};
 use ringback_delivery::port::Clock;
@@ -46,6 +52,7 @@ impl Keeper {
             self.sweep_deliveries(tables, now)?,
             self.sweep_marks(tables, now)?,
             sweep_traffic(tables, now)?,
+            self.sweep_plans(tables, now)?,
         ];
         Ok(Swept {
             forgotten: sweeps.iter().map(|swept| swept.forgotten).sum(),
@@ -134,6 +141,42 @@ impl Keeper {
         Ok(Swept {
             forgotten,
             more: !is_through,
+        })
+    }
+
+    /// Plans are kept as long as dead letters, since they last changed; their chunks since they were written, for then all that
+    /// they name is gone.
+    fn sweep_plans(&self, tables: &mut Tables<'_>, now: Timestamp) -> Result<Swept, redb::Error> {
+        let kept_since = before(now, self.settings.dead_letter_retention);
+        let is_past = |moment: Option<Timestamp>| moment.is_none_or(|moment| moment < kept_since);
+        let mut plans = Vec::new();
+        for entry in tables.plans()?.iter()? {
+            let (id, bytes) = entry?;
+            let record = PlanRecord::decode(bytes.value());
+            if is_past(record.map(|record| record.updated_at)) && plans.len() < FORGET_MAX {
+                plans.push(id.value().to_owned());
+            }
+        }
+        let mut lists = Vec::new();
+        for entry in tables.plan_lists()?.iter()? {
+            let (id, written_at) = entry?;
+            if written_at.value() < kept_since.as_second() {
+                lists.push(id.value().to_owned());
+            }
+        }
+        for id in &plans {
+            tables.plans()?.remove(id.as_str())?;
+        }
+        let mut forgotten = 0;
+        for plan in &lists {
+            forgotten += forget_entries(tables, plan, FORGET_MAX - forgotten)?;
+            if forgotten == FORGET_MAX {
+                break;
+            }
+        }
+        Ok(Swept {
+            forgotten: plans.len() + lists.len().max(forgotten),
+            more: plans.len() == FORGET_MAX || forgotten == FORGET_MAX,
         })
     }
 

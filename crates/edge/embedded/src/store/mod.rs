@@ -9,6 +9,7 @@ mod index;
 mod keeper;
 mod keys;
 mod pace;
+mod plans;
 mod record;
 mod terms;
 mod traffic;

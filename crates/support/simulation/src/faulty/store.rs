@@ -1,5 +1,7 @@
 //! The store: steps that fail, take long, or happen without saying so.
 
+mod plans;
+
 use super::{Cause, Outages};
 use crate::{
     dice::{Dice, Fault},

@@ -15,6 +15,7 @@ mod events;
 mod groups;
 mod keys;
 mod pace;
+mod plans;
 mod traffic;
 mod webhooks;
 
@@ -25,6 +26,7 @@ pub use events::*;
 pub use groups::*;
 pub use keys::*;
 pub use pace::*;
+pub use plans::*;
 pub use traffic::*;
 pub use webhooks::*;
 
@@ -117,6 +119,21 @@ macro_rules! store_contract {
             a_breaker_that_changed_is_not_removed
             turns_are_as_far_apart_as_the_pace_says
             a_turn_too_far_away_is_not_reserved
+
+            a_plan_is_written_once_and_read_back_whole
+            a_plan_is_changed_only_from_the_revision_that_was_read
+            plans_are_listed_newest_first_page_by_page
+            a_chunk_is_written_once_and_read_back_with_its_marks
+            a_chunk_of_the_largest_size_fits
+            only_a_plan_with_something_to_do_is_leased
+            a_paused_plan_is_leased_while_something_is_outstanding
+            a_plan_is_run_by_one_worker_at_a_time
+            a_plan_whose_lease_ran_out_goes_to_another_and_the_first_changes_nothing
+            a_lease_that_is_given_back_is_anybodys
+            a_step_changes_the_state_unless_somebody_did_since
+            a_claim_tells_how_far_a_replay_came
+            the_dead_letters_of_entries_come_in_their_order
+            many_dead_letters_are_marked_as_replayed_each_once
 
             an_event_is_marked_once_per_project
             a_healthy_store_says_what_it_is

@@ -13,6 +13,8 @@ pub type Script = (Duration, Result<Answer, SendFailure>);
 #[derive(Debug, Default)]
 pub struct ScriptedSender {
     scripts: Mutex<VecDeque<Script>>,
+    /// Beginnings of URLs, the newest rule first.
+    rules: Mutex<Vec<(String, u16)>>,
     requests: Mutex<Vec<Request>>,
 }
 
@@ -36,8 +38,18 @@ impl ScriptedSender {
     pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
         Self {
             scripts: Mutex::new(scripts.into_iter().collect()),
+            rules: Mutex::default(),
             requests: Mutex::default(),
         }
+    }
+
+    /// From now on every URL that begins like this answers with the status, once the scripts are used up.
+    pub fn answer_from(&self, url: &str, status: u16) {
+        let mut rules = self
+            .rules
+            .lock()
+            .expect("nothing panics while it holds the lock");
+        rules.insert(0, (url.to_owned(), status));
     }
 
     /// What it was asked to send so far.
@@ -54,6 +66,13 @@ impl ScriptedSender {
 #[async_trait]
 impl Sender for ScriptedSender {
     async fn send(&self, request: Request) -> Exchange {
+        let rule = self
+            .rules
+            .lock()
+            .expect("nothing panics while it holds the lock")
+            .iter()
+            .find(|(url, _)| request.url.as_str().starts_with(url))
+            .map(|(_, status)| answers(*status));
         self.requests
             .lock()
             .expect("nothing panics while it holds the lock")
@@ -63,7 +82,7 @@ impl Sender for ScriptedSender {
             .lock()
             .expect("nothing panics while it holds the lock")
             .pop_front();
-        let (wait, result) = script.unwrap_or_else(accepts);
+        let (wait, result) = script.or(rule).unwrap_or_else(accepts);
         tokio::time::sleep(wait).await;
         Exchange {
             phases: Phases {

@@ -1,5 +1,7 @@
 //! The store in memory.
 
+mod plans;
+
 use super::TokioClock;
 use async_trait::async_trait;
 use ringback_delivery::port::{
@@ -42,6 +44,7 @@ struct State {
     breakers: BTreeMap<DestinationId, Breaker>,
     /// The turn after the last one reserved.
     turns: HashMap<DestinationId, Timestamp>,
+    plans: plans::Plans,
     events: HashMap<(ProjectName, EventId), EventMark>,
     arrivals: u64,
 }

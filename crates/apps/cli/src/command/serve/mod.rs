@@ -77,12 +77,12 @@ async fn start_api(config: &Config, services: Arc<Services>) -> Outcome<Server> 
     Ok(server)
 }
 
-/// Dispatching also runs replays: they are published straight to the deliveries.
 fn working_roles(roles: &BTreeSet<RoleName>) -> impl Iterator<Item = Role> {
     roles.iter().filter_map(|role| match role {
         RoleName::Dispatch => Some(Role::Dispatch),
         RoleName::Deliver => Some(Role::Deliver),
-        RoleName::Api | RoleName::Replay => None,
+        RoleName::Replay => Some(Role::Replay),
+        RoleName::Api => None,
     })
 }
 

@@ -1,0 +1,493 @@
+//! Running a plan, by whichever worker holds its lease.
+//!
+//! A turn is: read the dead letters that may go, publish them as their next generation and wait for the confirms, mark them as
+//! replayed, ask after what was sent before, and make all of it safe in one step that shows the fencing token. What to do is
+//! decided by the [`Ledger`]; here it is done.
+//!
+//! A worker that dies in the middle leaves a lease that runs out. Its successor finds entries that were published and not
+//! marked (published again, as the same generation: the claim lets one through), and entries marked and not noted in the plan
+//! (recognised by who marked them). Nothing is skipped without a reason, and nothing is sent twice within a generation.
+
+use super::survey::is_stale;
+use crate::{
+    Context,
+    port::{
+        Advance, AdvanceAnswer, FencingToken, Lane, Occurrence, PlanLease, QueueError, StoreError,
+    },
+    replay::replay_of,
+};
+use futures_util::{StreamExt, stream};
+use ringback_domain::{
+    DeadLetter, DeadLetterContent, Delivery, DeliveryId, Destination, Detour, Disposal, Event,
+    Generation, PlanId, Replayed, Timestamp, Webhook,
+    replay_plan::{
+        EntryMark, Ledger, Pace, PlanEntry, PlanState, PlanStatus, PlanStep, PlanTerms, Position,
+        ReplayTarget, SkipReason,
+    },
+};
+use std::{sync::Arc, time::Duration};
+
+/// The shortest time for which a worker holds a plan after its last sign of life: some heartbeats.
+const LEASE_MIN: Duration = Duration::from_secs(3);
+/// The longest between two signs of life: in which a worker also learns what people want of the plan.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Entries sent in one turn.
+const SENT_MAX: usize = 512;
+/// The shortest between two turns of a plan with a rate: a few entries share their steps.
+const PACED_EVERY: Duration = Duration::from_millis(100);
+/// Publishes waiting for their confirms at once.
+const CONFIRMS_MAX: usize = 256;
+/// Entries asked after at once.
+const WATCHED_MAX: usize = 1_000;
+/// The shortest between two looks at what was sent, and the longest while nothing changes.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+const WATCH_SELDOM: Duration = Duration::from_secs(2);
+
+/// Runs plans.
+pub struct PlanRunner {
+    context: Arc<Context>,
+    lease: Duration,
+}
+
+/// Why a plan could not go on. It is taken up again later, by this worker or another.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The queue does not take an entry.
+    #[error("could not publish a replay")]
+    Queue(#[from] QueueError),
+    /// The store failed.
+    #[error("could not read or advance the plan")]
+    Store(#[from] StoreError),
+}
+
+impl PlanRunner {
+    /// A plan is held for the margin, but no shorter than some heartbeats.
+    pub fn new(context: Arc<Context>, lease_margin: Duration) -> Self {
+        let lease = lease_margin.max(LEASE_MIN);
+        Self { context, lease }
+    }
+
+    /// The plans that a worker should take up.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn active(&self) -> Result<Vec<PlanId>, StoreError> {
+        self.context.store.active_plans().await
+    }
+
+    /// Runs a plan until there is nothing more to do for it, another worker has it, or `stops` says so. Whether it was ours.
+    ///
+    /// Dropped in the middle, it leaves a lease that runs out.
+    ///
+    /// # Errors
+    ///
+    /// When the plan cannot go on for now.
+    pub async fn run(
+        &self,
+        id: &PlanId,
+        stops: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<bool, RunError> {
+        let Some(mut run) = self.take_up(id).await? else {
+            return Ok(false);
+        };
+        loop {
+            let turn = if stops() {
+                run.leave().await?;
+                Turn::Over
+            } else {
+                run.turn().await?
+            };
+            match turn {
+                Turn::Next(wait) => self.context.clock.sleep(wait).await,
+                Turn::Over => return Ok(true),
+            }
+        }
+    }
+
+    async fn take_up(&self, id: &PlanId) -> Result<Option<Run<'_>>, RunError> {
+        let context = &self.context;
+        let ask = || context.store.lease_plan(id, &context.worker, self.lease);
+        let PlanLease::Granted { token, plan } = context.until_done("lease plan", ask).await?
+        else {
+            return Ok(None);
+        };
+        let now = context.clock.monotonic();
+        let mut run = Run {
+            context,
+            token,
+            lease: self.lease,
+            pace: Pace::new(plan.terms.pacing.rate, now),
+            ledger: Ledger::new(plan.terms.clone(), plan.progress),
+            mark: format!("{} ({id})", plan.terms.by),
+            terms: plan.terms,
+            status: plan.status,
+            saved_at: now,
+            watched_at: None,
+        };
+        for number in run.ledger.chunks_to_reopen() {
+            run.open_chunk(number).await?;
+        }
+        Ok(Some(run))
+    }
+}
+
+/// What comes after a turn.
+enum Turn {
+    /// Another, after a wait.
+    Next(Duration),
+    /// Nothing: the lease is given back, or another worker has it.
+    Over,
+}
+
+/// A plan in the hands of this worker.
+struct Run<'a> {
+    context: &'a Context,
+    token: FencingToken,
+    lease: Duration,
+    terms: PlanTerms,
+    status: PlanStatus,
+    ledger: Ledger,
+    pace: Pace,
+    /// Who marks dead letters: no other plan and no person is called that.
+    mark: String,
+    saved_at: Duration,
+    watched_at: Option<Duration>,
+}
+
+/// What is done with one entry.
+enum Act {
+    /// Not sent.
+    Skip(SkipReason),
+    /// It went out before: another worker, or this one, did not come to note it.
+    WentOut,
+    Publish(Box<Delivery>),
+    PublishEvent(Box<Event>),
+}
+
+impl Run<'_> {
+    async fn turn(&mut self) -> Result<Turn, RunError> {
+        let now = self.context.clock.now();
+        match self.ledger.next_step(&self.status, now) {
+            PlanStep::Leave => {
+                self.leave().await?;
+                Ok(Turn::Over)
+            }
+            PlanStep::Finish => {
+                self.ledger.close();
+                self.move_to(PlanState::Finished).await
+            }
+            PlanStep::StopItself { failed, of } => {
+                self.ledger.forget_signs();
+                self.move_to(PlanState::StoppedItself { failed, of }).await
+            }
+            PlanStep::GiveUpWatching => {
+                self.ledger.give_up_watching(now);
+                self.save(None, self.lease).await
+            }
+            PlanStep::Send => {
+                let wait = self.send().await?;
+                self.watch_if_due().await?;
+                self.save_if_due(wait).await
+            }
+            PlanStep::Watch => {
+                self.watch_if_due().await?;
+                self.save_if_due(self.watch_interval()).await
+            }
+        }
+    }
+
+    /// Sends what may go; how long until more may.
+    async fn send(&mut self) -> Result<Duration, RunError> {
+        let allowed = self.pace.allows(SENT_MAX, self.context.clock.monotonic());
+        let picked = self.pick(allowed).await?;
+        if picked.is_empty() {
+            return Ok(self.pace.next_in().max(WATCH_EVERY));
+        }
+        let entries: Vec<PlanEntry> = picked
+            .iter()
+            .map(|position| self.ledger.entry(*position).clone())
+            .collect();
+        let store = &self.context.store;
+        let read = || store.letters_of(&entries);
+        let letters = self.context.until_done("read dead letters", read).await?;
+        let webhook = self.webhook_instead().await?;
+        let now = self.context.clock.now();
+        let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
+            let letter = letter.as_ref();
+            letter.map_or(Act::Skip(SkipReason::Gone), |letter| {
+                self.act_for(entry, letter, webhook.as_ref(), now)
+            })
+        });
+        let acts: Vec<_> = acts.collect();
+        let published = self.publish(&acts).await;
+        fault_point!(PlanPublished);
+        self.note(&picked, &entries, &acts, &published).await?;
+        let sent = acts.iter().filter(|act| act.is_published()).count();
+        self.pace.spend(sent);
+        let failed = published.into_iter().find_map(Result::err);
+        if let Some(failure) = failed {
+            self.save(None, self.lease).await?;
+            return Err(failure.into());
+        }
+        Ok(match self.terms.pacing.rate {
+            Some(_) => self.pace.next_in().max(PACED_EVERY),
+            None => Duration::ZERO,
+        })
+    }
+
+    /// Entries that may go, from new chunks once the open ones have no more.
+    async fn pick(&mut self, most: usize) -> Result<Vec<Position>, RunError> {
+        loop {
+            let picked = self.ledger.pick(most);
+            match self.ledger.next_chunk().filter(|_| picked.len() < most) {
+                Some(number) => self.open_chunk(number).await?,
+                None => return Ok(picked),
+            }
+        }
+    }
+
+    async fn open_chunk(&mut self, number: u32) -> Result<(), RunError> {
+        let store = &self.context.store;
+        let read = || store.plan_chunk(&self.terms.id, number);
+        match self.context.until_done("read entries", read).await? {
+            Some(chunk) => self.ledger.open_chunk(number, chunk),
+            None => self.ledger.chunk_is_gone(number),
+        }
+        Ok(())
+    }
+
+    /// The other webhook that gets everything, where the plan names one and it may have it.
+    async fn webhook_instead(&self) -> Result<Option<Webhook>, RunError> {
+        let ReplayTarget::Webhook(id) = &self.terms.target else {
+            return Ok(None);
+        };
+        let store = &self.context.store;
+        let read = || store.webhook(id);
+        let webhook = self.context.until_done("read webhook", read).await?;
+        Ok(webhook.filter(Webhook::is_enabled))
+    }
+
+    fn act_for(
+        &self,
+        entry: &PlanEntry,
+        letter: &DeadLetter,
+        webhook: Option<&Webhook>,
+        now: Timestamp,
+    ) -> Act {
+        match &letter.disposal {
+            Disposal::Open => {}
+            Disposal::Replayed(replayed) if replayed.by == self.mark => return Act::WentOut,
+            Disposal::Replayed(_) => return Act::Skip(SkipReason::Replayed),
+            Disposal::Discarded { .. } => return Act::Skip(SkipReason::Discarded),
+        }
+        let delivery = match &letter.content {
+            DeadLetterContent::Delivery(delivery) => delivery,
+            DeadLetterContent::Event { event, .. } => return Act::PublishEvent(event.clone()),
+            DeadLetterContent::Raw { .. } => return Act::Skip(SkipReason::NotAnEvent),
+        };
+        if !self.terms.sends_stale && is_stale(letter, &self.context.profiles, now) {
+            return Act::Skip(SkipReason::Stale);
+        }
+        let replay = replay_of(delivery, delivery.generation.next());
+        match (&self.terms.target, webhook) {
+            (ReplayTarget::Current, _) => Act::Publish(Box::new(replay)),
+            (ReplayTarget::Original, _) => Act::Publish(Box::new(Delivery {
+                detour: Some(Detour::OriginalUrl),
+                ..replay
+            })),
+            (ReplayTarget::Webhook(_), Some(webhook))
+                if webhook.project == delivery.event.project =>
+            {
+                Act::Publish(Box::new(Delivery {
+                    id: self.id_sent(entry).unwrap_or_else(|| replay.id.clone()),
+                    detour: Some(Detour::InsteadOf(delivery.id.clone())),
+                    destination: Destination::Webhook {
+                        id: webhook.id.clone(),
+                        url: webhook.url.clone(),
+                    },
+                    ..replay
+                }))
+            }
+            (ReplayTarget::Webhook(_), _) => Act::Skip(SkipReason::NoSuchWebhook),
+        }
+    }
+
+    /// Under which id an entry is on its way.
+    fn id_sent(&self, entry: &PlanEntry) -> Option<DeliveryId> {
+        let id = &entry.delivery.as_ref()?.id;
+        Some(match self.terms.target {
+            ReplayTarget::Current | ReplayTarget::Original => id.clone(),
+            ReplayTarget::Webhook(_) => id.diverted(&self.terms.id),
+        })
+    }
+
+    /// Publishes what is to be published and waits for all confirms; what came of each.
+    async fn publish(&self, acts: &[Act]) -> Vec<Result<(), QueueError>> {
+        let publishes = acts.iter().map(|act| async move {
+            let queue = &self.context.queue;
+            match act {
+                Act::Skip(_) | Act::WentOut => Ok(()),
+                Act::Publish(delivery) => {
+                    let publish = || queue.publish_delivery(delivery, Lane::Main, None);
+                    self.context.until_done("publish replay", publish).await
+                }
+                Act::PublishEvent(event) => {
+                    let publish = || queue.publish_event(event, None);
+                    self.context.until_done("publish replay", publish).await
+                }
+            }
+        });
+        let publishes: Vec<_> = publishes.collect();
+        stream::iter(publishes)
+            .buffered(CONFIRMS_MAX)
+            .collect()
+            .await
+    }
+
+    /// Marks the dead letters of what went out, and then notes it in the plan. What another webhook gets stays open: what
+    /// becomes of it there says nothing about this delivery.
+    async fn note(
+        &mut self,
+        picked: &[Position],
+        entries: &[PlanEntry],
+        acts: &[Act],
+        published: &[Result<(), QueueError>],
+    ) -> Result<(), RunError> {
+        let now = self.context.clock.now();
+        let went_out: Vec<_> = (0..acts.len())
+            .filter(|place| acts[*place].is_published() && published[*place].is_ok())
+            .collect();
+        if !matches!(self.terms.target, ReplayTarget::Webhook(_)) {
+            let mark = |place: &usize| {
+                let generation = match &acts[*place] {
+                    Act::Publish(delivery) => delivery.generation,
+                    _ => Generation::FIRST,
+                };
+                let replayed = Replayed {
+                    at: now,
+                    by: self.mark.clone(),
+                    generation,
+                };
+                (entries[*place].clone(), replayed)
+            };
+            let marks: Vec<_> = went_out.iter().map(mark).collect();
+            let store = &self.context.store;
+            // Somebody else's disposal in the meantime changes nothing: it was sent.
+            let write = || store.mark_replayed(&marks);
+            self.context.until_done("mark replayed", write).await?;
+        }
+        fault_point!(PlanMarked);
+        for place in &went_out {
+            if let Act::Publish(delivery) = &acts[*place] {
+                let seen = Occurrence::Replayed { delivery };
+                self.context.observer.saw(&seen);
+            }
+        }
+        for (place, position) in picked.iter().enumerate() {
+            let mark = match &acts[place] {
+                _ if published[place].is_err() => continue,
+                Act::Skip(reason) => EntryMark::Skipped(*reason),
+                Act::PublishEvent(_) => EntryMark::Republished,
+                Act::WentOut if entries[place].delivery.is_none() => EntryMark::Republished,
+                Act::WentOut | Act::Publish(_) => EntryMark::Sent,
+            };
+            self.ledger.mark(*position, mark, now);
+        }
+        Ok(())
+    }
+
+    async fn watch_if_due(&mut self) -> Result<(), RunError> {
+        let now = self.context.clock.monotonic();
+        let interval = self.watch_interval();
+        let last = self.watched_at;
+        if last.is_some_and(|last| now.saturating_sub(last) < interval) {
+            return Ok(());
+        }
+        self.watched_at = Some(now);
+        let watched = self.ledger.watch(WATCHED_MAX);
+        let known = watched.into_iter().filter_map(|position| {
+            let id = self.id_sent(self.ledger.entry(position))?;
+            Some((position, id))
+        });
+        let (positions, ids): (Vec<_>, Vec<_>) = known.unzip();
+        let store = &self.context.store;
+        let read = || store.standings(&ids);
+        let standings = self.context.until_done("read standings", read).await?;
+        let now = self.context.clock.now();
+        for (position, standing) in positions.into_iter().zip(standings) {
+            self.ledger.observe(position, standing, now);
+        }
+        Ok(())
+    }
+
+    /// Schedules last for hours: the longer nothing changed, the less often we look.
+    fn watch_interval(&self) -> Duration {
+        let now = self.context.clock.now();
+        let quiet = now.duration_since(self.ledger.changed_at());
+        let quiet = Duration::try_from(quiet).unwrap_or_default();
+        (quiet / 8).clamp(WATCH_EVERY, WATCH_SELDOM)
+    }
+
+    /// Makes safe what changed, or shows that we are alive; then another turn after the wait.
+    async fn save_if_due(&mut self, wait: Duration) -> Result<Turn, RunError> {
+        let idle = self.context.clock.monotonic().saturating_sub(self.saved_at);
+        if (self.ledger.has_unsaved() || idle >= HEARTBEAT)
+            && let Turn::Over = self.save(None, self.lease).await?
+        {
+            return Ok(Turn::Over);
+        }
+        Ok(Turn::Next(wait))
+    }
+
+    /// Changes the plan's own state, unless a person did meanwhile.
+    async fn move_to(&mut self, state: PlanState) -> Result<Turn, RunError> {
+        let worker = self.context.worker.as_str();
+        let status = self.status.moved(state, self.context.clock.now(), worker);
+        self.save(Some(&status), self.lease).await
+    }
+
+    /// Gives the lease back.
+    async fn leave(&mut self) -> Result<(), RunError> {
+        self.save(None, Duration::ZERO).await.map(|_| ())
+    }
+
+    async fn save(
+        &mut self,
+        status: Option<&PlanStatus>,
+        lease: Duration,
+    ) -> Result<Turn, RunError> {
+        let (progress, marks) = (self.ledger.progress(), self.ledger.unsaved());
+        let step = Advance {
+            plan: &self.terms.id,
+            token: self.token,
+            lease,
+            progress: &progress,
+            marks: &marks,
+            status,
+        };
+        let store = &self.context.store;
+        let save = || store.advance_plan(step);
+        match self.context.until_done("advance plan", save).await? {
+            AdvanceAnswer::Stale => Ok(Turn::Over),
+            AdvanceAnswer::Advanced(status) => {
+                self.ledger.saved();
+                self.saved_at = self.context.clock.monotonic();
+                if status.revision != self.status.revision {
+                    self.context.observer.saw(&Occurrence::PlanMoved {
+                        plan: &self.terms.id,
+                        state: status.state,
+                    });
+                }
+                self.status = status;
+                Ok(Turn::Next(Duration::ZERO))
+            }
+        }
+    }
+}
+
+impl Act {
+    fn is_published(&self) -> bool {
+        matches!(self, Self::Publish(_) | Self::PublishEvent(_))
+    }
+}

@@ -1,0 +1,153 @@
+//! Counting what a plan would hold.
+
+use crate::{
+    ProfileBook,
+    port::{DeadLetterFilter, DeadLetterMark},
+};
+use ringback_domain::{
+    DeadLetter, DeadLetterContent, DeadLetterReason, DestinationId, Timestamp,
+    limits::PLAN_GROUPS_MAX,
+    replay_plan::{AgeBand, CauseCount, DestinationCount, EntryDelivery, PlanEntry, PlanPreview},
+};
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
+
+/// Groups of a kind that are counted; those that come up later are only part of the sum. Callbacks are as many as jobs.
+const GROUPS_COUNTED_MAX: usize = 10_000;
+
+/// The counts so far.
+pub(super) struct Survey {
+    now: Timestamp,
+    preview: PlanPreview,
+    destinations: HashMap<DestinationId, DestinationCount>,
+    causes: HashMap<String, CauseCount>,
+}
+
+impl Survey {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            preview: PlanPreview::default(),
+            destinations: HashMap::new(),
+            causes: HashMap::new(),
+        }
+    }
+
+    pub(super) fn entries(&self) -> u32 {
+        self.preview.entries
+    }
+
+    pub(super) fn count(&mut self, dead_letter: &DeadLetter, profiles: &ProfileBook) {
+        self.preview.entries += 1;
+        let stale = u32::from(is_stale(dead_letter, profiles, self.now));
+        self.preview.stale += stale;
+        let is_raw = matches!(dead_letter.content, DeadLetterContent::Raw { .. });
+        self.preview.not_events += u32::from(is_raw);
+        let band = AgeBand::of(age_of(dead_letter, self.now));
+        let place = AgeBand::ALL.iter().position(|other| *other == band);
+        self.preview.by_age[place.expect("all are in the list")] += 1;
+
+        let cause = &dead_letter.cause;
+        let is_new = !self.causes.contains_key(&cause.fingerprint);
+        if !is_new || self.causes.len() < GROUPS_COUNTED_MAX {
+            let group = self.causes.entry(cause.fingerprint.clone());
+            let group = group.or_insert_with(|| CauseCount {
+                fingerprint: cause.fingerprint.clone(),
+                summary: cause.summary.clone(),
+                entries: 0,
+            });
+            group.entries += 1;
+        }
+        let Some(delivery) = dead_letter.delivery() else {
+            return;
+        };
+        let id = delivery.destination.id();
+        if self.destinations.contains_key(&id) || self.destinations.len() < GROUPS_COUNTED_MAX {
+            let group = self.destinations.entry(id.clone());
+            let group = group.or_insert_with(|| DestinationCount {
+                destination: id,
+                url: delivery.destination.display_url(),
+                entries: 0,
+                stale: 0,
+            });
+            group.entries += 1;
+            group.stale += stale;
+        }
+    }
+
+    pub(super) fn into_preview(self) -> PlanPreview {
+        let mut preview = self.preview;
+        preview.by_destination = self.destinations.into_values().collect();
+        let by_count =
+            |group: &DestinationCount| (Reverse(group.entries), group.destination.clone());
+        preview.by_destination.sort_by_key(by_count);
+        preview.by_destination.truncate(PLAN_GROUPS_MAX);
+        preview.by_cause = self.causes.into_values().collect();
+        let by_count = |group: &CauseCount| (Reverse(group.entries), group.fingerprint.clone());
+        preview.by_cause.sort_by_key(by_count);
+        preview.by_cause.truncate(PLAN_GROUPS_MAX);
+        preview
+    }
+}
+
+/// What a plan keeps of a dead letter.
+pub(super) fn entry_of(dead_letter: &DeadLetter) -> PlanEntry {
+    let delivery = dead_letter.delivery();
+    PlanEntry {
+        dead_letter: dead_letter.id.clone(),
+        delivery: delivery.map(|delivery| EntryDelivery {
+            id: delivery.id.clone(),
+            generation: delivery.generation,
+            destination: delivery.destination.id(),
+        }),
+    }
+}
+
+/// Whether its event is older than its profile says a body is of use.
+pub(super) fn is_stale(dead_letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> bool {
+    let profile = dead_letter
+        .delivery()
+        .and_then(|delivery| profiles.profile(&delivery.profile));
+    let age_max = profile.and_then(|profile| profile.payload_age_max());
+    age_max.is_some_and(|age_max| age_of(dead_letter, now) > age_max)
+}
+
+/// Since it happened, where that can be told; nothing for what is yet to happen.
+fn age_of(dead_letter: &DeadLetter, now: Timestamp) -> Duration {
+    let since = match &dead_letter.content {
+        DeadLetterContent::Delivery(delivery) => delivery.event.occurred_at,
+        DeadLetterContent::Event { event, .. } => event.occurred_at.unwrap_or(dead_letter.died_at),
+        DeadLetterContent::Raw { .. } => dead_letter.died_at,
+    };
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+/// A filter in words for people.
+pub(super) fn in_words(filter: &DeadLetterFilter) -> String {
+    fn say(name: &str, value: Option<&impl ToString>) -> Option<String> {
+        value.map(|value| format!("{name} {}", value.to_string()))
+    }
+    let any_of = filter.any_of.as_ref().map(|marks| {
+        let of_one = |mark: &DeadLetterMark| match mark {
+            DeadLetterMark::Cause(cause) => format!("cause {cause}"),
+            DeadLetterMark::Event(event) => format!("event {event}"),
+            DeadLetterMark::Job(job) => format!("job {job}"),
+        };
+        let marks: Vec<_> = marks.iter().map(of_one).collect();
+        marks.join(" or ")
+    });
+    let said = [
+        say("project", filter.project.as_ref()),
+        say("destination", filter.destination.as_ref()),
+        say("type", filter.event_type.as_ref()),
+        say("job", filter.job.as_ref()),
+        say("cause", filter.cause.as_ref()),
+        say(
+            "reason",
+            filter.reason.map(DeadLetterReason::class).as_ref(),
+        ),
+        say("since", filter.since.as_ref()),
+        say("until", filter.until.as_ref()),
+    ];
+    let said = said.into_iter().chain([any_of]);
+    said.flatten().collect::<Vec<_>>().join(", ")
+}

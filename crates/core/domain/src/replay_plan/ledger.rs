@@ -1,0 +1,412 @@
+//! What to do next with a plan: which entries go, which are asked after, when it stops itself and when it is done.
+
+use super::{
+    DeliveryStanding, EntryMark, PlanChunk, PlanCounts, PlanEntry, PlanProgress, PlanState,
+    PlanStatus, PlanTerms, ReplayOrder, ReplayTarget,
+};
+use crate::{DestinationId, limits};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+/// How long a plan waits for what became of an entry while it hears of no other: the longest wait of any schedule, and a day.
+pub const OUTCOME_PATIENCE: Duration = limits::DELAY_MAX.saturating_add(Duration::from_hours(24));
+
+/// Which entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// Where its chunk comes in the order of the plan.
+    rank: u32,
+    /// Its place in the chunk.
+    place: usize,
+}
+
+/// What a plan does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanStep {
+    /// Send what may go, and ask after what was sent.
+    Send,
+    /// Ask after what was sent.
+    Watch,
+    /// So long nothing was heard that nothing will be: see [`Ledger::give_up_watching`].
+    GiveUpWatching,
+    /// Too many of the newest entries failed.
+    StopItself {
+        /// So many failed …
+        failed: u16,
+        /// … of so many.
+        of: u16,
+    },
+    /// Nothing is left to be sent or heard.
+    Finish,
+    /// Nothing to be done where the plan stands.
+    Leave,
+}
+
+/// A running plan in the hands of a worker: the chunks it works on, and the decisions.
+#[derive(Debug)]
+pub struct Ledger {
+    terms: PlanTerms,
+    progress: PlanProgress,
+    /// By rank.
+    open: BTreeMap<u32, OpenChunk>,
+    /// Places in `progress.by_destination`.
+    named: HashMap<DestinationId, usize>,
+    outstanding: HashMap<DestinationId, u32>,
+    unsaved: BTreeSet<u32>,
+    watched_up_to: Position,
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    chunk: PlanChunk,
+    waiting: usize,
+    outstanding: usize,
+}
+
+impl OpenChunk {
+    fn new(chunk: PlanChunk) -> Self {
+        let count =
+            |is: fn(EntryMark) -> bool| chunk.marks.iter().filter(|mark| is(**mark)).count();
+        Self {
+            waiting: count(|mark| mark == EntryMark::Waiting),
+            outstanding: count(EntryMark::is_outstanding),
+            chunk,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.waiting == 0 && self.outstanding == 0
+    }
+}
+
+impl Ledger {
+    /// Of a plan as it was stored. The chunks that were open have to be opened again: see [`Ledger::chunks_to_reopen`].
+    pub fn new(terms: PlanTerms, progress: PlanProgress) -> Self {
+        let named = progress.by_destination.iter().enumerate();
+        Self {
+            named: named
+                .map(|(place, (destination, _))| (destination.clone(), place))
+                .collect(),
+            terms,
+            progress,
+            open: BTreeMap::new(),
+            outstanding: HashMap::new(),
+            unsaved: BTreeSet::new(),
+            watched_up_to: Position { rank: 0, place: 0 },
+        }
+    }
+
+    /// The chunks that another worker left open.
+    pub fn chunks_to_reopen(&self) -> Vec<u32> {
+        self.progress.chunks_open.clone()
+    }
+
+    /// The chunk to be opened when what is open has nothing more that may go; nothing when all are begun, or so many are open
+    /// that the plan has to wait for outcomes.
+    pub fn next_chunk(&self) -> Option<u32> {
+        let rank = self.progress.chunks_begun;
+        let may = rank < self.chunks() && self.open.len() < limits::PLAN_CHUNKS_OPEN_MAX;
+        may.then(|| self.number_of(rank))
+    }
+
+    /// Takes up a chunk: a new one, or one that another worker left open.
+    pub fn open_chunk(&mut self, number: u32, chunk: PlanChunk) {
+        let rank = self.number_of(number);
+        for (entry, mark) in chunk.entries.iter().zip(&chunk.marks) {
+            if mark.is_outstanding()
+                && let Some(destination) = destination_of(&self.terms.target, entry)
+            {
+                *self.outstanding.entry(destination).or_default() += 1;
+            }
+        }
+        self.progress.chunks_begun = self.progress.chunks_begun.max(rank + 1);
+        self.open.insert(rank, OpenChunk::new(chunk));
+    }
+
+    /// Takes note that a chunk is no longer kept. Its entries are counted as gone once the plan finishes.
+    pub fn chunk_is_gone(&mut self, number: u32) {
+        let rank = self.number_of(number);
+        self.progress.chunks_begun = self.progress.chunks_begun.max(rank + 1);
+        self.progress.chunks_open.retain(|open| *open != number);
+    }
+
+    /// Decides.
+    pub fn next_step(&self, status: &PlanStatus, now: Timestamp) -> PlanStep {
+        let is_watching = self.open.values().any(|open| open.outstanding > 0);
+        let quiet = now.duration_since(self.progress.changed_at);
+        let is_hopeless =
+            is_watching && Duration::try_from(quiet).is_ok_and(|quiet| quiet >= OUTCOME_PATIENCE);
+        let signs = &self.progress.signs;
+        let failed = signs.iter().filter(|failed| **failed).count();
+        match status.state {
+            PlanState::Planned | PlanState::Finished => PlanStep::Leave,
+            _ if is_hopeless => PlanStep::GiveUpWatching,
+            PlanState::Running if self.terms.stop_rule.is_broken_by(failed, signs.len()) => {
+                let number = |count| u16::try_from(count).unwrap_or(u16::MAX);
+                PlanStep::StopItself {
+                    failed: number(failed),
+                    of: number(signs.len()),
+                }
+            }
+            PlanState::Running if self.has_waiting() => PlanStep::Send,
+            PlanState::Running if is_watching => PlanStep::Watch,
+            PlanState::Running => PlanStep::Finish,
+            PlanState::Paused | PlanState::StoppedItself { .. } | PlanState::Cancelled => {
+                if is_watching {
+                    PlanStep::Watch
+                } else {
+                    PlanStep::Leave
+                }
+            }
+        }
+    }
+
+    /// Entries that may go now, in the order of the plan, at most so many. A destination that has its share outstanding holds up
+    /// no other.
+    pub fn pick(&self, most: usize) -> Vec<Position> {
+        let share = self.terms.pacing.concurrency.map(NonZeroU32::get);
+        let mut taken: HashMap<DestinationId, u32> = HashMap::new();
+        let mut has_room = |entry: &PlanEntry| {
+            let destination = destination_of(&self.terms.target, entry);
+            let (Some(share), Some(destination)) = (share, destination) else {
+                return true;
+            };
+            let before = self.outstanding.get(&destination).copied().unwrap_or(0);
+            let taken = taken.entry(destination).or_default();
+            let room = before + *taken < share;
+            *taken += u32::from(room);
+            room
+        };
+        let mut picked = Vec::new();
+        for (rank, open) in self.open.iter().filter(|(_, open)| open.waiting > 0) {
+            for place in self.places(open.chunk.entries.len()) {
+                if picked.len() == most {
+                    return picked;
+                }
+                if open.chunk.marks[place] == EntryMark::Waiting
+                    && has_room(&open.chunk.entries[place])
+                {
+                    picked.push(Position { rank: *rank, place });
+                }
+            }
+        }
+        picked
+    }
+
+    /// Entries to ask after, at most so many: going around, so that everyone's turn comes.
+    pub fn watch(&mut self, most: usize) -> Vec<Position> {
+        let from = self.watched_up_to;
+        let outstanding = |(rank, open): (&u32, &OpenChunk)| {
+            let rank = *rank;
+            let marks = open.chunk.marks.iter().enumerate();
+            let found = marks.filter(|(_, mark)| mark.is_outstanding());
+            found
+                .map(|(place, _)| Position { rank, place })
+                .collect::<Vec<_>>()
+        };
+        let after = self.open.range(from.rank..).flat_map(outstanding);
+        let after = after.filter(|position| *position > from);
+        let before = self.open.range(..=from.rank).flat_map(outstanding);
+        let before = before.filter(|position| *position <= from);
+        let watched: Vec<_> = after.chain(before).take(most).collect();
+        if let Some(last) = watched.last() {
+            self.watched_up_to = *last;
+        }
+        watched
+    }
+
+    /// How many are to be heard of.
+    pub fn outstanding(&self) -> usize {
+        self.open.values().map(|open| open.outstanding).sum()
+    }
+
+    /// The entry at a position.
+    ///
+    /// # Panics
+    ///
+    /// When the position is of another ledger, or its chunk was closed since.
+    pub fn entry(&self, position: Position) -> &PlanEntry {
+        &self.open[&position.rank].chunk.entries[position.place]
+    }
+
+    /// Takes note of what became of an entry.
+    pub fn mark(&mut self, position: Position, to: EntryMark, now: Timestamp) {
+        let Some(open) = self.open.get_mut(&position.rank) else {
+            return;
+        };
+        let from = std::mem::replace(&mut open.chunk.marks[position.place], to);
+        if from == to {
+            return;
+        }
+        let entry = &open.chunk.entries[position.place];
+        open.waiting -= usize::from(from == EntryMark::Waiting);
+        open.waiting += usize::from(to == EntryMark::Waiting);
+        open.outstanding -= usize::from(from.is_outstanding());
+        open.outstanding += usize::from(to.is_outstanding());
+        if let Some(destination) = destination_of(&self.terms.target, entry) {
+            let before = self.outstanding.get(&destination).copied().unwrap_or(0);
+            let after = before.saturating_sub(u32::from(from.is_outstanding()))
+                + u32::from(to.is_outstanding());
+            // Callbacks are as many as jobs: only those that something is outstanding of are kept.
+            if after == 0 {
+                self.outstanding.remove(&destination);
+            } else {
+                self.outstanding.insert(destination, after);
+            }
+        }
+        let delivery = entry.delivery.as_ref();
+        if let Some(place) = delivery.and_then(|delivery| self.named.get(&delivery.destination)) {
+            self.progress.by_destination[*place].1.shift(from, to);
+        }
+        self.progress.counts.shift(from, to);
+        self.progress.began_at.get_or_insert(now);
+        self.progress.changed_at = now;
+        if let Some(failed) = sign(from, to) {
+            self.progress.signs.push_back(failed);
+            let window = usize::from(self.terms.stop_rule.window());
+            while self.progress.signs.len() > window {
+                self.progress.signs.pop_front();
+            }
+        }
+        self.unsaved.insert(position.rank);
+    }
+
+    /// Takes note of how far an entry's delivery came.
+    pub fn observe(
+        &mut self,
+        position: Position,
+        standing: Option<DeliveryStanding>,
+        now: Timestamp,
+    ) {
+        let given_up = self.entry(position).delivery.as_ref();
+        let given_up = given_up.map(|delivery| delivery.generation);
+        let mark = standing
+            .zip(given_up)
+            .and_then(|(standing, given_up)| standing.mark(given_up));
+        if let Some(mark) = mark {
+            self.mark(position, mark, now);
+        }
+    }
+
+    /// Counts everything outstanding as unknown.
+    pub fn give_up_watching(&mut self, now: Timestamp) {
+        let all = self.watch(usize::MAX);
+        for position in all {
+            self.mark(position, EntryMark::Unknown, now);
+        }
+    }
+
+    /// Forgets the signs: whoever resumes the plan begins with a clean slate.
+    pub fn forget_signs(&mut self) {
+        self.progress.signs.clear();
+    }
+
+    /// Counts what is missing because its chunk is no longer kept.
+    pub fn close(&mut self) {
+        for counts in std::iter::once(&mut self.progress.counts).chain(
+            self.progress
+                .by_destination
+                .iter_mut()
+                .map(|(_, counts)| counts),
+        ) {
+            close_counts(counts);
+        }
+    }
+
+    /// How far the plan came, as it is to be stored.
+    pub fn progress(&self) -> PlanProgress {
+        let still_open = self.open.iter().filter(|(_, open)| !open.is_closed());
+        PlanProgress {
+            chunks_open: still_open.map(|(rank, _)| self.number_of(*rank)).collect(),
+            ..self.progress.clone()
+        }
+    }
+
+    /// The marks that changed since [`Ledger::saved`], by the number of their chunk.
+    pub fn unsaved(&self) -> Vec<(u32, Vec<EntryMark>)> {
+        let open = |rank: &u32| Some((*rank, self.open.get(rank)?));
+        let unsaved = self.unsaved.iter().filter_map(open);
+        unsaved
+            .map(|(rank, open)| (self.number_of(rank), open.chunk.marks.clone()))
+            .collect()
+    }
+
+    /// Whether there is anything to be stored.
+    pub fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// When an entry last changed.
+    pub fn changed_at(&self) -> Timestamp {
+        self.progress.changed_at
+    }
+
+    /// Takes note that all marks are stored, and lets go of chunks that are done.
+    pub fn saved(&mut self) {
+        self.unsaved.clear();
+        self.open.retain(|_, open| !open.is_closed());
+    }
+
+    fn chunks(&self) -> u32 {
+        let size = u32::try_from(limits::PLAN_CHUNK_ENTRIES).expect("a thousand");
+        self.terms.preview.entries.div_ceil(size)
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.progress.chunks_begun < self.chunks()
+            || self.open.values().any(|open| open.waiting > 0)
+    }
+
+    /// From rank to number, and back.
+    fn number_of(&self, rank: u32) -> u32 {
+        match self.terms.pacing.order {
+            ReplayOrder::NewestFirst => rank,
+            ReplayOrder::OldestFirst => self.chunks().saturating_sub(1).saturating_sub(rank),
+        }
+    }
+
+    fn places(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let backwards = self.terms.pacing.order == ReplayOrder::OldestFirst;
+        (0..count).map(move |place| if backwards { count - 1 - place } else { place })
+    }
+}
+
+/// Whether a change tells that an entry failed, or that it did not. Each entry gives one sign of failing at most.
+fn sign(from: EntryMark, to: EntryMark) -> Option<bool> {
+    match (from, to) {
+        (EntryMark::Waiting | EntryMark::Sent, EntryMark::Retrying | EntryMark::FailedAgain) => {
+            Some(true)
+        }
+        (_, EntryMark::Delivered) => Some(false),
+        _ => None,
+    }
+}
+
+/// Where an entry goes: what pacing goes by.
+fn destination_of(target: &ReplayTarget, entry: &PlanEntry) -> Option<DestinationId> {
+    match target {
+        ReplayTarget::Current | ReplayTarget::Original => {
+            Some(entry.delivery.as_ref()?.destination.clone())
+        }
+        ReplayTarget::Webhook(id) => Some(DestinationId::webhook(id)),
+    }
+}
+
+fn close_counts(counts: &mut PlanCounts) {
+    use super::SkipReason::Gone;
+    for (from, to) in [
+        (EntryMark::Waiting, EntryMark::Skipped(Gone)),
+        (EntryMark::Sent, EntryMark::Unknown),
+        (EntryMark::Retrying, EntryMark::Unknown),
+    ] {
+        counts.set(to, counts.get(to) + counts.get(from));
+        counts.set(from, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

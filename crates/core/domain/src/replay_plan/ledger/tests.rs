@@ -1,0 +1,453 @@
+use super::*;
+use crate::{
+    DeadLetterId, DeliveryId, Generation,
+    replay_plan::{
+        DestinationCount, EntryDelivery, Pacing, PlanPreview, PlanWish, ReplayPlan, SkipReason,
+        Stage, StopRule,
+    },
+};
+use proptest::prelude::*;
+use std::num::NonZeroU32;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn destination(number: usize) -> DestinationId {
+    format!("whk_{number}").parse().unwrap()
+}
+
+fn entry(number: usize, destinations: usize) -> PlanEntry {
+    let delivery: DeliveryId = format!("dlv_{number}").parse().unwrap();
+    PlanEntry {
+        dead_letter: DeadLetterId::derive(&delivery, Generation::FIRST),
+        delivery: Some(EntryDelivery {
+            id: delivery,
+            generation: Generation::FIRST,
+            destination: destination(number % destinations),
+        }),
+    }
+}
+
+/// A running plan of so many entries, and its chunks.
+struct Scene {
+    plan: ReplayPlan,
+    chunks: Vec<PlanChunk>,
+}
+
+impl Scene {
+    fn new(entries: usize, destinations: usize, pacing: Pacing, rule: StopRule) -> Self {
+        let all: Vec<_> = (0..entries)
+            .map(|number| entry(number, destinations))
+            .collect();
+        let by_destination = (0..destinations).map(|number| DestinationCount {
+            destination: destination(number),
+            url: String::new(),
+            entries: u32::try_from(
+                all.iter()
+                    .enumerate()
+                    .filter(|(n, _)| n % destinations == number)
+                    .count(),
+            )
+            .unwrap(),
+            stale: 0,
+        });
+        let terms = PlanTerms {
+            id: "rpl_1".parse().unwrap(),
+            project: None,
+            selection: String::new(),
+            reason: "a test".into(),
+            by: "ada".into(),
+            planned_at: at(0),
+            pacing,
+            target: ReplayTarget::Current,
+            stop_rule: rule,
+            sends_stale: false,
+            preview: PlanPreview {
+                entries: u32::try_from(entries).unwrap(),
+                by_destination: by_destination.collect(),
+                ..PlanPreview::default()
+            },
+        };
+        let mut plan = ReplayPlan::new(terms);
+        plan.status = plan.status.wished(PlanWish::Start, at(1), "ada").unwrap();
+        let chunks = all.chunks(limits::PLAN_CHUNK_ENTRIES);
+        Self {
+            plan,
+            chunks: chunks
+                .map(|some| PlanChunk::waiting(some.to_vec()))
+                .collect(),
+        }
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::new(self.plan.terms.clone(), self.plan.progress.clone());
+        for number in ledger.chunks_to_reopen() {
+            ledger.open_chunk(number, self.chunks[number as usize].clone());
+        }
+        ledger
+    }
+
+    /// What a worker stores, and another one finds.
+    fn save(&mut self, ledger: &mut Ledger) {
+        self.plan.progress = ledger.progress();
+        for (number, marks) in ledger.unsaved() {
+            self.chunks[number as usize].marks = marks;
+        }
+        ledger.saved();
+    }
+
+    fn pick(&self, ledger: &mut Ledger, most: usize) -> Vec<Position> {
+        loop {
+            let picked = ledger.pick(most);
+            match ledger.next_chunk() {
+                Some(number) if picked.len() < most => {
+                    ledger.open_chunk(number, self.chunks[number as usize].clone());
+                }
+                _ => return picked,
+            }
+        }
+    }
+}
+
+fn unlimited(order: ReplayOrder) -> Pacing {
+    Pacing {
+        rate: None,
+        concurrency: None,
+        order,
+    }
+}
+
+fn standing(stage: Stage) -> DeliveryStanding {
+    let generation = Generation::FIRST.next();
+    DeliveryStanding { generation, stage }
+}
+
+fn numbers(ledger: &Ledger, picked: &[Position]) -> Vec<String> {
+    let id = |position: &Position| {
+        ledger
+            .entry(*position)
+            .delivery
+            .as_ref()
+            .unwrap()
+            .id
+            .clone()
+    };
+    picked
+        .iter()
+        .map(|position| id(position).to_string())
+        .collect()
+}
+
+#[test]
+fn the_oldest_go_first_from_the_end_of_the_list_across_chunks() {
+    let scene = Scene::new(
+        1_002,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let picked = scene.pick(&mut ledger, 4);
+    assert_eq!(
+        numbers(&ledger, &picked),
+        ["dlv_1001", "dlv_1000", "dlv_999", "dlv_998"]
+    );
+
+    let scene = Scene::new(
+        1_002,
+        1,
+        unlimited(ReplayOrder::NewestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let picked = scene.pick(&mut ledger, 2);
+    assert_eq!(numbers(&ledger, &picked), ["dlv_0", "dlv_1"]);
+}
+
+#[test]
+fn a_destination_with_its_share_outstanding_holds_up_no_other() {
+    let pacing = Pacing {
+        concurrency: NonZeroU32::new(2),
+        ..unlimited(ReplayOrder::NewestFirst)
+    };
+    let scene = Scene::new(10, 2, pacing, StopRule::default());
+    let mut ledger = scene.ledger();
+    let picked = scene.pick(&mut ledger, 10);
+    assert_eq!(
+        numbers(&ledger, &picked),
+        ["dlv_0", "dlv_1", "dlv_2", "dlv_3"]
+    );
+    for position in &picked {
+        ledger.mark(*position, EntryMark::Sent, at(2));
+    }
+    assert!(ledger.pick(10).is_empty());
+    ledger.observe(picked[1], Some(standing(Stage::Delivered)), at(3));
+    ledger.observe(picked[0], Some(standing(Stage::Retrying)), at(3));
+    let next = ledger.pick(10);
+    assert_eq!(
+        numbers(&ledger, &next),
+        ["dlv_5"],
+        "a retry keeps its place"
+    );
+}
+
+#[test]
+fn an_entry_is_heard_of_only_through_its_new_generation() {
+    let scene = Scene::new(
+        1,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let position = scene.pick(&mut ledger, 1)[0];
+    ledger.mark(position, EntryMark::Sent, at(2));
+    let old = DeliveryStanding {
+        generation: Generation::FIRST,
+        stage: Stage::DeadLettered,
+    };
+    for nothing_new in [None, Some(old), Some(standing(Stage::FirstAttempt))] {
+        ledger.observe(position, nothing_new, at(3));
+        assert_eq!(
+            ledger.progress().counts.get(EntryMark::Sent),
+            1,
+            "{nothing_new:?}"
+        );
+    }
+    ledger.observe(position, Some(standing(Stage::DeadLettered)), at(4));
+    let progress = ledger.progress();
+    assert_eq!(progress.counts.get(EntryMark::FailedAgain), 1);
+    assert_eq!(progress.by_destination[0].1, progress.counts);
+    assert_eq!(
+        (progress.began_at, progress.changed_at),
+        (Some(at(2)), at(4))
+    );
+}
+
+#[test]
+fn the_next_step_is_what_the_table_says() {
+    use PlanState::{Cancelled, Finished, Paused, Planned, Running, StoppedItself};
+    let stopped = StoppedItself { failed: 1, of: 1 };
+    let rule = StopRule::try_new(50, 1).unwrap();
+    let broken = PlanStep::StopItself { failed: 1, of: 1 };
+    let (send, watch, finish, leave) = (
+        PlanStep::Send,
+        PlanStep::Watch,
+        PlanStep::Finish,
+        PlanStep::Leave,
+    );
+    // What became of the two entries; then the step for each state.
+    let states = [Planned, Running, Paused, stopped, Cancelled, Finished];
+    let table: [(&[EntryMark], [PlanStep; 6]); 6] = [
+        (&[], [leave, send, leave, leave, leave, leave]),
+        (
+            &[EntryMark::Sent],
+            [leave, send, watch, watch, watch, leave],
+        ),
+        (
+            &[EntryMark::Sent, EntryMark::Sent],
+            [leave, watch, watch, watch, watch, leave],
+        ),
+        (
+            &[EntryMark::Retrying],
+            [leave, broken, watch, watch, watch, leave],
+        ),
+        (
+            &[EntryMark::FailedAgain],
+            [leave, broken, leave, leave, leave, leave],
+        ),
+        (
+            &[EntryMark::Skipped(SkipReason::Stale), EntryMark::Delivered],
+            [leave, finish, leave, leave, leave, leave],
+        ),
+    ];
+    for (marks, steps) in table {
+        let scene = Scene::new(2, 1, unlimited(ReplayOrder::OldestFirst), rule);
+        let mut ledger = scene.ledger();
+        let picked = scene.pick(&mut ledger, 2);
+        for (position, mark) in picked.iter().zip(marks) {
+            ledger.mark(*position, *mark, at(2));
+        }
+        for (state, step) in states.into_iter().zip(steps) {
+            let moved = scene.plan.status.moved(state, at(3), "x");
+            assert_eq!(
+                ledger.next_step(&moved, at(4)),
+                step,
+                "{marks:?} when {state:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_is_retried_counts_as_a_failure_once_and_as_a_success_when_it_recovers() {
+    let scene = Scene::new(
+        3,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let picked = scene.pick(&mut ledger, 3);
+    for (position, end) in picked
+        .iter()
+        .zip([EntryMark::FailedAgain, EntryMark::Delivered])
+    {
+        ledger.mark(*position, EntryMark::Sent, at(2));
+        ledger.mark(*position, EntryMark::Retrying, at(3));
+        ledger.mark(*position, end, at(4));
+    }
+    assert_eq!(ledger.progress().signs, [true, true, false]);
+}
+
+#[test]
+fn what_nothing_is_heard_of_for_days_is_unknown_and_the_plan_ends() {
+    let scene = Scene::new(
+        1,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let position = scene.pick(&mut ledger, 1)[0];
+    ledger.mark(position, EntryMark::Sent, at(2));
+    let status = &scene.plan.status;
+    let late = at(2) + OUTCOME_PATIENCE;
+    assert_eq!(
+        ledger.next_step(status, late - Duration::from_secs(1)),
+        PlanStep::Watch
+    );
+    assert_eq!(ledger.next_step(status, late), PlanStep::GiveUpWatching);
+    ledger.give_up_watching(late);
+    assert_eq!(ledger.progress().counts.get(EntryMark::Unknown), 1);
+    assert_eq!(ledger.next_step(status, late), PlanStep::Finish);
+}
+
+#[test]
+fn a_chunk_that_is_no_longer_kept_is_counted_as_gone() {
+    let scene = Scene::new(
+        1_500,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    ledger.chunk_is_gone(ledger.next_chunk().unwrap());
+    let picked = scene.pick(&mut ledger, 2_000);
+    assert_eq!(picked.len(), 1_000);
+    for position in picked {
+        ledger.mark(position, EntryMark::Delivered, at(2));
+    }
+    assert_eq!(
+        ledger.next_step(&scene.plan.status, at(3)),
+        PlanStep::Finish
+    );
+    ledger.close();
+    let counts = ledger.progress().counts;
+    assert_eq!(counts.get(EntryMark::Skipped(SkipReason::Gone)), 500);
+    assert_eq!(counts.done(), 1_500);
+}
+
+#[test]
+fn only_so_many_chunks_are_open_at_once() {
+    let entries = (limits::PLAN_CHUNKS_OPEN_MAX + 2) * limits::PLAN_CHUNK_ENTRIES;
+    let scene = Scene::new(
+        entries,
+        7,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let picked = scene.pick(&mut ledger, entries);
+    assert_eq!(
+        picked.len(),
+        limits::PLAN_CHUNKS_OPEN_MAX * limits::PLAN_CHUNK_ENTRIES
+    );
+    for position in &picked[..limits::PLAN_CHUNK_ENTRIES] {
+        ledger.mark(*position, EntryMark::Delivered, at(2));
+    }
+    assert_eq!(ledger.next_chunk(), None);
+    ledger.saved();
+    assert!(
+        ledger.next_chunk().is_some(),
+        "a chunk that is done makes room"
+    );
+}
+
+/// What happens to a plan in a property test.
+#[derive(Debug, Clone)]
+enum Happening {
+    Send(usize),
+    Hear(usize, Stage),
+    CrashAndResume,
+    Save,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let stage = prop_oneof![
+        Just(Stage::FirstAttempt),
+        Just(Stage::Retrying),
+        Just(Stage::Delivered),
+        Just(Stage::DeadLettered),
+    ];
+    prop_oneof![
+        3 => (1_usize..400).prop_map(Happening::Send),
+        4 => ((1_usize..400), stage).prop_map(|(most, stage)| Happening::Hear(most, stage)),
+        1 => Just(Happening::CrashAndResume),
+        2 => Just(Happening::Save),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_happens_every_entry_ends_once_and_no_share_is_exceeded(
+        entries in 1_usize..3_300,
+        destinations in 1_usize..5,
+        share in prop::option::of(1_u32..300),
+        newest_first in any::<bool>(),
+        happenings in prop::collection::vec(happening(), 0..60),
+    ) {
+        let order = if newest_first { ReplayOrder::NewestFirst } else { ReplayOrder::OldestFirst };
+        let pacing = Pacing {
+            rate: None,
+            concurrency: share.and_then(NonZeroU32::new),
+            order,
+        };
+        // Never stops itself: that is another test's.
+        let mut scene = Scene::new(entries, destinations, pacing, StopRule::try_new(100, 50).unwrap());
+        let mut ledger = scene.ledger();
+        let total = u32::try_from(entries).unwrap();
+        let finish = std::iter::repeat_n([Happening::Send(400), Happening::Hear(usize::MAX, Stage::Delivered), Happening::Save], 4 * entries + 8).flatten();
+        for (turn, happening) in happenings.into_iter().chain(finish).enumerate() {
+            let now = at(10 + i64::try_from(turn).unwrap());
+            match happening {
+                Happening::Send(most) => for position in scene.pick(&mut ledger, most) {
+                    ledger.mark(position, EntryMark::Sent, now);
+                },
+                Happening::Hear(most, stage) => for position in ledger.watch(most) {
+                    ledger.observe(position, Some(standing(stage)), now);
+                },
+                Happening::CrashAndResume => ledger = scene.ledger(),
+                Happening::Save => scene.save(&mut ledger),
+            }
+            let progress = ledger.progress();
+            prop_assert_eq!(progress.counts.total(), total);
+            for (destination, counts) in &progress.by_destination {
+                let most = share.unwrap_or(u32::MAX);
+                prop_assert!(counts.outstanding() <= most, "{} has {:?}", destination, counts);
+            }
+            if ledger.next_step(&scene.plan.status, now) == PlanStep::Finish {
+                break;
+            }
+        }
+        scene.save(&mut ledger);
+        prop_assert_eq!(ledger.next_step(&scene.plan.status, at(1_000_000)), PlanStep::Finish);
+        prop_assert_eq!(scene.plan.progress.counts.done(), total);
+        prop_assert!(scene.plan.progress.chunks_open.is_empty());
+        let marks = scene.chunks.iter().flat_map(|chunk| &chunk.marks);
+        prop_assert_eq!(marks.filter(|mark| mark.is_final()).count(), entries);
+    }
+}

@@ -1,0 +1,389 @@
+//! Replay plans.
+//!
+//! Plans are few and run by one worker each: all of them share a slot, entries included. What a step changes is one script.
+
+use crate::{
+    RedisStore,
+    claims::{micros, millis},
+    dead_letters::BACKSTOP,
+    error::{corrupt, unreadable},
+    key::{Shard, Suffix},
+    script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, DISPOSE, LEASE_PLAN},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use redis::ScriptInvocation;
+use ringback_delivery::port::{
+    Advance, AdvanceAnswer, Cursor, DisposeAnswer, FencingToken, Page, PlanLease, PlanStore,
+    StoreError, WriteAnswer,
+};
+use ringback_domain::{
+    AttemptNumber, DeadLetter, DeliveryId, Disposal, Generation, PlanId, ProjectName, Replayed,
+    WorkerId, limits,
+    replay_plan::{DeliveryStanding, PlanChunk, PlanEntry, PlanStatus, ReplayPlan, Stage},
+};
+use ringback_wire::{record, replay_plan as wire};
+use std::time::Duration;
+
+const WHAT: &str = "replay plan";
+const LIST: &str = "plans";
+
+/// Reads under way at once: the connection sends them as they come, without waiting for answers.
+const AT_ONCE: usize = 128;
+
+#[async_trait]
+impl PlanStore for RedisStore {
+    async fn put_plan_chunk(
+        &self,
+        plan: &PlanId,
+        number: u32,
+        entries: &[PlanEntry],
+    ) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SET");
+        command
+            .arg(self.keys.plan_entries(plan.as_str(), number))
+            .arg(wire::encode_entries(entries))
+            .arg("NX")
+            .arg("PX")
+            .arg(self.plan_ms());
+        let _: Option<String> = self
+            .connection
+            .send("store entries of a plan", &command)
+            .await?;
+        Ok(())
+    }
+
+    async fn plan_chunk(
+        &self,
+        plan: &PlanId,
+        number: u32,
+    ) -> Result<Option<PlanChunk>, StoreError> {
+        const STEP: &str = "read entries of a plan";
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.plan_entries(plan.as_str(), number));
+        let entries: Option<Bytes> = self.connection.send(STEP, &command).await?;
+        let Some(entries) = entries else {
+            return Ok(None);
+        };
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.plan_marks(plan.as_str())).arg(number);
+        let marks: Option<String> = self.connection.send(STEP, &command).await?;
+        let read = || {
+            let entries = wire::decode_entries(&entries)?;
+            let marks = wire::decode_marks(marks.as_deref().unwrap_or(""), entries.len())?;
+            Ok(Some(PlanChunk { entries, marks }))
+        };
+        read().map_err(|why| corrupt("chunk of replay plan", plan, &why))
+    }
+
+    async fn create_plan(&self, plan: &ReplayPlan) -> Result<WriteAnswer, StoreError> {
+        let id = plan.id().as_str();
+        let keys = [
+            self.keys.plan(id),
+            self.keys.plan_list(),
+            self.keys.active_plans(),
+        ];
+        let mut script = CREATE_PLAN.key(keys.as_slice());
+        script
+            .arg(Suffix::new(plan.terms.planned_at, id).as_str())
+            .arg(self.keys.plan(""))
+            .arg(wire::encode_terms(&plan.terms));
+        status_args(&mut script, &plan.status);
+        script
+            .arg(wire::encode_progress(&plan.progress))
+            .arg(self.plan_ms());
+        let answer: String = self.connection.run("store a plan", &script).await?;
+        Ok(written(&answer))
+    }
+
+    async fn change_plan(
+        &self,
+        id: &PlanId,
+        status: &PlanStatus,
+    ) -> Result<WriteAnswer, StoreError> {
+        let keys = [self.keys.plan(id.as_str()), self.keys.active_plans()];
+        let mut script = CHANGE_PLAN.key(keys.as_slice());
+        script.arg(id.as_str()).arg(self.plan_ms());
+        status_args(&mut script, status);
+        let answer: String = self.connection.run("change a plan", &script).await?;
+        Ok(written(&answer))
+    }
+
+    async fn plan(&self, id: &PlanId) -> Result<Option<ReplayPlan>, StoreError> {
+        let mut command = redis::cmd("HMGET");
+        command
+            .arg(self.keys.plan(id.as_str()))
+            .arg(&["terms", "status", "progress"]);
+        let parts: (Option<Bytes>, Option<Bytes>, Option<Bytes>) =
+            self.connection.send("read a plan", &command).await?;
+        let (Some(terms), Some(status), Some(progress)) = parts else {
+            return Ok(None);
+        };
+        read(id, &terms, &status, &progress).map(Some)
+    }
+
+    async fn plans(
+        &self,
+        project: Option<&ProjectName>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<ReplayPlan>, StoreError> {
+        let limit = limit.clamp(1, limits::PAGE_ENTRIES_MAX);
+        let after = after
+            .map(|cursor| Suffix::of_cursor(cursor, LIST))
+            .transpose()?;
+        let mut to = after.map_or_else(|| "+".to_owned(), |after| format!("({}", after.as_str()));
+        let mut found: Vec<(Suffix, ReplayPlan)> = Vec::new();
+        while found.len() <= limit {
+            let listed = self.newest_plans(&to, limit + 1).await?;
+            let Some(last) = listed.last() else {
+                break;
+            };
+            to = format!("({}", last.as_str());
+            let is_last = listed.len() <= limit;
+            let reads = listed.into_iter().map(|suffix| async move {
+                let id = suffix.id().parse().map_err(|_| not_listed(suffix.id()))?;
+                Ok::<_, StoreError>((suffix, self.plan(&id).await?))
+            });
+            let read: Vec<_> = stream::iter(reads).buffered(32).try_collect().await?;
+            let of_project = |plan: &ReplayPlan| {
+                project.is_none_or(|project| plan.terms.project.as_ref() == Some(project))
+            };
+            // One that is gone has only its place in the list left.
+            let there = read
+                .into_iter()
+                .filter_map(|(suffix, plan)| Some((suffix, plan?)));
+            found.extend(there.filter(|(_, plan)| of_project(plan)));
+            if is_last {
+                break;
+            }
+        }
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| more);
+        Ok(Page {
+            next: last.map(|(suffix, _)| suffix.to_cursor(LIST)),
+            entries: found.into_iter().map(|(_, plan)| plan).collect(),
+        })
+    }
+
+    async fn active_plans(&self) -> Result<Vec<PlanId>, StoreError> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(self.keys.active_plans());
+        let ids: Vec<String> = self.connection.send("list active plans", &command).await?;
+        ids.iter()
+            .map(|id| id.parse().map_err(|_| not_listed(id)))
+            .collect()
+    }
+
+    async fn lease_plan(
+        &self,
+        id: &PlanId,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<PlanLease, StoreError> {
+        let keys = [self.keys.plan(id.as_str()), self.keys.active_plans()];
+        let mut script = LEASE_PLAN.key(keys.as_slice());
+        script
+            .arg(id.as_str())
+            .arg(worker.as_str())
+            .arg(micros(lease));
+        let answer: Vec<Bytes> = self.connection.run("lease a plan", &script).await?;
+        match answer.as_slice() {
+            [word] if word == "idle" => Ok(PlanLease::Idle),
+            [word, remaining] if word == "held" => Ok(PlanLease::Held {
+                remaining: Duration::from_micros(number(id, remaining)?),
+            }),
+            [word, token, terms, status, progress] if word == "granted" => Ok(PlanLease::Granted {
+                token: FencingToken(number(id, token)?),
+                plan: Box::new(read(id, terms, status, progress)?),
+            }),
+            _ => Err(unreadable(
+                WHAT,
+                id,
+                "is not leased in any known way".into(),
+            )),
+        }
+    }
+
+    async fn advance_plan(&self, step: Advance<'_>) -> Result<AdvanceAnswer, StoreError> {
+        let id = step.plan.as_str();
+        let keys = [
+            self.keys.plan(id),
+            self.keys.active_plans(),
+            self.keys.plan_marks(id),
+        ];
+        let mut script = ADVANCE_PLAN.key(keys.as_slice());
+        script
+            .arg(id)
+            .arg(self.plan_ms())
+            .arg(step.token.0)
+            .arg(micros(step.lease))
+            .arg(wire::encode_progress(step.progress))
+            .arg(u8::from(step.progress.counts.outstanding() > 0))
+            .arg(step.marks.len());
+        for (number, marks) in step.marks {
+            script.arg(number).arg(wire::encode_marks(marks));
+        }
+        if let Some(status) = step.status {
+            status_args(&mut script, status);
+        }
+        let answer: Vec<Bytes> = self.connection.run("advance a plan", &script).await?;
+        match answer.as_slice() {
+            [_, status] => {
+                let status = wire::decode_status(status);
+                let status = status.map_err(|why| corrupt(WHAT, step.plan, &why))?;
+                Ok(AdvanceAnswer::Advanced(status))
+            }
+            _ => Ok(AdvanceAnswer::Stale),
+        }
+    }
+
+    async fn standings(
+        &self,
+        deliveries: &[DeliveryId],
+    ) -> Result<Vec<Option<DeliveryStanding>>, StoreError> {
+        let reads: Vec<_> = deliveries.iter().map(|id| self.standing(id)).collect();
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn letters_of(
+        &self,
+        entries: &[PlanEntry],
+    ) -> Result<Vec<Option<DeadLetter>>, StoreError> {
+        let reads: Vec<_> = entries.iter().map(|entry| self.letter_of(entry)).collect();
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn mark_replayed(
+        &self,
+        replayed: &[(PlanEntry, Replayed)],
+    ) -> Result<Vec<DisposeAnswer>, StoreError> {
+        let marks = replayed.iter().map(|(entry, replayed)| {
+            let disposal = Disposal::Replayed(replayed.clone());
+            self.dispose_of(entry, record::encode_disposal(&disposal))
+        });
+        let marks: Vec<_> = marks.collect();
+        stream::iter(marks).buffered(AT_ONCE).try_collect().await
+    }
+}
+
+impl RedisStore {
+    /// As long as dead letters.
+    fn plan_ms(&self) -> u64 {
+        millis(self.settings.dead_letter_retention + BACKSTOP)
+    }
+
+    async fn newest_plans(&self, to: &str, limit: usize) -> Result<Vec<Suffix>, StoreError> {
+        let mut command = redis::cmd("ZREVRANGEBYLEX");
+        command
+            .arg(self.keys.plan_list())
+            .arg(to)
+            .arg("-")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit);
+        let listed: Vec<String> = self.connection.send("list plans", &command).await?;
+        let read = listed
+            .into_iter()
+            .map(|text| Suffix::read(text.clone()).ok_or_else(|| not_listed(&text)));
+        read.collect()
+    }
+
+    /// What the claim tells.
+    async fn standing(&self, id: &DeliveryId) -> Result<Option<DeliveryStanding>, StoreError> {
+        let shard = self.keys.shard_of(id.as_str());
+        let mut command = redis::cmd("HMGET");
+        command
+            .arg(shard.claim(id.as_str()))
+            .arg(&["generation", "attempt", "state"]);
+        let (generation, attempt, word): (Option<u32>, Option<u16>, Option<String>) =
+            self.connection.send("read a claim", &command).await?;
+        let (Some(generation), Some(word)) = (generation, word) else {
+            return Ok(None);
+        };
+        let stage = match word.as_str() {
+            "delivered" => Stage::Delivered,
+            "dead" => Stage::DeadLettered,
+            "settled" => Stage::Retrying,
+            _ if attempt > Some(AttemptNumber::FIRST.get()) => Stage::Retrying,
+            _ => Stage::FirstAttempt,
+        };
+        let generation = Generation::new(generation);
+        Ok(Some(DeliveryStanding { generation, stage }))
+    }
+
+    /// An entry tells the shard of its dead letter.
+    fn home_of_entry(&self, entry: &PlanEntry) -> Shard {
+        let delivery = entry.delivery.as_ref();
+        let home = delivery.map_or(entry.dead_letter.as_str(), |of| of.id.as_str());
+        self.keys.shard_of(home)
+    }
+
+    async fn letter_of(&self, entry: &PlanEntry) -> Result<Option<DeadLetter>, StoreError> {
+        let shard = self.home_of_entry(entry);
+        self.read_letter(&shard, entry.dead_letter.as_str()).await
+    }
+
+    async fn dispose_of(
+        &self,
+        entry: &PlanEntry,
+        disposal: impl redis::ToRedisArgs + Send,
+    ) -> Result<DisposeAnswer, StoreError> {
+        let (shard, id) = (self.home_of_entry(entry), &entry.dead_letter);
+        let mut script =
+            DISPOSE.key([shard.letter(id.as_str()), shard.open(), shard.disposed()].as_slice());
+        script.arg(disposal).arg(0).arg(shard.as_str());
+        let answer: Vec<Bytes> = self.connection.run("dispose", &script).await?;
+        match answer.as_slice() {
+            [word] if word == "disposed" => Ok(DisposeAnswer::Disposed),
+            [word, earlier] if word == "already" => record::decode_disposal(earlier)
+                .map(DisposeAnswer::Already)
+                .map_err(|why| corrupt("disposal", id, &why)),
+            _ => Ok(DisposeAnswer::NotFound),
+        }
+    }
+}
+
+/// What `keep_status` needs, in its order.
+fn status_args(script: &mut ScriptInvocation<'_>, status: &PlanStatus) {
+    script
+        .arg(wire::encode_status(status))
+        .arg(status.revision)
+        .arg(u8::from(status.state.is_active(false)))
+        .arg(u8::from(status.state.is_active(true)));
+}
+
+fn written(answer: &str) -> WriteAnswer {
+    match answer {
+        "written" => WriteAnswer::Written,
+        _ => WriteAnswer::Conflict,
+    }
+}
+
+fn read(
+    id: &PlanId,
+    terms: &[u8],
+    status: &[u8],
+    progress: &[u8],
+) -> Result<ReplayPlan, StoreError> {
+    let read = || {
+        Ok(ReplayPlan {
+            terms: wire::decode_terms(terms)?,
+            status: wire::decode_status(status)?,
+            progress: wire::decode_progress(progress)?,
+        })
+    };
+    read().map_err(|why| corrupt(WHAT, id, &why))
+}
+
+fn number(id: &PlanId, bytes: &[u8]) -> Result<u64, StoreError> {
+    let text = std::str::from_utf8(bytes).ok();
+    let number = text.and_then(|text| text.parse().ok());
+    number.ok_or_else(|| unreadable(WHAT, id, "is leased by no number".into()))
+}
+
+fn not_listed(text: &str) -> StoreError {
+    unreadable("list of replay plans", &text, "is no moment and id".into())
+}
