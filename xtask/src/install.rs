@@ -16,7 +16,7 @@ struct Program {
     packages: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         name: "RabbitMQ 3.10 or later",
         is_there: || std::env::var_os(AMQP_URL_VARIABLE).is_some() || RabbitServer::is_installed(),
@@ -34,6 +34,11 @@ const PROGRAMS: [Program; 4] = [
             succeeds("node", &["-e", recent]) && succeeds("npm", &["--version"])
         },
         packages: &["nodejs", "npm"],
+    },
+    Program {
+        name: "curl and jq",
+        is_there: || succeeds("curl", &["--version"]) && succeeds("jq", &["--version"]),
+        packages: &["curl", "jq"],
     },
     Program {
         name: "Python 3 with venv",

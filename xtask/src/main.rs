@@ -3,6 +3,7 @@
 mod install;
 mod proofs;
 mod receivers;
+mod schemathesis;
 mod test;
 mod tidy;
 

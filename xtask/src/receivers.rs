@@ -22,7 +22,13 @@ pub(crate) fn install() -> Result<PathBuf> {
             .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
             .current_dir(&folder))
     })?;
-    unless_done(&folder, "requirements.txt", || {
+    install_python(&folder)?;
+    Ok(folder)
+}
+
+/// Installs what the folder's `requirements.txt` lists into a `venv` beside it.
+pub(crate) fn install_python(folder: &Path) -> Result<()> {
+    unless_done(folder, "requirements.txt", || {
         let venv = folder.join("venv");
         run(Command::new("python3")
             .args(["-m", "venv", "--clear"])
@@ -37,12 +43,11 @@ pub(crate) fn install() -> Result<PathBuf> {
                 "-r",
             ])
             .arg(folder.join("requirements.txt")))
-    })?;
-    Ok(folder)
+    })
 }
 
 /// Where Cargo put this very program, two folders up.
-fn target_folder() -> Result<PathBuf> {
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let program = std::env::current_exe().context("could not tell where this program is")?;
     let folder = program
         .ancestors()
@@ -51,7 +56,7 @@ fn target_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -74,7 +79,8 @@ fn unless_done(folder: &Path, list: &str, work: impl FnOnce() -> Result<()>) -> 
     if fs::read(&stamp).is_ok_and(|done| done == wanted) {
         return Ok(());
     }
-    eprintln!("installing the libraries of tests/receivers/{list}");
+    let what = folder.file_name().unwrap_or_default().display();
+    eprintln!("installing the libraries of tests/{what}/{list}");
     work()?;
     fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))
 }

@@ -2,7 +2,7 @@
 //!
 //! The servers end with this process, however it ends: each has a guard that waits for that (see `ringback_testkit::servers`).
 
-use crate::{install, receivers, root};
+use crate::{install, receivers, root, schemathesis};
 use anyhow::{Context, Result};
 use ringback_testkit::servers::{
     AMQP_URL_VARIABLE, REDIS_URL_VARIABLE, RabbitOptions, RabbitServer, RedisOptions, RedisServer,
@@ -15,6 +15,7 @@ use std::{
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     install::missing_programs()?;
     let receivers = receivers::install()?;
+    let schemathesis = schemathesis::install()?;
     let servers = Servers::start()?;
 
     let mut command = Command::new(env!("CARGO"));
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         .env(AMQP_URL_VARIABLE, &servers.amqp_url)
         .env(REDIS_URL_VARIABLE, &servers.redis_url)
         .env(receivers::FOLDER_VARIABLE, receivers)
+        .env(schemathesis::PROGRAM_VARIABLE, schemathesis)
         .stdout(Stdio::piped());
     let mut cargo = command.spawn().context("could not start cargo test")?;
     let output = cargo.stdout.take().expect("it was asked for a pipe");

@@ -7,7 +7,7 @@ use crate::{
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use ringback_domain::limits::BODY_BYTES_MAX;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
@@ -17,6 +17,9 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Batches in memory at once; more wait before their body is read.
 pub(crate) const BATCHES_MAX: usize = 32;
+
+/// Bytes of a body that is too long which are read all the same: most clients listen only once they have said everything.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A body of JSON, or none.
 pub(crate) struct Json(pub(crate) Bytes);
@@ -77,15 +80,33 @@ fn is_media_type(headers: &HeaderMap, is: impl FnOnce(&str) -> bool) -> bool {
 async fn read(request: Request, bytes_max: usize, time_limit: Duration) -> Result<Bytes, Problem> {
     let too_large =
         || Problem::new(Code::BodyTooLarge).detail(format!("allowed: up to {bytes_max} bytes"));
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
+    let headers = request.headers();
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let may_be_told_now = headers.contains_key(header::EXPECT)
+        || announced.is_some_and(|bytes| bytes > bytes_max + DISCARDED_BYTES_MAX);
+    if may_be_told_now && announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large());
     }
-    let collecting = Limited::new(request.into_body(), bytes_max).collect();
+    let mut body = request.into_body();
+    let collecting = async {
+        let (mut kept, mut bytes) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            bytes += data.len();
+            if bytes <= bytes_max {
+                kept.extend_from_slice(&data);
+            } else if bytes > bytes_max + DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+        Ok::<_, axum::Error>((kept, bytes))
+    };
     match timeout(time_limit, collecting).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Ok((kept, bytes))) if bytes <= bytes_max => Ok(kept.into()),
+        Ok(Ok(_)) => Err(too_large()),
         Ok(Err(error)) => {
             Err(Problem::new(Code::MalformedBody).detail(format!("could not read it: {error}")))
         }

@@ -24,17 +24,20 @@ pub(crate) struct Members<'t> {
 }
 
 impl<'t> Members<'t> {
-    /// Reads a body. One that is empty has no members.
+    /// Reads a body. One that is empty or null has no members.
     pub(crate) fn read(body: &'t [u8]) -> Result<Self, Problem> {
         let members = if body.is_empty() {
             Vec::new()
         } else {
             let value = Value::parse(body, LIMITS).map_err(|fault| malformed(&fault))?;
-            let Value(Node::Object(members)) = value else {
-                let fault = Fault::new("", FaultKind::NotAnObject.to_string());
-                return Err(Problem::new(Code::MalformedBody).with_errors(vec![fault]));
-            };
-            members
+            match value.0 {
+                Node::Object(members) => members,
+                Node::Null => Vec::new(),
+                _ => {
+                    let fault = Fault::new("", FaultKind::NotAnObject.to_string());
+                    return Err(Problem::new(Code::MalformedBody).with_errors(vec![fault]));
+                }
+            }
         };
         let mut read = Self {
             left: Vec::new(),
@@ -60,8 +63,17 @@ impl<'t> Members<'t> {
         self.faults.push(Fault::new(member, problem));
     }
 
+    /// Adds what the rules say, except of members whose fault is known: it would be told twice.
     pub(crate) fn add_faults(&mut self, faults: impl Iterator<Item = Fault>) {
-        self.faults.extend(faults);
+        let known = self.faults.len();
+        for fault in faults {
+            if self.faults[..known]
+                .iter()
+                .all(|told| told.member != fault.member)
+            {
+                self.faults.push(fault);
+            }
+        }
     }
 
     fn value(&mut self, name: &'static str) -> Given<Value<'t>> {

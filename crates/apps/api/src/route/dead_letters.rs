@@ -1,6 +1,6 @@
 //! `/dead-letters`: deliveries given up, and what to do about them.
 
-use super::{BodyProblems, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
@@ -9,7 +9,7 @@ use crate::{
     problem::{Code, Problem},
     view::{DeadLetterView, ListView, ReplayedView},
 };
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_delivery::{
@@ -63,7 +63,7 @@ struct DeadLetterParams {
 
 /// Lists dead letters, newest first.
 #[utoipa::path(
-    get, path = "/dead-letters", tag = "dead letters", params(DeadLetterParams, PageParams),
+    get, path = "/dead-letters", tag = "dead letters", operation_id = "list_dead_letters", params(DeadLetterParams, PageParams),
     responses(
         (status = 200, description = "A piece of the list", body = ListView<DeadLetterView>),
         KeyProblems, NoSuchThing, MembersRefused
@@ -112,13 +112,13 @@ fn reason(word: &str) -> Result<DeadLetterReason, String> {
 
 /// Shows one dead letter with every attempt.
 #[utoipa::path(
-    get, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "`dlt_…`")),
+    get, path = "/dead-letters/{id}", tag = "dead letters", operation_id = "show_dead_letter", params(("id" = String, Path, description = "`dlt_…`")),
     responses((status = 200, description = "The dead letter", body = DeadLetterView), KeyProblems, NoSuchThing)
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<DeadLetterView>, Problem> {
     let dead_letter = find(&caller, &services, &id).await?;
     Ok(axum::Json(DeadLetterView::from(&dead_letter)))
@@ -136,7 +136,7 @@ struct DiscardParams {
 
 /// Leaves a dead letter be. It stays readable until its time is over.
 #[utoipa::path(
-    delete, path = "/dead-letters/{id}", tag = "dead letters",
+    delete, path = "/dead-letters/{id}", tag = "dead letters", operation_id = "discard_dead_letter",
     params(("id" = String, Path, description = "`dlt_…`"), DiscardParams),
     responses(
         (status = 204, description = "It is discarded"), KeyProblems, NoSuchThing, MembersRefused, InTheWay
@@ -145,7 +145,7 @@ struct DiscardParams {
 async fn discard(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, Problem> {
     let dead_letter = find(&caller, &services, &id).await?;
@@ -174,6 +174,7 @@ async fn discard(
 /// How to send it again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReplayRequest)]
 #[expect(dead_code, reason = "described only")]
 pub(super) struct ReplayBody {
     /// Also when it was replayed or discarded before.
@@ -183,7 +184,7 @@ pub(super) struct ReplayBody {
 
 /// Sends a dead letter again: same event id, same body, signed anew.
 #[utoipa::path(
-    post, path = "/dead-letters/{id}/replay", tag = "dead letters",
+    post, path = "/dead-letters/{id}/replay", tag = "dead letters", operation_id = "replay_dead_letter",
     request_body = Option<ReplayBody>,
     params(("id" = String, Path, description = "`dlt_…`")),
     responses(
@@ -194,7 +195,7 @@ pub(super) struct ReplayBody {
 async fn replay(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(body): Json,
 ) -> Result<(StatusCode, axum::Json<ReplayedView>), Problem> {
     let dead_letter = find(&caller, &services, &id).await?;

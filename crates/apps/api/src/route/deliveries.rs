@@ -1,6 +1,6 @@
 //! `/deliveries`: what is on its way, and how it went.
 
-use super::{InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
@@ -10,7 +10,7 @@ use crate::{
     route::{BodyProblems, dead_letters},
     view::{DeliveryView, ListView, ReplayedView},
 };
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_delivery::port::{Cursor, DeliveryFilter};
@@ -50,7 +50,7 @@ struct DeliveryParams {
 
 /// Lists deliveries, newest first.
 #[utoipa::path(
-    get, path = "/deliveries", tag = "deliveries", params(DeliveryParams, PageParams),
+    get, path = "/deliveries", tag = "deliveries", operation_id = "list_deliveries", params(DeliveryParams, PageParams),
     responses(
         (status = 200, description = "A piece of the list", body = ListView<DeliveryView>),
         KeyProblems, NoSuchThing, MembersRefused
@@ -96,13 +96,13 @@ fn state(word: &str) -> Result<String, String> {
 
 /// Shows one delivery with every attempt.
 #[utoipa::path(
-    get, path = "/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "`dlv_…`")),
+    get, path = "/deliveries/{id}", tag = "deliveries", operation_id = "show_delivery", params(("id" = String, Path, description = "`dlv_…`")),
     responses((status = 200, description = "The delivery", body = DeliveryView), KeyProblems, NoSuchThing)
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<DeliveryView>, Problem> {
     let record = find(&caller, &services, &id).await?;
     Ok(axum::Json(DeliveryView::from(&record)))
@@ -110,7 +110,7 @@ async fn show(
 
 /// Sends a delivery again that became a dead letter: same event id, same body, signed anew.
 #[utoipa::path(
-    post, path = "/deliveries/{id}/replay", tag = "deliveries",
+    post, path = "/deliveries/{id}/replay", tag = "deliveries", operation_id = "replay_delivery",
     request_body = Option<dead_letters::ReplayBody>,
     params(("id" = String, Path, description = "`dlv_…`")),
     responses(
@@ -121,7 +121,7 @@ async fn show(
 async fn replay(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(body): Json,
 ) -> Result<(StatusCode, axum::Json<ReplayedView>), Problem> {
     let record = find(&caller, &services, &id).await?;

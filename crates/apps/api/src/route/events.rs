@@ -106,7 +106,7 @@ struct Accepted {
 
 /// Publishes an event. The answer comes once the broker has confirmed it.
 #[utoipa::path(
-    post, path = "/events", tag = "events", request_body = EventBody,
+    post, path = "/events", tag = "events", operation_id = "publish_event", request_body = EventBody,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The event's id, where the body has none",
          pattern = "^[A-Za-z0-9_:-]{1,128}$")
@@ -150,7 +150,7 @@ struct LineResult<'a> {
 /// Publishes events, one a line. Each is answered for on a line of its own, in the same order; those refused keep none of
 /// the others back.
 #[utoipa::path(
-    post, path = "/events/batch", tag = "events",
+    post, path = "/events/batch", tag = "events", operation_id = "publish_events",
     request_body(content = String, content_type = "application/x-ndjson", description = "One event a line"),
     responses(
         (status = 202, description = "All are safe", body = LineResult, content_type = "application/x-ndjson"),
@@ -270,10 +270,13 @@ fn not_published(faults: Vec<PublishError>) -> Problem {
         match fault {
             PublishError::Webhooks { source, .. } => return source.into(),
             PublishError::Queue { source, .. } => return source.into(),
-            fault => told.push(Fault::new(
-                fault.member().unwrap_or_default(),
-                chain(&fault),
-            )),
+            fault => {
+                let fault = Fault::new(fault.member().unwrap_or_default(), chain(&fault));
+                // A callback and a webhook of one profile fail alike.
+                if !told.contains(&fault) {
+                    told.push(fault);
+                }
+            }
         }
     }
     Problem::of_faults(told)

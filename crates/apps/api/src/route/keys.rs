@@ -1,6 +1,6 @@
 //! `/keys`: keys to this very API.
 
-use super::{BodyProblems, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read},
@@ -10,7 +10,7 @@ use crate::{
     problem::{Code, Problem},
     view::{KeyView, KeyWithTextView, ListView},
 };
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_domain::{ApiKeyId, KeyOwner, KeyScope, ProjectName};
@@ -32,6 +32,7 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewKey)]
 #[expect(dead_code, reason = "described only")]
 struct NewKeyBody {
     /// Whose things it opens; with a project's key it may be left out.
@@ -52,7 +53,7 @@ struct NewKeyBody {
 
 /// Makes a key. Its text is in this answer and in no other.
 #[utoipa::path(
-    post, path = "/keys", tag = "keys", request_body = NewKeyBody,
+    post, path = "/keys", tag = "keys", operation_id = "create_key", request_body = NewKeyBody,
     responses(
         (status = 201, description = "The key", body = KeyWithTextView), KeyProblems, BodyProblems, InTheWay
     )
@@ -127,7 +128,7 @@ struct KeyParams {
 
 /// Lists keys, oldest first: the project's, or with an operator's key all.
 #[utoipa::path(
-    get, path = "/keys", tag = "keys", params(KeyParams, PageParams),
+    get, path = "/keys", tag = "keys", operation_id = "list_keys", params(KeyParams, PageParams),
     responses(
         (status = 200, description = "A piece of the list", body = ListView<KeyView>),
         KeyProblems, NoSuchThing, MembersRefused
@@ -150,14 +151,14 @@ async fn list(
 
 /// Lets a key open nothing any more, at once in this process and within a second in every other.
 #[utoipa::path(
-    delete, path = "/keys/{id}", tag = "keys",
+    delete, path = "/keys/{id}", tag = "keys", operation_id = "revoke_key",
     params(("id" = String, Path, description = "What stands between `rb_` and the secret")),
     responses((status = 204, description = "It is revoked"), KeyProblems, NoSuchThing)
 )]
 async fn revoke(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     let found = match id.parse::<ApiKeyId>() {
         Ok(id) => services.context.store.key(&id).await?,

@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod keys;
 mod profiles;
+mod stats;
 mod webhooks;
 
 use crate::{
@@ -15,8 +16,13 @@ use crate::{
     problem::{Code, Problem, ProblemDocument},
     view::ListView,
 };
-use axum::{Router, middleware::map_response, response::Response};
-use http::{HeaderValue, header};
+use axum::{
+    Router,
+    extract::{FromRequestParts, Path},
+    middleware::map_response,
+    response::Response,
+};
+use http::{HeaderValue, header, request::Parts};
 use jiff::Timestamp;
 use ringback_delivery::port::StoreError;
 use ringback_domain::limits::PAGE_ENTRIES_MAX;
@@ -36,6 +42,7 @@ pub(crate) fn calls() -> OpenApiRouter<Arc<Services>> {
                 .merge(webhooks::calls())
                 .merge(deliveries::calls())
                 .merge(dead_letters::calls())
+                .merge(stats::calls())
                 .merge(profiles::calls())
                 .merge(keys::calls()),
         )
@@ -127,6 +134,22 @@ enum InTheWay<'a> {
     /// Something is in the way: the code says what.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(ProblemDocument<'a>),
+}
+
+/// The id in a path. One that is no text is nobody's.
+struct Id(String);
+
+impl FromRequestParts<Arc<Services>> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, Problem> {
+        let id = Path::<String>::from_request_parts(parts, services).await;
+        id.map(|Path(id)| Self(id))
+            .map_err(|_| Problem::not_found("the id is not UTF-8"))
+    }
 }
 
 /// Which piece of a list.

@@ -18,7 +18,7 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 
 /// Lists the profiles at hand.
 #[utoipa::path(
-    get, path = "/profiles", tag = "profiles",
+    get, path = "/profiles", tag = "profiles", operation_id = "list_profiles",
     responses(
         (status = 200, description = "All of them", body = ListView<ProfileView>), KeyProblems, MembersRefused
     )

@@ -1,6 +1,6 @@
 //! `/webhooks`: registered destinations.
 
-use super::{BodyProblems, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
@@ -11,7 +11,7 @@ use crate::{
     view::{ListView, TestedView, WebhookView, WebhookWithSecretView},
 };
 use axum::{
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -37,6 +37,7 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 /// A webhook to be registered.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook)]
 #[expect(dead_code, reason = "described only")]
 struct NewWebhookBody {
     /// Whose it is; with a project's key it may be left out.
@@ -64,7 +65,7 @@ struct NewWebhookBody {
 
 /// Registers a webhook. Its secret is in this answer and in no other.
 #[utoipa::path(
-    post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody,
+    post, path = "/webhooks", tag = "webhooks", operation_id = "add_webhook", request_body = NewWebhookBody,
     responses(
         (status = 201, description = "Registered", body = WebhookWithSecretView,
          headers(("Location" = String, description = "Where it can be looked at"))),
@@ -125,7 +126,7 @@ struct WebhookParams {
 
 /// Lists webhooks, oldest first.
 #[utoipa::path(
-    get, path = "/webhooks", tag = "webhooks", params(WebhookParams, PageParams),
+    get, path = "/webhooks", tag = "webhooks", operation_id = "list_webhooks", params(WebhookParams, PageParams),
     responses(
         (status = 200, description = "A piece of the list", body = ListView<WebhookView>),
         KeyProblems, NoSuchThing, MembersRefused
@@ -159,7 +160,7 @@ async fn list(
 
 /// Shows one webhook.
 #[utoipa::path(
-    get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "`whk_…`")),
+    get, path = "/webhooks/{id}", tag = "webhooks", operation_id = "show_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses(
         (status = 200, description = "The webhook", body = WebhookView), KeyProblems, NoSuchThing
     )
@@ -167,7 +168,7 @@ async fn list(
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     Ok(axum::Json(WebhookView::from(&webhook)))
@@ -176,6 +177,7 @@ async fn show(
 /// Changes to a webhook; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WebhookChange)]
 #[expect(dead_code, reason = "described only")]
 struct WebhookChangeBody {
     /// Where to send.
@@ -202,7 +204,7 @@ struct WebhookChangeBody {
 
 /// Changes a webhook. It takes effect for events published after the answer, within a second in every worker.
 #[utoipa::path(
-    patch, path = "/webhooks/{id}", tag = "webhooks", request_body = WebhookChangeBody,
+    patch, path = "/webhooks/{id}", tag = "webhooks", operation_id = "change_webhook", request_body = WebhookChangeBody,
     params(("id" = String, Path, description = "`whk_…`")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
@@ -212,7 +214,7 @@ struct WebhookChangeBody {
 async fn change(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(body): Json,
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;
@@ -258,13 +260,13 @@ fn state(members: &mut Members<'_>, now: Timestamp) -> Option<WebhookState> {
 
 /// Removes a webhook. What is under way to it becomes dead letters.
 #[utoipa::path(
-    delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "`whk_…`")),
+    delete, path = "/webhooks/{id}", tag = "webhooks", operation_id = "remove_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses((status = 204, description = "Removed"), KeyProblems, NoSuchThing)
 )]
 async fn remove(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     services.webhooks.remove(&webhook.id).await?;
@@ -273,7 +275,7 @@ async fn remove(
 
 /// Sends a signed test event now and tells what came back. It is never retried and never becomes a dead letter.
 #[utoipa::path(
-    post, path = "/webhooks/{id}/test", tag = "webhooks", params(("id" = String, Path, description = "`whk_…`")),
+    post, path = "/webhooks/{id}/test", tag = "webhooks", operation_id = "test_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses(
         (status = 200, description = "What came back, whatever it was", body = TestedView),
         KeyProblems, NoSuchThing, InTheWay
@@ -282,7 +284,7 @@ async fn remove(
 async fn test(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<TestedView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     let (sender, worker) = (&services.context.sender, services.context.worker.clone());
@@ -293,6 +295,7 @@ async fn test(
 /// A new secret for a webhook.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
 #[expect(dead_code, reason = "described only")]
 struct RotationBody {
     /// The new secret; one is made when it is left out.
@@ -306,7 +309,7 @@ struct RotationBody {
 /// Gives a webhook another secret, which is in this answer and in no other. Exactly one signature is sent at any time,
 /// unless the profile allows several.
 #[utoipa::path(
-    post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks",
+    post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", operation_id = "rotate_webhook_secret",
     request_body = Option<RotationBody>,
     params(("id" = String, Path, description = "`whk_…`")),
     responses(
@@ -317,7 +320,7 @@ struct RotationBody {
 async fn rotate_secret(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(body): Json,
 ) -> Result<axum::Json<WebhookWithSecretView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;

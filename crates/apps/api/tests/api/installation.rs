@@ -1,5 +1,6 @@
 //! One installation for a test, served by this process, and a client that speaks HTTP to it.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -8,18 +9,34 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use ringback_api::{Limits, Server, Services, router};
-use ringback_domain::{KeyOwner, KeyScope};
+use ringback_delivery::{
+    Context, WebhookCache,
+    port::{Exchange, Request as SentRequest, SendFailure, Sender},
+};
+use ringback_domain::{KeyOwner, KeyScope, NotSentReason, Phases};
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{
     samples::unique,
     servers::{shared_amqp_url, shared_redis_url},
 };
 use ringback_worker::{
-    Backend, Opener, Role, Service, config::Config, context, keys::NewKey, observe::LogObserver,
+    Backend, Opener, Role, Service, config::Config, context, context_with, keys::NewKey,
+    observe::LogObserver,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
+use url::Url;
+
+/// How long a test waits for something before it gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
 
 /// What the installation stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +52,7 @@ pub(crate) struct Installation {
     pub(crate) services: Arc<Services>,
     /// A key of the operator with every scope.
     pub(crate) operator: String,
+    config: Config,
     server: Server,
     service: Option<Service>,
     backend: Backend,
@@ -42,13 +60,34 @@ pub(crate) struct Installation {
     _folder: TempDir,
 }
 
-/// The projects of every installation, each with the profile of a platform.
-const PROJECTS: [(&str, &str); 5] = [
+/// Says of every address that it is not allowed.
+struct NoWayOut;
+
+#[async_trait]
+impl Sender for NoWayOut {
+    async fn send(&self, _: SentRequest) -> Exchange {
+        Exchange {
+            phases: Phases::default(),
+            address: None,
+            result: Err(SendFailure::NotSent(NotSentReason::AddressForbidden)),
+        }
+    }
+
+    fn check_url(&self, _: &Url) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The projects of every installation, and their profiles.
+const PROJECTS: [(&str, &str); 8] = [
+    ("default", "standard"),
     ("acme", "standard"),
     ("hinto", "hinto"),
     ("modelhunter", "modelhunter"),
     ("hooked", "hooked"),
     ("videopilot", "videopilot"),
+    ("strict", "strict"),
+    ("bodyless", "bodyless"),
 ];
 
 impl Installation {
@@ -57,39 +96,94 @@ impl Installation {
         Self::start_with(ground, Limits::default(), [Role::Dispatch, Role::Deliver]).await
     }
 
+    /// One whose limits and roles are these.
     pub(crate) async fn start_with(
         ground: Ground,
         limits: Limits,
         roles: impl IntoIterator<Item = Role>,
     ) -> Self {
+        let roles: Vec<_> = roles.into_iter().collect();
+        let mut installation = Self::serve(ground, limits, roles.clone()).await;
+        if !roles.is_empty() {
+            let settings = installation.config.service_settings(roles);
+            let context = installation.services.context.clone();
+            let service = Service::start(context, &settings).await.unwrap();
+            installation.service = Some(service);
+        }
+        installation
+    }
+
+    /// One that has yet to do what its roles say.
+    pub(crate) async fn start_without_workers(
+        ground: Ground,
+        roles: impl IntoIterator<Item = Role>,
+    ) -> Self {
+        Self::serve(ground, Limits::default(), roles.into_iter().collect()).await
+    }
+
+    /// One whose attempts go nowhere, for clients that make up addresses.
+    pub(crate) async fn start_without_a_way_out() -> Self {
+        let limits = Limits::default();
+        Self::serve_with(Ground::Embedded, limits, Vec::new(), |config, backend| {
+            let (observer, sender) = (Arc::new(LogObserver), Arc::new(NoWayOut));
+            context_with(backend, observer, sender, config.profile_book())
+        })
+        .await
+    }
+
+    /// One whose store does not answer.
+    pub(crate) async fn start_without_a_store() -> Self {
+        let limits = Limits::default();
+        Self::serve_with(Ground::Embedded, limits, Vec::new(), |config, backend| {
+            let settings = RedisStoreSettings::at("redis://127.0.0.1:1".to_owned().into());
+            let clock = backend.clock.clone();
+            let store = Arc::new(RedisStore::try_new(settings, clock.clone()).unwrap());
+            let working = context(config, backend, Arc::new(LogObserver)).unwrap();
+            let working = Arc::into_inner(working).unwrap();
+            Arc::new(Context {
+                store: store.clone(),
+                webhooks: WebhookCache::new(store, clock),
+                ..working
+            })
+        })
+        .await
+    }
+
+    async fn serve(ground: Ground, limits: Limits, roles: Vec<Role>) -> Self {
+        let mut installation = Self::serve_with(ground, limits, roles, |config, backend| {
+            context(config, backend, Arc::new(LogObserver)).unwrap()
+        })
+        .await;
+        installation.operator = installation.key(KeyOwner::Operator, &KeyScope::ALL).await;
+        installation
+    }
+
+    async fn serve_with(
+        ground: Ground,
+        limits: Limits,
+        roles: Vec<Role>,
+        context: impl FnOnce(&Config, &Backend) -> Arc<Context>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = write_config(ground, &folder);
         let backend = Backend::open(&config, Opener::Service).await.unwrap();
-        let context = context(&config, &backend, Arc::new(LogObserver)).unwrap();
-        let roles: Vec<_> = roles.into_iter().collect();
+        let context = context(&config, &backend);
         let urls = config.http.url_policy();
-        let services = Services::new(context.clone(), urls, roles.clone(), limits);
+        let services = Services::new(context, urls, roles, limits);
         let router = router(services.clone(), axum::Router::new());
         let listen = ([127, 0, 0, 1], 0).into();
         let stop = services.stop.clone();
         let server = Server::start(listen, router, limits, stop).await.unwrap();
-        let service = if roles.is_empty() {
-            None
-        } else {
-            let settings = config.service_settings(roles);
-            Some(Service::start(context, &settings).await.unwrap())
-        };
-        let mut installation = Self {
+        Self {
             services,
             operator: String::new(),
+            config,
             server,
-            service,
+            service: None,
             backend,
             client: Client::builder(TokioExecutor::new()).build_http(),
             _folder: folder,
-        };
-        installation.operator = installation.key(KeyOwner::Operator, &KeyScope::ALL).await;
-        installation
+        }
     }
 
     /// Ends everything in order.
@@ -99,6 +193,18 @@ impl Installation {
             service.stop().await;
         }
         self.backend.close().await;
+    }
+
+    /// Looks again and again: what the workers do can only be asked for.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "within {PATIENCE:?}: {what}");
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Where it listens.
@@ -150,9 +256,58 @@ impl Installation {
         request: http::request::Builder,
         body: Bytes,
     ) -> Answer {
+        self.send_from(&self.client, path, request, body).await
+    }
+
+    /// Shows so many wrong keys, from another address of this machine.
+    pub(crate) async fn guess_from_elsewhere(&self, count: u32) {
+        for _ in 0..count {
+            let answer = self.call_from_elsewhere("GET", "/api/v1/webhooks").await;
+            answer.problem(401, "key_refused");
+        }
+    }
+
+    /// A call with a wrong key, from another address of this machine.
+    pub(crate) async fn call_from_elsewhere(&self, method: &str, path: &str) -> Answer {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some([127, 0, 0, 2].into()));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let request = Request::builder()
+            .method(method)
+            .header("x-api-key", "rb_1_2");
+        self.send_from(&client, path, request, Bytes::new()).await
+    }
+
+    /// The status of a call with a key whose body is only begun.
+    pub(crate) async fn call_with_begun_body(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        media_type: &str,
+        begun: &str,
+    ) -> u16 {
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-type: {media_type}\r\n{begun}"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        let status = std::str::from_utf8(&status).unwrap();
+        status.strip_prefix("HTTP/1.1 ").unwrap().parse().unwrap()
+    }
+
+    async fn send_from(
+        &self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        path: &str,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Answer {
         let uri = format!("http://{}{path}", self.address());
         let request = request.uri(uri).body(Full::new(body)).unwrap();
-        let response = self.client.request(request).await.unwrap();
+        let response = client.request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
@@ -224,6 +379,21 @@ fn write_config(ground: Ground, folder: &TempDir) -> Config {
     let projects =
         PROJECTS.map(|(name, profile)| format!("[projects.{name}]\nprofile = \"{profile}\"\n"));
     let projects = projects.concat();
+    let own = r#"
+[profiles.strict]
+body = "del(.project)"
+success = ["200"]
+time_limit = "3s"
+signature = "none"
+retry = { delays = [] }
+
+[profiles.bodyless]
+body = ".data.nothing | keys"
+success = ["200"]
+time_limit = "3s"
+signature = "none"
+retry = { delays = [] }
+"#;
     let text = format!(
         r#"
 broker = "{broker}"
@@ -235,6 +405,7 @@ http.allow_networks = ["127.0.0.0/8"]
 deliver.shutdown_grace = "5s"
 secrets.keys = ["k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="]
 {projects}
+{own}
 "#,
         folder.path().join("data").display(),
         unique("api-"),

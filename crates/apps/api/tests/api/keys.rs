@@ -11,6 +11,7 @@ on_both_grounds! {
     a_key_opens_what_its_scopes_say,
     what_is_no_key_is_refused_alike,
     a_revoked_key_opens_nothing,
+    a_key_makes_and_revokes_no_more_than_it_is,
 }
 
 async fn a_key_opens_what_its_scopes_say(ground: Ground) {
@@ -48,7 +49,7 @@ async fn what_is_no_key_is_refused_alike(ground: Ground) {
     let key = installation.project_key("acme").await;
     let (id, secret) = key.rsplit_once('_').unwrap();
     let bare = installation
-        .send("/api/v1/webhooks", http::Request::get(""), "".into())
+        .send("/api/v1/webhooks", http::Request::builder(), "".into())
         .await;
     bare.problem(401, "key_missing");
     assert!(bare.header("www-authenticate").starts_with("Bearer"));
@@ -71,7 +72,7 @@ async fn what_is_no_key_is_refused_alike(ground: Ground) {
     answers.dedup();
     assert_eq!(answers.len(), 1, "no answer tells more than another");
 
-    let by_header = http::Request::get("").header("x-api-key", &key);
+    let by_header = http::Request::builder().header("x-api-key", &key);
     let answer = installation
         .send("/api/v1/webhooks", by_header, "".into())
         .await;
@@ -118,5 +119,74 @@ async fn an_address_that_guesses_is_slowed_down_and_others_behind_it_are_not() {
         assert!((1..=60).contains(&wait), "{wait}");
     }
     installation.get("/api/v1/webhooks", &known).await.json(200);
+    installation.stop().await;
+}
+
+async fn a_key_makes_and_revokes_no_more_than_it_is(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let manager = installation.project_key("acme").await;
+    let other = installation.project_key("hinto").await;
+    let asked =
+        r#"{"scopes":["read"],"description":"for the shop","expires_at":"2999-01-01T00:00:00Z"}"#;
+    let made = installation
+        .post("/api/v1/keys", &manager, asked)
+        .await
+        .json(201);
+    assert_eq!(made["project"], "acme");
+    let reader = made["text"].as_str().unwrap();
+    installation.get("/api/v1/webhooks", reader).await.json(200);
+    let path = format!("/api/v1/keys/{}", made["id"].as_str().unwrap());
+
+    let list = installation.get("/api/v1/keys", &manager).await;
+    assert!(!String::from_utf8_lossy(&list.body).contains(reader));
+    assert_eq!(list.json(200)["data"].as_array().unwrap().len(), 2);
+    let list = installation.get("/api/v1/keys", &other).await.json(200);
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+    installation
+        .call("DELETE", &path, &other, "")
+        .await
+        .problem(404, "not_found");
+
+    let acme = KeyOwner::Project("acme".parse().unwrap());
+    let lesser = installation.key(acme, &[KeyScope::Manage]).await;
+    let refused = installation
+        .post(
+            "/api/v1/keys",
+            &lesser,
+            r#"{"scopes":["read","all"],"project":"acme"}"#,
+        )
+        .await;
+    assert_eq!(refused.faulty(), ["scopes[1]", "scopes"]);
+    for beyond in [
+        r#"{"scopes":["read"],"project":"hinto"}"#,
+        r#"{"scopes":["read"],"operator":true}"#,
+    ] {
+        installation
+            .post("/api/v1/keys", &manager, beyond)
+            .await
+            .problem(403, "project_forbidden");
+    }
+    let faults = r#"{"expires_at":"2001-01-01T00:00:00Z","project":"nobody"}"#;
+    let refused = installation
+        .post("/api/v1/keys", &installation.operator, faults)
+        .await;
+    assert_eq!(refused.faulty(), ["scopes", "project", "expires_at"]);
+    let operators = installation
+        .post(
+            "/api/v1/keys",
+            &installation.operator,
+            r#"{"scopes":["read"],"operator":true}"#,
+        )
+        .await;
+    assert_eq!(operators.json(201)["project"], serde_json::Value::Null);
+
+    installation
+        .call("DELETE", &path, &manager, "")
+        .await
+        .nothing(204);
+    installation
+        .get("/api/v1/webhooks", reader)
+        .await
+        .problem(401, "key_revoked");
     installation.stop().await;
 }

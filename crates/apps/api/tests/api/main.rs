@@ -4,8 +4,17 @@
     reason = "panicking is how tests fail, also in what they share"
 )]
 
+mod dead_letters;
+mod events;
+mod health;
+mod hostile;
 mod installation;
 mod keys;
+mod manual;
+mod platforms;
+mod reference;
+mod schemathesis;
+mod statuses;
 mod webhooks;
 
 /// Each of these functions as a test on both grounds.

@@ -8,6 +8,7 @@ mod docs;
 mod explain;
 mod forward;
 mod help;
+mod keys;
 mod listen;
 mod place;
 mod process;

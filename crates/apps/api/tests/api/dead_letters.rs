@@ -1,0 +1,166 @@
+//! Dead letters over HTTP: looked at, sent again, left be, and nobody else's business.
+
+use crate::{
+    installation::{Ground, Installation},
+    on_both_grounds,
+};
+use ringback_domain::{DeadLetter, Destination, WebhookId};
+use ringback_testkit::{receiver::Receiver, samples};
+use serde_json::json;
+
+on_both_grounds! {
+    a_dead_letter_is_sent_again,
+    a_dead_letter_is_left_be,
+    a_list_of_dead_letters_goes_on_where_it_ended,
+}
+
+/// Keeps the dead letter of a delivery to this webhook.
+async fn dead_letter(installation: &Installation, project: &str, webhook: &str) -> DeadLetter {
+    let event = samples::event_of(&project.parse().unwrap());
+    let id: WebhookId = webhook.parse().unwrap();
+    let url = "https://example.com/".parse().unwrap();
+    let mut delivery = samples::delivery_of(&event, Destination::Webhook { id, url });
+    delivery.profile = "standard".parse().unwrap();
+    let now = installation.services.context.clock.now();
+    let dead = samples::dead_letter_of(delivery, now);
+    let store = &installation.services.context.store;
+    store.put_dead_letter(&dead).await.unwrap();
+    dead
+}
+
+async fn a_dead_letter_is_sent_again(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let key = installation.project_key("acme").await;
+    let receiver = Receiver::start().await;
+    let webhook = json!({"url": receiver.url("/hook")}).to_string();
+    let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
+    let webhook = added.json(201)["id"].as_str().unwrap().to_owned();
+    let dead = dead_letter(&installation, "acme", &webhook).await;
+    let path = format!("/api/v1/dead-letters/{}", dead.id);
+
+    let shown = installation.get(&path, &key).await.json(200);
+    assert_eq!(shown["disposal"], json!({"state": "open"}));
+    assert_eq!(shown["attempts"].as_array().unwrap().len(), 1);
+    let replay = format!("{path}/replay");
+    let replayed = installation.post(&replay, &key, "").await.json(202);
+    assert_eq!(
+        replayed,
+        json!({"dead_letter": dead.id.to_string(), "generation": 1})
+    );
+    let requests = receiver.wait_for("/hook", 1).await;
+    assert_eq!(requests[0].body, dead.delivery().unwrap().body);
+
+    installation
+        .post(&replay, &key, "")
+        .await
+        .problem(409, "already_dealt_with");
+    let shown = installation.get(&path, &key).await.json(200);
+    let by = shown["disposal"]["by"].as_str().unwrap();
+    assert!(by.starts_with("key "), "{by}");
+    let delivery = dead.delivery().unwrap().id.clone();
+    let delivery = format!("/api/v1/deliveries/{delivery}");
+    installation
+        .until("the first replay is settled", async || {
+            let answer = installation.get(&delivery, &key).await;
+            (answer.status == 200 && answer.json(200)["state"] == "delivered").then_some(())
+        })
+        .await;
+    let again = installation.post(&replay, &key, r#"{"again":true}"#).await;
+    assert_eq!(again.json(202)["generation"], 2);
+    receiver.wait_for("/hook", 2).await;
+    installation.stop().await;
+}
+
+async fn a_dead_letter_is_left_be(ground: Ground) {
+    let installation = Installation::start_with(ground, ringback_api::Limits::default(), []).await;
+    let key = installation.project_key("acme").await;
+    let other = installation.project_key("hinto").await;
+    let dead = dead_letter(&installation, "acme", "whk_1").await;
+    let path = format!("/api/v1/dead-letters/{}", dead.id);
+    for (method, suffix) in [("GET", ""), ("DELETE", ""), ("POST", "/replay")] {
+        let answer = installation
+            .call(method, &format!("{path}{suffix}"), &other, "")
+            .await;
+        answer.problem(404, "not_found");
+    }
+
+    let discard = format!("{path}?reason=the%20shop%20moved");
+    installation
+        .call("DELETE", &discard, &key, "")
+        .await
+        .nothing(204);
+    let shown = installation.get(&path, &key).await.json(200);
+    assert_eq!(shown["disposal"]["state"], "discarded");
+    let note = shown["disposal"]["note"].as_str().unwrap();
+    assert!(note.starts_with("the shop moved (key "), "{note}");
+    installation
+        .call("DELETE", &discard, &key, "")
+        .await
+        .problem(409, "already_dealt_with");
+
+    let open = installation.get("/api/v1/dead-letters", &key).await;
+    assert_eq!(open.json(200)["data"], json!([]));
+    let all = installation
+        .get("/api/v1/dead-letters?all=true", &key)
+        .await;
+    assert_eq!(all.json(200)["data"][0]["id"], dead.id.to_string());
+
+    let raw = samples::raw_dead_letter();
+    let store = &installation.services.context.store;
+    store.put_dead_letter(&raw).await.unwrap();
+    let path = format!("/api/v1/dead-letters/{}", raw.id);
+    installation
+        .get(&path, &key)
+        .await
+        .problem(404, "not_found");
+    installation
+        .get(&path, &installation.operator)
+        .await
+        .json(200);
+    installation
+        .post(&format!("{path}/replay"), &installation.operator, "")
+        .await
+        .problem(409, "not_replayable");
+    installation.stop().await;
+}
+
+async fn a_list_of_dead_letters_goes_on_where_it_ended(ground: Ground) {
+    let installation = Installation::start_with(ground, ringback_api::Limits::default(), []).await;
+    let key = installation.project_key("acme").await;
+    let mut kept = Vec::new();
+    for _ in 0..5 {
+        kept.push(
+            dead_letter(&installation, "acme", "whk_1")
+                .await
+                .id
+                .to_string(),
+        );
+    }
+    dead_letter(&installation, "hinto", "whk_1").await;
+    let mut found = Vec::new();
+    let mut path = "/api/v1/dead-letters?webhook=whk_1&limit=2".to_owned();
+    loop {
+        let page = installation.get(&path, &key).await.json(200);
+        let ids = page["data"].as_array().unwrap().iter();
+        found.extend(ids.map(|dead| dead["id"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/api/v1/dead-letters?webhook=whk_1&limit=2&cursor={cursor}");
+    }
+    found.sort();
+    kept.sort();
+    assert_eq!(found, kept);
+    let bad = [
+        ("cursor=x", "cursor"),
+        ("reason=none", "reason"),
+        ("since=now", "since"),
+        ("all=yes", "all"),
+        ("type=a%20b", "type"),
+    ];
+    for (query, member) in bad {
+        let path = format!("/api/v1/dead-letters?{query}");
+        assert_eq!(installation.get(&path, &key).await.faulty(), [member]);
+    }
+    installation.stop().await;
+}
