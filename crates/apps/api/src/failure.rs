@@ -2,7 +2,7 @@
 
 use crate::problem::{Code, Fault, Problem};
 use ringback_delivery::{
-    ReplayError,
+    PlanError, ReplayError,
     port::{QueueError, StoreError},
 };
 use ringback_worker::{
@@ -120,6 +120,24 @@ pub(crate) fn webhook_fault(error: &WebhookError) -> Option<Fault> {
         _ => return None,
     };
     Some(Fault::new(member, chain(error)))
+}
+
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Self {
+        let member = match error {
+            PlanError::NotFound(_) => return Self::not_found(error.to_string()),
+            PlanError::Store(error) => return error.into(),
+            PlanError::Refused(_) => return Self::new(Code::NotNow).detail(error.to_string()),
+            PlanError::Conflict(_) => {
+                return Self::new(Code::ChangedMeanwhile).detail(error.to_string());
+            }
+            PlanError::NoReason | PlanError::ReasonTooLong { .. } => "reason",
+            PlanError::NothingFound | PlanError::TooMany => "filter",
+            PlanError::NoSuchWebhook(_) | PlanError::OtherProject { .. } => "to",
+            error => return internal(&error),
+        };
+        Self::of_member(member, error.to_string())
+    }
 }
 
 impl From<ReplayError> for Problem {

@@ -3,8 +3,8 @@
 use crate::problem::{Code, Fault, Problem};
 use jiff::Timestamp;
 use ringback_domain::limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX};
-use ringback_json::{FaultKind, Limits, Node, Value};
-use std::{fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
+use ringback_json::{FaultKind, Limits, Node, RawStr, Value};
+use std::{fmt::Display, num::NonZeroU32, ops::RangeInclusive, str::FromStr, time::Duration};
 
 const LIMITS: Limits = Limits {
     bytes_max: BODY_BYTES_MAX,
@@ -21,6 +21,8 @@ pub(crate) struct Members<'t> {
     left: Vec<(String, Value<'t>)>,
     asked: Vec<&'static str>,
     faults: Vec<Fault>,
+    /// What the path of each member begins with.
+    prefix: String,
 }
 
 impl<'t> Members<'t> {
@@ -39,10 +41,15 @@ impl<'t> Members<'t> {
                 }
             }
         };
+        Ok(Self::of(members, String::new()))
+    }
+
+    fn of(members: Vec<(RawStr<'t>, Value<'t>)>, prefix: String) -> Self {
         let mut read = Self {
             left: Vec::new(),
             asked: Vec::new(),
             faults: Vec::new(),
+            prefix,
         };
         for (name, value) in members {
             match name.decode() {
@@ -50,7 +57,26 @@ impl<'t> Members<'t> {
                 None => read.fault("", "a name holds half of a surrogate pair"),
             }
         }
-        Ok(read)
+        read
+    }
+
+    /// The members of a member; give them back by [`Members::close`].
+    pub(crate) fn object(&mut self, name: &'static str) -> Self {
+        let members = match self.value(name) {
+            Given::Absent | Given::Null => Vec::new(),
+            Given::Value(Value(Node::Object(members))) => members,
+            Given::Value(other) => {
+                self.fault(name, format!("is {}, not an object", kind(&other)));
+                Vec::new()
+            }
+        };
+        Self::of(members, format!("{}{name}.", self.prefix))
+    }
+
+    /// Nothing more is asked for of a member's members.
+    pub(crate) fn close(&mut self, mut inner: Self) {
+        inner.note_unknown();
+        self.faults.append(&mut inner.faults);
     }
 
     fn take(&mut self, name: &'static str) -> Option<Value<'t>> {
@@ -60,6 +86,7 @@ impl<'t> Members<'t> {
     }
 
     pub(crate) fn fault(&mut self, member: impl Into<String>, problem: impl Into<String>) {
+        let member = format!("{}{}", self.prefix, member.into());
         self.faults.push(Fault::new(member, problem));
     }
 
@@ -143,7 +170,8 @@ impl<'t> Members<'t> {
 
     /// A member that was asked for and must be there is not; unless that is because of another fault of it.
     pub(crate) fn missing(&mut self, name: &'static str) {
-        if self.faults.iter().all(|fault| fault.member != name) {
+        let path = format!("{}{name}", self.prefix);
+        if self.faults.iter().all(|fault| fault.member != path) {
             self.fault(name, "is missing");
         }
     }
@@ -200,11 +228,15 @@ impl<'t> Members<'t> {
 
     /// Nothing more is asked for: what is left is not known.
     pub(crate) fn end(mut self) -> Result<(), Problem> {
+        self.note_unknown();
+        end(self.faults)
+    }
+
+    fn note_unknown(&mut self) {
         let known = in_words(&self.asked);
         for (name, _) in std::mem::take(&mut self.left) {
             self.fault(shown(&name), format!("is not known; known are {known}"));
         }
-        end(self.faults)
     }
 }
 
@@ -428,6 +460,25 @@ pub(crate) fn boolean(value: &Value<'_>) -> Result<bool, String> {
     match value.0 {
         Node::Bool(is) => Ok(is),
         _ => Err(format!("is {}, not a boolean", kind(value))),
+    }
+}
+
+/// Reads a number within these bounds.
+pub(crate) fn within(bounds: RangeInclusive<u16>) -> impl Fn(&Value<'_>) -> Result<u16, String> {
+    move |value| {
+        let number = match &value.0 {
+            Node::Number(text) => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| {
+                format!(
+                    "is not a number from {} to {}",
+                    bounds.start(),
+                    bounds.end()
+                )
+            })
     }
 }
 

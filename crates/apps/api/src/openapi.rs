@@ -19,6 +19,7 @@ use utoipa::{
         (name = "webhooks", description = "Registered destinations of a project"),
         (name = "deliveries", description = "Events on their way to one destination each"),
         (name = "dead letters", description = "Deliveries given up"),
+        (name = "replays", description = "Plans to send many dead letters again"),
         (name = "stats", description = "How things stand"),
         (name = "profiles", description = "What platforms promise their receivers"),
         (name = "keys", description = "Keys to this API"),

@@ -26,6 +26,7 @@ pub enum Code {
     AlreadyDealtWith,
     NotReplayable,
     NoTestBody,
+    NotNow,
     BodyTooLarge,
     UnsupportedMediaType,
     MembersRefused,
@@ -36,7 +37,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, by status.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedBody,
         Self::KeyMissing,
         Self::KeyRefused,
@@ -54,6 +55,7 @@ impl Code {
         Self::AlreadyDealtWith,
         Self::NotReplayable,
         Self::NoTestBody,
+        Self::NotNow,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::MembersRefused,
@@ -82,6 +84,7 @@ impl Code {
             Self::AlreadyDealtWith => "already_dealt_with",
             Self::NotReplayable => "not_replayable",
             Self::NoTestBody => "no_test_body",
+            Self::NotNow => "not_now",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::MembersRefused => "members_refused",
@@ -107,7 +110,8 @@ impl Code {
             | Self::RotationPending
             | Self::AlreadyDealtWith
             | Self::NotReplayable
-            | Self::NoTestBody => StatusCode::CONFLICT,
+            | Self::NoTestBody
+            | Self::NotNow => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MembersRefused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -136,6 +140,7 @@ impl Code {
             Self::RotationPending => "a new secret is waiting for its moment already",
             Self::AlreadyDealtWith => "the dead letter was replayed or discarded before",
             Self::NotReplayable => "there is nothing that could be sent again",
+            Self::NotNow => "it makes no sense where the plan stands",
             Self::NoTestBody => "no body can be made of a test event",
             Self::BodyTooLarge => "the body is larger than allowed",
             Self::UnsupportedMediaType => "the body is not of the media type that is expected",

@@ -1,7 +1,7 @@
 //! What the calls work with: the same use cases as the commands, over the same queue and store.
 
 use crate::{auth::Authenticator, body::BATCHES_MAX, server::Limits};
-use ringback_delivery::{Context, Replay, WebhookCache};
+use ringback_delivery::{Context, Plans, Replay, WebhookCache};
 use ringback_sender_http::UrlPolicy;
 use ringback_worker::{Role, keys::Keys, publish::Publisher, webhooks::Webhooks};
 use std::{collections::BTreeSet, sync::Arc};
@@ -18,6 +18,8 @@ pub struct Services {
     pub publisher: Publisher,
     /// Sends dead letters again.
     pub replay: Replay,
+    /// Plans to send many dead letters again.
+    pub plans: Plans,
     /// Makes and revokes keys.
     pub keys: Arc<Keys>,
     /// Tells which key a text is.
@@ -69,6 +71,12 @@ impl Services {
                 store: context.store.clone(),
                 clock: context.clock.clone(),
                 observer: context.observer.clone(),
+            },
+            plans: Plans {
+                store: context.store.clone(),
+                clock: context.clock.clone(),
+                entropy: context.entropy.clone(),
+                profiles: context.profiles.clone(),
             },
             authenticator: Authenticator::new(keys.clone(), context.clock.clone()),
             keys,

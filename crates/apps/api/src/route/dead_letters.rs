@@ -101,7 +101,7 @@ async fn list(
     Ok(axum::Json(ListView::of(found)))
 }
 
-fn reason(word: &str) -> Result<DeadLetterReason, String> {
+pub(super) fn reason(word: &str) -> Result<DeadLetterReason, String> {
     let mut all = DeadLetterReason::ALL.into_iter();
     let found = all.find(|reason| reason.class() == word);
     found.ok_or_else(|| {

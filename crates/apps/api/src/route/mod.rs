@@ -4,9 +4,11 @@ mod dead_letters;
 mod deliveries;
 pub(crate) mod docs;
 mod events;
+mod groups;
 mod health;
 mod keys;
 mod profiles;
+mod replays;
 mod stats;
 mod webhooks;
 
@@ -41,7 +43,9 @@ pub(crate) fn calls() -> OpenApiRouter<Arc<Services>> {
             events::calls()
                 .merge(webhooks::calls())
                 .merge(deliveries::calls())
+                .merge(groups::calls())
                 .merge(dead_letters::calls())
+                .merge(replays::calls())
                 .merge(stats::calls())
                 .merge(profiles::calls())
                 .merge(keys::calls()),
@@ -172,17 +176,19 @@ struct PageAsked {
 
 impl PageParams {
     fn read(parameters: &mut Parameters) -> PageAsked {
-        let limit = parameters.optional("limit", |text| {
-            let number = text.parse::<usize>().ok();
-            number
-                .filter(|number| (1..=PAGE_ENTRIES_MAX).contains(number))
-                .ok_or_else(|| format!("is not a number from 1 to {PAGE_ENTRIES_MAX}"))
-        });
+        let limit = parameters.optional("limit", limit);
         PageAsked {
             limit: limit.unwrap_or(PAGE_ENTRIES),
             cursor: parameters.optional("cursor", |text| Ok(text.to_owned())),
         }
     }
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok();
+    number
+        .filter(|number| (1..=PAGE_ENTRIES_MAX).contains(number))
+        .ok_or_else(|| format!("is not a number from 1 to {PAGE_ENTRIES_MAX}"))
 }
 
 impl PageAsked {

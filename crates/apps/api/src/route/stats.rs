@@ -8,8 +8,9 @@ use crate::{
     problem::Problem,
 };
 use axum::extract::{RawQuery, State};
+use jiff::Timestamp;
 use ringback_delivery::port::Depth;
-use ringback_domain::KeyOwner;
+use ringback_domain::{KeyOwner, TrafficOf, TrafficPoint, TrafficStep};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -26,6 +27,9 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 struct StatsParams {
     /// Only of this project.
     project: Option<String>,
+    /// Traffic by the `minute`, for two hours, or by the `hour`, for eight days.
+    #[param(default = "minute")]
+    step: Option<String>,
 }
 
 /// Numbers that tell how things stand.
@@ -36,6 +40,41 @@ struct Stats {
     /// What waits where, over all projects; null but for the operator.
     #[schema(required)]
     queues: Option<Vec<QueueDepth>>,
+    /// Oldest first, without gaps.
+    traffic: Vec<TrafficView>,
+}
+
+/// What became of attempts in one step of time.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Traffic)]
+struct TrafficView {
+    /// When the step began.
+    at: Timestamp,
+    /// Deliveries that a destination accepted.
+    delivered: u64,
+    /// Attempts that were made and not accepted.
+    failed_attempts: u64,
+    /// Deliveries given up.
+    dead_lettered: u64,
+}
+
+impl From<TrafficPoint> for TrafficView {
+    fn from(point: TrafficPoint) -> Self {
+        Self {
+            at: point.at,
+            delivered: point.traffic.delivered,
+            failed_attempts: point.traffic.failed_attempts,
+            dead_lettered: point.traffic.dead_lettered,
+        }
+    }
+}
+
+fn step(word: &str) -> Result<TrafficStep, String> {
+    match word {
+        "minute" => Ok(TrafficStep::Minute),
+        "hour" => Ok(TrafficStep::Hour),
+        _ => Err("is neither `minute` nor `hour`".to_owned()),
+    }
 }
 
 /// How much waits in one queue.
@@ -71,6 +110,7 @@ async fn show(
 ) -> Result<axum::Json<Stats>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
+    let step = parameters.optional("step", step);
     parameters.end()?;
     let project = caller.project_of_list(project)?;
     let context = &services.context;
@@ -82,8 +122,13 @@ async fn show(
         KeyOwner::Project(_) => None,
     };
     let open = context.store.dead_letter_count(project.as_ref()).await?;
+    let of = project.map_or(TrafficOf::Everything, TrafficOf::Project);
+    let step = step.unwrap_or(TrafficStep::Minute);
+    let traffic = context.store.traffic(&of, step, context.clock.now());
+    let traffic = traffic.await?.into_iter().map(TrafficView::from).collect();
     Ok(axum::Json(Stats {
         open_dead_letters: open,
         queues,
+        traffic,
     }))
 }

@@ -14,7 +14,7 @@ pub struct AttemptView {
     pub generation: u32,
     /// The first of a round is 1.
     pub number: u16,
-    /// `schedule`, `replay` or `test`.
+    /// `schedule`, `replay`, `replay_elsewhere` or `test`.
     pub trigger: &'static str,
     pub started_at: Timestamp,
     pub worker: String,

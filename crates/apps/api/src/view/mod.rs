@@ -4,14 +4,18 @@
 mod attempt;
 mod dead_letter;
 mod delivery;
+mod group;
 mod key;
+mod plan;
 mod profile;
 mod webhook;
 
 pub use attempt::{AttemptView, PhasesView};
 pub use dead_letter::{CauseView, DeadLetterView, DisposalView, ReplayedView};
 pub use delivery::DeliveryView;
+pub use group::{AcknowledgementView, GroupListView, GroupView};
 pub use key::{KeyView, KeyWithTextView};
+pub use plan::{PlanCauseView, PlanChangeView, PlanDestinationView, PlanPreviewView, PlanView};
 pub use profile::{ContractView, ProfileView};
 pub use webhook::{SecretView, TestedView, WebhookView, WebhookWithSecretView};
 

@@ -271,11 +271,27 @@ async fn delivered(installation: &Installation, key: &str) -> String {
 /// What succeeds, and what does not because of the state of things.
 async fn done_and_in_the_way(installation: &Installation, occurred: &mut Occurred) {
     let key = &installation.project_key("acme").await;
+    let groups = "GET /api/v1/dead-letters/groups";
+    let list = occurred.call(installation, groups, "", key, "").await;
+    let list = list.json(200);
+    let cause = list["data"][0]["cause"]["fingerprint"].as_str().unwrap();
+    let acknowledge = "POST /api/v1/dead-letters/groups/{id}/acknowledge";
+    let note = r#"{"note":"the shop knows"}"#;
+    let known = occurred
+        .call(installation, acknowledge, cause, key, note)
+        .await;
+    assert_eq!(known.json(200)["acknowledgement"]["note"], "the shop knows");
+    let none = occurred
+        .call(installation, acknowledge, NOBODYS, key, note)
+        .await;
+    none.problem(404, "not_found");
+    plans(installation, occurred, key).await;
     let receiver = Receiver::start().await;
     let url = receiver.url("/hook");
     for path in [
         "webhooks",
         "deliveries",
+        "replays",
         "dead-letters",
         "profiles",
         "keys",
@@ -444,4 +460,57 @@ async fn changed_meanwhile(installation: &Installation, occurred: &mut Occurred)
         .problem(409, "changed_meanwhile");
     let late = occurred.statuses.get_mut("PATCH /api/v1/webhooks/{id}");
     late.unwrap().insert(409);
+}
+
+/// A plan from making to cancelling.
+async fn plans(installation: &Installation, occurred: &mut Occurred, key: &str) {
+    let make = "POST /api/v1/replays";
+    let dry = r#"{"dry_run":true}"#;
+    let preview = occurred.call(installation, make, "", key, dry).await;
+    assert_eq!(preview.json(200)["entries"], 1);
+    let faulty = r#"{"filter":{"colour":1,"since":"x"},"rate":0,"stop_above":101,"to":"whk_0"}"#;
+    let mut faulty = occurred
+        .call(installation, make, "", key, faulty)
+        .await
+        .faulty();
+    faulty.sort();
+    let expected = [
+        "filter.colour",
+        "filter.since",
+        "rate",
+        "reason",
+        "stop_above",
+        "to",
+    ];
+    assert_eq!(faulty, expected);
+    let wanted = r#"{"reason":"the shop is back","rate":1}"#;
+    let plan = occurred.call(installation, make, "", key, wanted).await;
+    let id = plan.json(201)["id"].as_str().unwrap().to_owned();
+    for (call, status) in [
+        ("GET /api/v1/replays/{id}", 200),
+        ("POST /api/v1/replays/{id}/pause", 409),
+        ("POST /api/v1/replays/{id}/resume", 409),
+        ("POST /api/v1/replays/{id}/cancel", 200),
+        ("POST /api/v1/replays/{id}/start", 409),
+        ("POST /api/v1/replays/{id}/cancel", 409),
+    ] {
+        occurred
+            .call(installation, call, &id, key, "")
+            .await
+            .json(status);
+    }
+    let other = installation.project_key("hinto").await;
+    let hidden = "GET /api/v1/replays/{id}";
+    let hidden = occurred.call(installation, hidden, &id, &other, "").await;
+    hidden.problem(404, "not_found");
+
+    let plan = occurred.call(installation, make, "", key, wanted).await;
+    let id = plan.json(201)["id"].as_str().unwrap().to_owned();
+    for wish in ["start", "pause", "resume"] {
+        let call = format!("POST /api/v1/replays/{{id}}/{wish}");
+        occurred
+            .call(installation, &call, &id, key, "")
+            .await
+            .json(200);
+    }
 }

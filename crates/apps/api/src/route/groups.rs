@@ -1,0 +1,130 @@
+//! `/dead-letters/groups`: dead letters by cause.
+
+use super::{BodyProblems, Id, KeyProblems, MembersRefused, NoSuchThing, PAGE_ENTRIES, limit};
+use crate::{
+    Services,
+    auth::{Caller, Manage, Read},
+    body::Json,
+    members::{Members, Parameters, parsed_text, short_text},
+    problem::Problem,
+    view::{GroupListView, GroupView},
+};
+use axum::extract::{RawQuery, State};
+use ringback_delivery::port::{GroupFilter, GroupOrder};
+use ringback_domain::{Acknowledgement, DestinationId, WebhookId};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Bytes of what is written for people.
+const NOTE_BYTES_MAX: usize = 1024;
+
+pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(acknowledge))
+}
+
+/// Which groups. What is left out is any.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "described only")]
+struct GroupParams {
+    project: Option<String>,
+    /// The webhook's id.
+    webhook: Option<String>,
+    /// The fingerprint of a cause.
+    cause: Option<String>,
+    /// `last_died`, those that a dead letter joined last, or `count`, the largest.
+    #[param(default = "last_died")]
+    order: Option<String>,
+    /// Groups at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u16>,
+}
+
+/// Lists open dead letters by cause.
+#[utoipa::path(
+    get, path = "/dead-letters/groups", tag = "dead letters", operation_id = "list_dead_letter_groups",
+    params(GroupParams),
+    responses(
+        (status = 200, description = "The first groups", body = GroupListView),
+        KeyProblems, NoSuchThing, MembersRefused
+    )
+)]
+async fn list(
+    caller: Caller<Read>,
+    State(services): State<Arc<Services>>,
+    RawQuery(query): RawQuery,
+) -> Result<axum::Json<GroupListView>, Problem> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let project = parameters.parsed("project");
+    let webhook = parameters.parsed::<WebhookId>("webhook");
+    let mut filter = GroupFilter {
+        project: None,
+        destination: webhook.as_ref().map(DestinationId::webhook),
+        cause: parameters.optional("cause", |text| Ok(text.to_owned())),
+        order: parameters.optional("order", order).unwrap_or_default(),
+    };
+    let groups_max = parameters.optional("limit", limit).unwrap_or(PAGE_ENTRIES);
+    parameters.end()?;
+    filter.project = caller.project_of_list(project)?;
+    let store = &services.context.store;
+    let list = store.dead_letter_groups(&filter, groups_max).await?;
+    Ok(axum::Json(GroupListView::from(&list)))
+}
+
+fn order(word: &str) -> Result<GroupOrder, String> {
+    match word {
+        "last_died" => Ok(GroupOrder::LastDied),
+        "count" => Ok(GroupOrder::Count),
+        _ => Err("is neither `last_died` nor `count`".to_owned()),
+    }
+}
+
+/// That somebody knows of a group.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewAcknowledgement)]
+#[expect(dead_code, reason = "described only")]
+struct AcknowledgementBody {
+    /// Whose the group is; with a project's key it may be left out.
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
+    project: Option<String>,
+    /// What there is to say about it.
+    #[schema(max_length = 1024)]
+    note: String,
+}
+
+/// Notes that somebody knows of a group, as it is now: what joins it later shows as again.
+#[utoipa::path(
+    post, path = "/dead-letters/groups/{id}/acknowledge", tag = "dead letters",
+    operation_id = "acknowledge_dead_letter_group", request_body = AcknowledgementBody,
+    params(("id" = String, Path, description = "The fingerprint of the cause")),
+    responses((status = 200, description = "The group", body = GroupView), KeyProblems, NoSuchThing, BodyProblems)
+)]
+async fn acknowledge(
+    caller: Caller<Manage>,
+    State(services): State<Arc<Services>>,
+    Id(cause): Id,
+    Json(body): Json,
+) -> Result<axum::Json<GroupView>, Problem> {
+    let mut members = Members::read(&body)?;
+    let project = members.optional("project", parsed_text);
+    let project = caller.owner_of_new(project, &mut members)?;
+    let note = members.required("note", short_text(NOTE_BYTES_MAX));
+    members.end()?;
+    let now = services.context.clock.now();
+    let acknowledgement = Acknowledgement {
+        at: now,
+        by: caller.name(),
+        note: note.unwrap_or_default(),
+        seen_until: now,
+    };
+    let store = &services.context.store;
+    let acknowledging = store.acknowledge_group(project.as_ref(), &cause, &acknowledgement);
+    let group = acknowledging.await?;
+    let group = group.ok_or_else(|| Problem::not_found("there is no such group"))?;
+    Ok(axum::Json(GroupView::from(&group)))
+}
