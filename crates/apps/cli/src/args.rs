@@ -7,6 +7,7 @@ pub(crate) use replays::{PacingArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysComm
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
+use ringback_delivery::SearchText;
 use ringback_domain::{
     ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, KeyScope,
     ProfileName, ProjectName, WebhookId,
@@ -448,6 +449,14 @@ pub(crate) enum DeadCommand {
     List(DeadListArgs),
     /// Shows one with every attempt
     Show { id: DeadLetterId },
+    /// Shows what open ones have in common: how many of each cause, since when, and who knows of it
+    Groups(DeadGroupsArgs),
+    /// Notes that you know of a cause; what joins it later shows as again
+    Acknowledge(DeadAcknowledgeArgs),
+    /// Writes them to a file, one a line, each with its digest; secrets stay behind
+    Export(DeadExportArgs),
+    /// Brings them back from a file; what is there already stays as it is
+    Import(DeadImportArgs),
     /// Sends them again: same event id, same body, signed anew
     Replay {
         /// Which
@@ -458,18 +467,81 @@ pub(crate) enum DeadCommand {
         again: bool,
     },
     /// Leaves them be; they stay readable until their time is over
-    Discard {
-        /// Which
-        #[arg(required = true)]
-        ids: Vec<DeadLetterId>,
-        /// Why, for people
-        #[arg(long, default_value = "by operator")]
-        note: String,
-    },
+    Discard(DeadDiscardArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadDiscardArgs {
+    /// Which; or say it with the filters
+    pub(crate) ids: Vec<DeadLetterId>,
+    /// Why, for people
+    #[arg(long, default_value = "by operator")]
+    pub(crate) note: String,
+    /// Only tells how many of which cause it would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) filter: DeadFilterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadGroupsArgs {
+    /// Only of this project
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+    /// Only for this webhook
+    #[arg(long, value_name = "ID")]
+    pub(crate) destination: Option<DestinationId>,
+    /// Which come first: those that grew last, or those with the most open
+    #[arg(long, default_value = "last", value_parser = ["last", "count"])]
+    pub(crate) by: String,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) limit: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadAcknowledgeArgs {
+    /// The cause, as `dead groups` shows it
+    pub(crate) fingerprint: String,
+    /// Of this project, where several have the cause
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+    /// What you know, for others
+    #[arg(long)]
+    pub(crate) note: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadExportArgs {
+    /// The file; it must not be there yet
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) filter: DeadFilterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadImportArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// Imports the rest when some lines have faults
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Signs callbacks, whose secrets stayed behind, with the secret in this file (`-` is the standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) callback_secret_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadListArgs {
+    #[command(flatten)]
+    pub(crate) filter: DeadFilterArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadFilterArgs {
     /// Only of this project
     #[arg(long)]
     pub(crate) project: Option<ProjectName>,
@@ -488,13 +560,40 @@ pub(crate) struct DeadListArgs {
     /// Only for this reason
     #[arg(long, value_parser = reason_words())]
     pub(crate) reason: Option<String>,
+    /// Only where this is found: words of the cause, the answer or the host, or the id of an event, job or delivery
+    #[arg(long)]
+    pub(crate) text: Option<SearchText>,
     /// Also those replayed or discarded
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) span: SpanArgs,
-    #[command(flatten)]
-    pub(crate) page: PageArgs,
+}
+
+impl DeadFilterArgs {
+    /// Whether all are asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            project,
+            destination,
+            event_type,
+            job,
+            cause,
+            reason,
+            text,
+            all: _,
+            span: SpanArgs { since, until },
+        } = self;
+        project.is_none()
+            && destination.is_none()
+            && event_type.is_none()
+            && job.is_none()
+            && cause.is_none()
+            && reason.is_none()
+            && text.is_none()
+            && since.is_none()
+            && until.is_none()
+    }
 }
 
 #[derive(Debug, Subcommand)]

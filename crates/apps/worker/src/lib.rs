@@ -14,9 +14,10 @@
 //! # }
 //! ```
 
+pub mod archive;
 mod backend;
 pub mod config;
-mod dead_letter_alarm;
+mod dead_letter_keeper;
 mod destination_limits;
 mod environment;
 #[cfg(debug_assertions)]
@@ -39,7 +40,7 @@ use ringback_delivery::{
     Context, PlainSecrets, ProfileBook, WebhookCache,
     port::{Entropy, Observer, Sender},
 };
-use ringback_domain::WorkerId;
+use ringback_domain::{DeadLetterBudget, WorkerId};
 use ringback_sender_http::{HttpSender, HttpSenderError};
 use std::sync::Arc;
 
@@ -125,7 +126,11 @@ impl Config {
             lease_margin: self.deliver.lease_margin,
             breaker: self.deliver.breaker_rules(),
             shutdown_grace: self.deliver.shutdown_grace,
-            dead_letters_max: self.dead_letters.entries_max,
+            dead_letters: DeadLetterBudget {
+                entries_max: self.dead_letters.entries_max,
+                bytes_max: self.dead_letters.bytes_max,
+            },
+            spill_dir: self.dead_letters.spill_dir.clone(),
             plain_secrets: if self.secrets.allow_plain_callback_secrets {
                 PlainSecrets::Seal
             } else {

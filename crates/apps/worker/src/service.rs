@@ -1,15 +1,15 @@
 //! The long-running roles: consumers, the tasks they feed, and stopping in order.
 
-use crate::{dead_letter_alarm, destination_limits::DestinationLimits, plans};
+use crate::{dead_letter_keeper::DeadLetterKeeper, destination_limits::DestinationLimits, plans};
 use futures_util::FutureExt;
 use ringback_delivery::{
     Context, Deliver, Dispatch, Handled, Intake, PlainSecrets,
     port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
 };
-use ringback_domain::{BreakerRules, Delivery, TraceContext};
+use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext};
 use std::{
-    collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe, sync::Arc,
-    time::Duration,
+    collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe,
+    path::PathBuf, sync::Arc, time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,8 +48,10 @@ pub struct ServiceSettings {
     pub breaker: Option<BreakerRules>,
     /// How long open attempts may go on after the wish to stop.
     pub shutdown_grace: Duration,
-    /// Open dead letters beyond which an alarm is raised.
-    pub dead_letters_max: u64,
+    /// What dead letters may take before an alarm is raised.
+    pub dead_letters: DeadLetterBudget,
+    /// Where the oldest of them go beyond that; nowhere when absent.
+    pub spill_dir: Option<PathBuf>,
     /// What to do with callbacks' secrets in plain text.
     pub plain_secrets: PlainSecrets,
 }
@@ -106,11 +108,17 @@ impl Service {
             let running = plans::run(context.clone(), settings.lease_margin, service.stop.clone());
             service.consumers.spawn(running);
         }
-        let watch = dead_letter_alarm::watch(context.store.clone(), settings.dead_letters_max);
+        let keeper = DeadLetterKeeper {
+            store: context.store.clone(),
+            clock: context.clock.clone(),
+            worker: context.worker.clone(),
+            budget: settings.dead_letters,
+            spill_dir: settings.spill_dir.clone(),
+        };
         let stop = service.stop.clone();
         service
             .consumers
-            .spawn(async move { stop.run_until_cancelled(watch).await });
+            .spawn(async move { stop.run_until_cancelled(keeper.run()).await });
         service.consumers.close();
         Ok(service)
     }

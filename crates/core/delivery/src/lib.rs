@@ -35,6 +35,7 @@ pub mod port;
 mod prepare;
 mod profiles;
 mod replay;
+mod search;
 mod webhook_cache;
 
 pub use context::{Context, Handled};
@@ -48,4 +49,5 @@ pub use plan::{PlanError, PlanRequest, PlanRunner, Plans, RunError};
 pub use prepare::{Route, build_request};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
+pub use search::{SearchText, SearchTextError, search_dead_letters};
 pub use webhook_cache::WebhookCache;

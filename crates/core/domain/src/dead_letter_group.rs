@@ -2,7 +2,7 @@
 
 use crate::{
     Cause, DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterReason, Destination,
-    DestinationId, ProjectName,
+    DestinationId, ProjectName, TrafficOf, TrafficPoint, TrafficStep,
 };
 use jiff::Timestamp;
 
@@ -74,6 +74,33 @@ impl DeadLetterGroup {
     }
 }
 
+impl DeadLetterGroup {
+    /// What its destination's traffic is counted under; nothing for what is no delivery.
+    pub fn traffic_of(&self) -> Option<TrafficOf> {
+        match (&self.head.destination, &self.head.host, &self.head.project) {
+            (Some(destination), _, _) => Some(TrafficOf::Destination(destination.clone())),
+            (None, Some(_), Some(project)) => Some(TrafficOf::Callbacks(project.clone())),
+            _ => None,
+        }
+    }
+
+    /// Its share of the deliveries to its destination that came to an end since the first of it was given up, 0 to 1, by
+    /// the destination's traffic by the hour. What is older than those points counts as if it were of their time.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a share of two counts far below 2^52"
+    )]
+    pub fn share_of(&self, traffic: &[TrafficPoint]) -> Option<f64> {
+        let since = TrafficStep::Hour.begin_of(TrafficStep::Hour.number_of(self.first_died_at));
+        let ended: u64 = traffic
+            .iter()
+            .filter(|point| point.at >= since)
+            .map(|point| point.traffic.ended())
+            .sum();
+        (ended > 0).then(|| (self.open_count as f64 / ended as f64).min(1.0))
+    }
+}
+
 impl GroupHead {
     /// The head of the group this dead letter belongs to.
     pub fn of(dead_letter: &DeadLetter) -> Self {
@@ -122,5 +149,51 @@ fn one_line(text: &str) -> String {
     match words.char_indices().nth(EXCERPT_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Traffic;
+
+    #[test]
+    fn a_groups_share_is_of_what_came_to_an_end_since_it_began() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let group = DeadLetterGroup {
+            head: GroupHead {
+                project: Some("acme".parse().unwrap()),
+                destination: None,
+                host: Some("jobs.example.com".into()),
+                cause: Cause {
+                    fingerprint: "f".into(),
+                    summary: "refused 503".into(),
+                },
+                reason: DeadLetterReason::AttemptsExhausted,
+                excerpt: String::new(),
+            },
+            open_count: 3,
+            first_died_at: at("2026-06-01T10:30:00Z"),
+            last_died_at: at("2026-06-01T11:30:00Z"),
+            sample: "dlt_1".parse().unwrap(),
+            acknowledgement: None,
+        };
+        let point = |text: &str, delivered, dead_lettered| TrafficPoint {
+            at: at(text),
+            traffic: Traffic {
+                delivered,
+                dead_lettered,
+                ..Traffic::default()
+            },
+        };
+        let traffic = [
+            point("2026-06-01T09:00:00Z", 100, 0),
+            point("2026-06-01T10:00:00Z", 4, 2),
+            point("2026-06-01T11:00:00Z", 5, 1),
+        ];
+        assert_eq!(group.share_of(&traffic), Some(0.25));
+        assert_eq!(group.share_of(&traffic[..1]), None);
+        let project = "acme".parse().unwrap();
+        assert_eq!(group.traffic_of(), Some(TrafficOf::Callbacks(project)));
     }
 }

@@ -7,6 +7,7 @@
 mod api_key;
 mod attempt;
 mod breaker;
+mod budget;
 mod dead_letter;
 mod dead_letter_group;
 mod delivery;
@@ -26,6 +27,7 @@ pub use attempt::{
     UnreachableCause, harmless_text,
 };
 pub use breaker::{Admission, Breaker, BreakerRules, BreakerState};
+pub use budget::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
 pub use dead_letter_group::{Acknowledgement, DeadLetterGroup, GroupHead};
 pub use delivery::{

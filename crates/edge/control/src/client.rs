@@ -14,17 +14,17 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore, GroupFilter,
-    GroupList, GroupStore, KeyStore, Lane, PaceStore, Page, ParkedMessage, Queue, QueueError,
-    ReservedTurn, SettleAnswer, Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore,
-    WriteAnswer,
+    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore,
+    GroupFilter, GroupList, GroupStore, KeyStore, Lane, PaceStore, Page, ParkedMessage, Queue,
+    QueueError, ReservedTurn, SettleAnswer, Settlement, StoreError, StoreHealth, TrafficStore,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
     Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
-    Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, Event, EventId, ProjectName,
-    Timestamp, TraceContext, Traffic, TrafficOf, TrafficPoint, TrafficStep, Wait, Webhook,
-    WebhookId,
+    DeadLetterUsage, Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, Event, EventId,
+    ProjectName, Timestamp, TraceContext, Traffic, TrafficOf, TrafficPoint, TrafficStep, Wait,
+    Webhook, WebhookId, WorkerId,
 };
 use ringback_wire::{api_key, breaker, delivery, event, group, record};
 use std::{io, num::NonZeroU32, path::Path, time::Duration};
@@ -589,6 +589,43 @@ impl GroupStore for ControlClient {
             (Answer::Count { count }, _) => Ok(count),
             _ => Err(self.unexpected(step)),
         }
+    }
+}
+
+/// Making room stays with that process, too.
+#[async_trait]
+impl BudgetStore for ControlClient {
+    async fn dead_letter_usage(&self) -> Result<DeadLetterUsage, StoreError> {
+        let step = "count dead letters";
+        match self.store(step, Call::Usage, None).await? {
+            (Answer::Usage { entry_count, bytes }, _) => Ok(DeadLetterUsage { entry_count, bytes }),
+            _ => Err(self.unexpected(step)),
+        }
+    }
+
+    async fn oldest_dead_letters(&self, _limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        Err(room_stays("list dead letters"))
+    }
+
+    async fn forget_dead_letters(&self, _ids: &[DeadLetterId]) -> Result<u64, StoreError> {
+        Err(room_stays("forget dead letters"))
+    }
+
+    async fn claim_making_room(
+        &self,
+        _worker: &WorkerId,
+        _lease: Duration,
+    ) -> Result<bool, StoreError> {
+        Err(room_stays("claim"))
+    }
+}
+
+fn room_stays(step: &'static str) -> StoreError {
+    let why = "the process that serves the directory makes room for dead letters".to_owned();
+    StoreError::Refused {
+        store: PROCESS,
+        step,
+        why,
     }
 }
 

@@ -83,6 +83,7 @@ pub(crate) enum Call {
     Regroup {
         limit: usize,
     },
+    Usage,
     Traffic {
         of: TrafficOfLine,
         hours: bool,
@@ -138,6 +139,10 @@ pub(crate) enum Answer {
     Groups {
         group_count: u64,
         ungrouped_count: u64,
+    },
+    Usage {
+        entry_count: u64,
+        bytes: u64,
     },
     /// Delivered, failed attempts and given up of each step, oldest first.
     Traffic {

@@ -338,6 +338,13 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
         Call::Regroup { limit } => vec![to_part(&Answer::Count {
             count: store.regroup(limit).await?,
         })],
+        Call::Usage => {
+            let usage = store.dead_letter_usage().await?;
+            vec![to_part(&Answer::Usage {
+                entry_count: usage.entry_count,
+                bytes: usage.bytes,
+            })]
+        }
         Call::Traffic { of, hours, until } => {
             let step = if hours {
                 TrafficStep::Hour

@@ -72,7 +72,7 @@ pub(crate) const PLAN_MARKS: TableDefinition<(&str, u32), &str> =
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
 /// Format, number of times opened, and the bytes that dead letters take.
-const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
+pub(crate) const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 
 /// In place of a count in [`GIVEN_BACK`].
 pub(crate) const PARKED: u32 = u32::MAX;

@@ -6,10 +6,11 @@ mod common;
 
 use common::StandingClock;
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, EventMark, EventStore, SettleAnswer, SettledAs, Settlement,
+    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore,
+    DeliveryFilter, DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettleAnswer,
+    SettledAs, Settlement,
 };
-use ringback_domain::{DeadLetter, Delivery};
+use ringback_domain::{DeadLetter, Delivery, Disposal};
 use ringback_embedded::{DataDir, Embedded, EmbeddedStore, Settings};
 use ringback_testkit::samples;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -173,4 +174,80 @@ async fn an_event_is_known_for_the_idempotency_window() {
         store.event_mark(&event.project, &event.id).await.unwrap(),
         Some(mark(2))
     );
+}
+
+/// A file of format 1 has neither the index nor the groups, nor the count of bytes.
+#[tokio::test]
+async fn dead_letters_of_a_release_before_groups_are_listed_and_grouped_when_the_file_is_opened() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let settings = Settings::default();
+    let store = open(dir.path(), &settings, &clock).store();
+    let (project, webhook) = (samples::project(), samples::webhook_destination());
+    for second in 0..30 {
+        let delivery = samples::delivery_of(&samples::event_of(&project), webhook.clone());
+        let dead_letter = samples::dead_letter_of(delivery, samples::moment(second));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+        if second % 3 == 0 {
+            let disposal = Disposal::Discarded {
+                at: samples::moment(50),
+                note: "known".into(),
+            };
+            store
+                .dispose(&dead_letter.id, &disposal, false)
+                .await
+                .unwrap();
+        }
+    }
+    let of_webhook = DeadLetterFilter {
+        destination: Some(webhook.id()),
+        ..DeadLetterFilter::default()
+    };
+    let look = async |store: &EmbeddedStore| {
+        let listed = store.dead_letters(&of_webhook, None, 100).await.unwrap();
+        (
+            listed
+                .entries
+                .into_iter()
+                .map(|letter| letter.id)
+                .collect::<Vec<_>>(),
+            store
+                .dead_letter_groups(&GroupFilter::default(), 10)
+                .await
+                .unwrap(),
+            store.dead_letter_usage().await.unwrap(),
+        )
+    };
+    let expected = look(&store).await;
+    assert_eq!(
+        (expected.0.len(), expected.1.groups[0].open_count),
+        (20, 20)
+    );
+    drop(store);
+
+    let file = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let file = file
+        .into_iter()
+        .find(|file| file.extension().is_some_and(|end| end == "redb"));
+    let database = redb::Database::open(file.unwrap()).unwrap();
+    let tx = database.begin_write().unwrap();
+    let index: redb::TableDefinition<(u8, u64, i128, u64), ()> =
+        redb::TableDefinition::new("dead_letter_index");
+    let groups: redb::TableDefinition<(&str, &str), &[u8]> = redb::TableDefinition::new("groups");
+    assert!(tx.delete_table(index).unwrap() && tx.delete_table(groups).unwrap());
+    {
+        let about: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("about");
+        let mut about = tx.open_table(about).unwrap();
+        about.insert("format", 1).unwrap();
+        about.remove("dead_letter_bytes").unwrap();
+    }
+    tx.commit().unwrap();
+    drop(database);
+
+    let store = open(dir.path(), &settings, &clock).store();
+    assert_eq!(look(&store).await, expected);
 }

@@ -1,21 +1,23 @@
-//! Measures what `docs/store.md` says of memory and lists: fills a server with dead letters and asks for pages.
+//! Measures what `docs/store.md` says of memory, lists and settlements: fills a server with dead letters and asks for pages.
 //!
-//! `cargo run --release -p ringback-store-redis --example fill -- redis://127.0.0.1:6379/ 100000`; needs a server to itself.
+//! `cargo run --release -p ringback-store-redis --example fill -- redis://127.0.0.1:6379/ 1000000`; needs a server to itself.
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use ringback_delivery::port::{Clock, DeadLetterFilter, DeadLetterStore};
-use ringback_domain::{DeadLetterReason, ProjectName, Timestamp};
+use futures_util::{StreamExt, stream};
+use ringback_delivery::port::{
+    ClaimAnswer, ClaimRequest, ClaimStore, Clock, SettledAs, Settlement,
+};
+use ringback_domain::Timestamp;
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::samples;
+use ringback_testkit::{load, samples};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Webhooks that fail, each of a project of its own.
-const PROJECTS: i64 = 500;
+/// Deliveries claimed and settled to see what that costs the server.
+const SETTLED: usize = 20_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -31,86 +33,73 @@ async fn main() -> Result<(), Failure> {
     };
     let store = RedisStore::try_new(settings, Arc::new(MachineClock))?;
 
-    let before = used_memory(&url).await?;
-    let began = Instant::now();
-    let projects = fill(&store, count).await?;
-    let took = began.elapsed();
-    let each = (used_memory(&url).await? - before) / count;
-    println!("{count} dead letters stored in {took:?}, {each} bytes each");
-
-    let one = &projects[7];
-    let of_project = DeadLetterFilter {
-        project: Some(one.clone()),
-        ..DeadLetterFilter::default()
-    };
-    let of_reason = DeadLetterFilter {
-        reason: Some(DeadLetterReason::AttemptsExhausted),
-        event_type: Some("task.completed".parse()?),
-        ..DeadLetterFilter::default()
-    };
-    let impossible = DeadLetterFilter {
-        reason: Some(DeadLetterReason::Poison),
-        ..of_project.clone()
-    };
-    let oldest = DeadLetterFilter {
-        until: Some(samples::moment(100)),
-        ..DeadLetterFilter::default()
-    };
-    for (name, filter) in [
-        ("all", DeadLetterFilter::default()),
-        ("one project", of_project),
-        ("two members that match everything", of_reason),
-        ("members that match nothing", impossible),
-        ("the oldest", oldest),
-    ] {
-        let began = Instant::now();
-        let page = store.dead_letters(&filter, None, 50).await?;
-        println!(
-            "first page, {name}: {} in {:?}",
-            page.entries.len(),
-            began.elapsed()
-        );
-    }
-    let began = Instant::now();
-    let open = store.dead_letter_count(Some(one)).await?;
+    let before = info(&url, "used_cpu_user").await? + info(&url, "used_cpu_sys").await?;
+    settle(&store).await?;
+    let after = info(&url, "used_cpu_user").await? + info(&url, "used_cpu_sys").await?;
     println!(
-        "{open} open of one project, counted in {:?}",
-        began.elapsed()
+        "{SETTLED} deliveries claimed and settled: {:.1} µs of the server's time each",
+        (after - before) * 1e6 / f64::from(u32::try_from(SETTLED)?)
     );
+
+    let before = info(&url, "used_memory").await?;
+    let began = Instant::now();
+    let projects = load::fill(&store, count).await?;
+    let took = began.elapsed();
+    let bytes = info(&url, "used_memory").await? - before;
+    println!(
+        "{count} dead letters stored in {took:.1?}, {:.0} MiB",
+        bytes / f64::from(1 << 20)
+    );
+    for load::Measured {
+        name,
+        entries,
+        took,
+    } in load::measure(&store, &projects).await?
+    {
+        println!("{name}: {entries} in {took:.1?}");
+    }
     Ok(())
 }
 
-async fn fill(store: &RedisStore, count: i64) -> Result<Vec<ProjectName>, Failure> {
-    let destinations: Vec<_> = (0..PROJECTS)
-        .map(|_| (samples::project(), samples::webhook_destination()))
-        .collect();
-    let mut writes = stream::iter(0..count)
-        .map(|number| {
-            let (project, destination) =
-                &destinations[usize::try_from(number % PROJECTS).unwrap_or_default()];
-            let delivery = samples::delivery_of(&samples::event_of(project), destination.clone());
-            let dead_letter = samples::dead_letter_of(delivery, samples::moment(number));
-            async move { store.put_dead_letter(&dead_letter).await }
-        })
-        .buffer_unordered(64);
-    while writes.try_next().await?.is_some() {}
-    drop(writes);
-    Ok(destinations
-        .into_iter()
-        .map(|(project, _)| project)
-        .collect())
+async fn settle(store: &RedisStore) -> Result<(), Failure> {
+    let worker = samples::worker();
+    let webhooks = [(); 100].map(|()| (samples::project(), samples::webhook_destination()));
+    let pass = async |number: usize| {
+        let (project, webhook) = &webhooks[number % webhooks.len()];
+        let delivery = samples::delivery_of(&samples::event_of(project), webhook.clone());
+        let request = ClaimRequest {
+            delivery: &delivery,
+            worker: &worker,
+            nonce: samples::claim_nonce(),
+            lease: Duration::from_mins(1),
+        };
+        let ClaimAnswer::Granted { claim, .. } = store.claim(request).await? else {
+            return Err("not granted".into());
+        };
+        let settlement = Settlement {
+            claim: &claim,
+            delivery: &delivery,
+            attempts: &[samples::attempt_of(&delivery)],
+            settled_as: &SettledAs::Delivered,
+            at: samples::moment(i64::try_from(number / 100)?),
+        };
+        store.settle(settlement).await?;
+        Ok::<_, Failure>(())
+    };
+    let mut passes = std::pin::pin!(stream::iter(0..SETTLED).map(pass).buffer_unordered(64));
+    while let Some(passed) = passes.next().await {
+        passed?;
+    }
+    Ok(())
 }
 
-async fn used_memory(url: &str) -> Result<i64, Failure> {
+async fn info(url: &str, what: &str) -> Result<f64, Failure> {
     let mut connection = redis::Client::open(url)?
         .get_multiplexed_async_connection()
         .await?;
-    let info: redis::InfoDict = redis::cmd("INFO")
-        .arg("memory")
-        .query_async(&mut connection)
-        .await?;
-    info.get("used_memory")
-        .ok_or_else(|| "the server does not tell its memory".into())
+    let info: redis::InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;
+    info.get(what)
+        .ok_or_else(|| format!("the server does not tell `{what}`").into())
 }
 
 struct MachineClock;

@@ -88,6 +88,11 @@ impl Keys {
         format!("{{{}:plans}}:active", self.prefix)
     }
 
+    /// Which worker makes room for dead letters.
+    pub(crate) fn making_room(&self) -> String {
+        format!("{{{}:groups}}:making_room", self.prefix)
+    }
+
     pub(crate) fn webhooks_of(&self, project: &str) -> String {
         format!("{{{}:webhooks}}:of:{project}", self.prefix)
     }

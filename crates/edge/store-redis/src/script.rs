@@ -47,6 +47,16 @@ script!(
     "letters.lua",
     "regroup.lua"
 );
+script!(USAGE, "usage.lua");
+script!(OLDEST_LETTERS, "common.lua", "oldest_letters.lua");
+script!(
+    FORGET_LETTER,
+    "common.lua",
+    "groups.lua",
+    "letters.lua",
+    "forget_letter.lua"
+);
+script!(CLAIM_ROOM, "claim_room.lua");
 script!(ACKNOWLEDGE, "acknowledge.lua");
 script!(READ_TRAFFIC, "read_traffic.lua");
 script!(LIST, "common.lua", "list.lua");

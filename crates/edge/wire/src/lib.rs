@@ -12,6 +12,7 @@ mod attempt;
 pub mod breaker;
 pub mod delivery;
 pub mod event;
+pub mod export;
 pub mod group;
 mod parts;
 pub mod record;

@@ -8,7 +8,7 @@ use ringback_domain::{
     replay_plan::{EntryMark, PlanState, PlanWish, ReplayTarget},
 };
 use ringback_testkit::samples;
-use ringback_wire::{api_key, breaker, delivery, event, group, record, replay_plan};
+use ringback_wire::{api_key, breaker, delivery, event, export, group, record, replay_plan};
 use std::path::Path;
 
 fn golden(name: &str) -> Bytes {
@@ -39,6 +39,55 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         assert_eq!(read.destination, sent.destination);
         assert_eq!(read.body, sent.body);
     }
+}
+
+#[test]
+fn exported_dead_letters_survive_without_their_secrets() {
+    let callback = samples::delivery_of(&samples::event(), samples::callback_destination());
+    let mut binary = samples::delivery();
+    binary.body = Bytes::from_static(b"\xff\n\x00");
+    for (dead, secret) in [
+        (samples::dead_letter(), false),
+        (samples::event_dead_letter(), false),
+        (samples::raw_dead_letter(), false),
+        (samples::dead_letter_of(binary, samples::moment(5)), false),
+        (samples::dead_letter_of(callback, samples::moment(5)), true),
+    ] {
+        let line = export::encode(&dead).unwrap();
+        let text = String::from_utf8(line.clone()).unwrap();
+        assert!(
+            !text.contains('\n') && !text.contains("sealed:v1"),
+            "{text}"
+        );
+        let read = export::decode(&line).unwrap();
+        assert_eq!(read.secret_left_out, secret);
+        if !secret {
+            assert_eq!(format!("{:?}", read.dead_letter), format!("{dead:?}"));
+        }
+        assert_eq!(
+            export::encode(&read.dead_letter).unwrap().len() + if secret { 23 } else { 0 },
+            line.len()
+        );
+    }
+}
+
+#[test]
+fn a_damaged_export_names_the_member() {
+    let line = String::from_utf8(export::encode(&samples::dead_letter()).unwrap()).unwrap();
+    for (from, to, expected) in [
+        ("\"sha256\":\"", "\"sha256\":\"0", "`sha256`"),
+        ("\"body\":\"", "\"body\":\"x", "`sha256`"),
+        ("\"body\"", "\"bode\"", "`body`"),
+        ("\"dead_letter\":", "\"dead\":", "`dead_letter`"),
+        ("\"v\":1", "\"v\":\"1\"", "`v`"),
+        ("{\"v\":1,", "{", "`v`"),
+    ] {
+        let damaged = line.replacen(from, to, 1);
+        assert_ne!(damaged, line);
+        let fault = export::decode(damaged.as_bytes()).unwrap_err().to_string();
+        assert!(fault.contains(expected), "{fault}");
+    }
+    assert!(export::decode(&line.as_bytes()[..line.len() - 1]).is_err());
 }
 
 #[test]
@@ -240,6 +289,8 @@ fn version_1_is_read_for_ever() {
         ),
         (3, 2, 1)
     );
+    let exported = export::decode(&golden("v1.export")).unwrap().dead_letter;
+    assert_eq!(exported.id, dead.id);
     let head = group::decode_head(&golden("v1.group")).unwrap();
     assert_eq!(head.cause.summary, "refused 503");
     assert_eq!(head.destination.unwrap().as_str(), "whk_golden");
@@ -271,6 +322,7 @@ proptest! {
         let _ = record::decode_webhook(&bytes);
         let _ = record::decode_attempt(&bytes);
         let _ = group::decode_head(&bytes);
+        let _ = export::decode(&bytes);
         let _ = group::decode_acknowledgement(&bytes);
         let _ = api_key::decode(&bytes);
         let _ = event::read(&bytes, None);

@@ -5,7 +5,8 @@ use crate::{
     session::Session,
 };
 use owo_colors::OwoColorize;
-use ringback_delivery::port::{Queue, QueueName};
+use ringback_delivery::port::{Queue, QueueName, StoreError};
+use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{Greeting, NodeFacts, RabbitConfig, RabbitQueue, Scope, greetings};
 use ringback_worker::{
@@ -363,16 +364,32 @@ fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
 }
 
 async fn check_dead_letters(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
-    let entries_max = config.dead_letters.entries_max;
-    checks.push(match backend.store.dead_letter_count(None).await {
-        Ok(count) if count > entries_max => Check::weak(
-            "dead letters",
-            format!(
-                "{count} are open, more than `dead_letters.entries_max` ({entries_max}): replay or discard them; none is dropped to make room"
-            ),
-        ),
-        Ok(count) => Check::well("dead letters", format!("{count} open")),
-        Err(error) => Check::broken("dead letters", error.to_string()),
+    const NAME: &str = "dead letters";
+    let budget = DeadLetterBudget {
+        entries_max: config.dead_letters.entries_max,
+        bytes_max: config.dead_letters.bytes_max,
+    };
+    let counted = async {
+        let usage = backend.store.dead_letter_usage().await?;
+        let open = backend.store.dead_letter_count(None).await?;
+        Ok::<_, StoreError>((usage, open))
+    };
+    checks.push(match counted.await {
+        Ok((usage, open)) => {
+            let DeadLetterUsage { entry_count, bytes } = usage;
+            let kept = format!("{open} open, {entry_count} kept, {bytes} bytes");
+            match budget.judge(usage) {
+                BudgetState::Roomy => Check::well(NAME, kept),
+                BudgetState::Near | BudgetState::Over => Check::weak(
+                    NAME,
+                    format!(
+                        "{kept}; `dead_letters.entries_max` is {} and `bytes_max` {}: replay or discard them; none is dropped to make room",
+                        budget.entries_max, budget.bytes_max
+                    ),
+                ),
+            }
+        }
+        Err(error) => Check::broken(NAME, error.to_string()),
     });
 }
 

@@ -80,7 +80,7 @@ fn show_with_secret(session: &Session, done: WithSecret) -> Outcome {
 }
 
 /// The secret in a file, or on the standard input: never on the command line, where others can see it.
-fn read_secret(file: &Path) -> Outcome<Secret> {
+pub(super) fn read_secret(file: &Path) -> Outcome<Secret> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map(drop)

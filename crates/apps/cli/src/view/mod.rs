@@ -3,6 +3,7 @@
 mod attempt;
 mod dead_letter;
 mod delivery;
+mod group;
 mod key;
 mod replay_plan;
 mod webhook;
@@ -10,6 +11,7 @@ mod webhook;
 pub(crate) use attempt::{attempts_table, one_line};
 pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
 pub(crate) use delivery::{deliveries_table, delivery_facts};
+pub(crate) use group::{GroupListView, GroupView, group_facts, groups_table};
 pub(crate) use key::{key_facts, keys_table};
 pub(crate) use replay_plan::{PlanView, PreviewView, plan_facts, plans_table, preview_facts};
 pub(crate) use ringback_api::view::{

@@ -329,6 +329,9 @@ fn read_dead_letters(mut section: Section<'_>) -> DeadLetters {
     let dead_letters = DeadLetters {
         retention: section.member("retention", duration(MINUTE..=3650 * DAY)),
         entries_max: section.member("entries_max", number(1..=1_000_000_000)),
+        bytes_max: section.member("bytes_max", size(1024 * 1024..=1024 * 1024 * 1024 * 1024))
+            as u64,
+        spill_dir: section.path("spill_dir", optional(path)),
     };
     section.end();
     dead_letters

@@ -162,8 +162,12 @@ pub struct Deliveries {
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     pub retention: Duration,
-    /// Open ones beyond which people are told; none is dropped to make room.
+    /// Those kept beyond which people are told, and the oldest move into files where there is a place for that.
     pub entries_max: u64,
+    /// The same for the bytes of their records.
+    pub bytes_max: u64,
+    /// Where they move; nowhere when absent.
+    pub spill_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! What the use cases need of the world, as traits. Edges fill them; `ringback-testkit` holds the contract each must keep.
 
+mod budget;
 mod environment;
 mod groups;
 mod plans;
@@ -7,6 +8,7 @@ mod queue;
 mod sender;
 mod store;
 
+pub use budget::BudgetStore;
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
 pub use plans::{Advance, AdvanceAnswer, PlanLease, PlanStore};

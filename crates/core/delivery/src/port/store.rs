@@ -2,7 +2,7 @@
 //!
 //! Every change that belongs together is one call, and one call is atomic: an edge makes it one script or one transaction.
 
-use super::{Entropy, GroupStore, PlanStore, TrafficStore};
+use super::{BudgetStore, Entropy, GroupStore, PlanStore, TrafficStore};
 use async_trait::async_trait;
 use ringback_domain::{
     ApiKey, ApiKeyId, Attempt, AttemptNumber, Breaker, DeadLetter, DeadLetterId, DeadLetterReason,
@@ -20,6 +20,7 @@ pub trait Store:
     + DeadLetterStore
     + GroupStore
     + PlanStore
+    + BudgetStore
     + PaceStore
     + TrafficStore
     + EventStore
@@ -33,6 +34,7 @@ impl<T> Store for T where
         + DeadLetterStore
         + GroupStore
         + PlanStore
+        + BudgetStore
         + PaceStore
         + TrafficStore
         + EventStore

@@ -20,10 +20,11 @@ use crate::{
 use access::{Access, Commit};
 use inbox::{Inbox, Woken, Work};
 use redb::{Database, ReadTransaction};
+use ringback_domain::{Timestamp, WorkerId};
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -57,6 +58,7 @@ pub(crate) struct Engine {
     writer: Option<JoinHandle<()>>,
     access: Arc<Access>,
     numbers: AtomicU64,
+    making_room: Mutex<Option<(WorkerId, Timestamp)>>,
     place: Place,
 }
 
@@ -100,6 +102,7 @@ impl Engine {
             access,
             // Numbers of one opening are below those of the next, without being written down.
             numbers: AtomicU64::new(boot << 40),
+            making_room: Mutex::default(),
             place,
         }
     }
@@ -107,6 +110,14 @@ impl Engine {
     /// A number larger than any given before, by this process or an earlier one on the same file.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Who makes room for dead letters, and until when.
+    pub(crate) fn making_room(&self) -> MutexGuard<'_, Option<(WorkerId, Timestamp)>> {
+        // Whoever panicked with it left it whole.
+        self.making_room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn place(&self) -> &Place {

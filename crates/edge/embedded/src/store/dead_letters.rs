@@ -24,7 +24,7 @@ const LIST: &str = "dead";
 const ALL: &str = "";
 
 /// In the table of what the file is about.
-const BYTES: &str = "dead_letter_bytes";
+pub(super) const BYTES: &str = "dead_letter_bytes";
 
 /// A dead letter on its way into the file.
 pub(super) struct Burial {
@@ -292,7 +292,7 @@ fn damaged(id: impl std::fmt::Display) -> StoreError {
 }
 
 /// One dead letter; `None` when there is none under the key.
-fn read(
+pub(super) fn read(
     tx: &ReadTransaction,
     key: DeadLetterKey,
 ) -> Result<Option<Result<DeadLetter, StoreError>>, redb::Error> {

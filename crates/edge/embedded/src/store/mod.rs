@@ -1,5 +1,6 @@
 //! The store. What may take long is encoded before the writer is asked, and decoded after the file was read.
 
+mod budget;
 mod claims;
 mod dead_letters;
 mod deliveries;

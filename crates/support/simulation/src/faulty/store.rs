@@ -10,15 +10,16 @@ use crate::{
 };
 use async_trait::async_trait;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, FencingToken, GroupFilter,
-    GroupList, GroupStore, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs,
-    Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore, WriteAnswer,
+    BudgetStore, Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
+    FencingToken, GroupFilter, GroupList, GroupStore, KeyStore, PaceStore, Page, ReservedTurn,
+    SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore,
+    WriteAnswer,
 };
 use ringback_domain::{
     Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
-    Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId, ProjectName, Timestamp,
-    TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId,
+    DeadLetterUsage, Delivery, DeliveryId, DeliveryRecord, DestinationId, Disposal, EventId,
+    ProjectName, Timestamp, TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId, WorkerId,
 };
 use ringback_testkit::simulation::{SimulatedStore, TokioClock};
 use std::{
@@ -347,6 +348,29 @@ impl GroupStore for FaultyStore {
 
     async fn regroup(&self, limit: usize) -> Result<u64, StoreError> {
         self.inner.regroup(limit).await
+    }
+}
+
+#[async_trait]
+impl BudgetStore for FaultyStore {
+    async fn dead_letter_usage(&self) -> Result<DeadLetterUsage, StoreError> {
+        self.inner.dead_letter_usage().await
+    }
+
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.oldest_dead_letters(limit).await
+    }
+
+    async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError> {
+        self.inner.forget_dead_letters(ids).await
+    }
+
+    async fn claim_making_room(
+        &self,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        self.inner.claim_making_room(worker, lease).await
     }
 }
 

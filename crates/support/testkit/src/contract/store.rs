@@ -8,6 +8,7 @@
 //! async fn open() -> (MyStore, TempDir) { … }
 //! ```
 
+mod budget;
 mod claims;
 mod dead_letters;
 mod deliveries;
@@ -19,6 +20,7 @@ mod plans;
 mod traffic;
 mod webhooks;
 
+pub use budget::*;
 pub use claims::*;
 pub use dead_letters::*;
 pub use deliveries::*;
@@ -104,6 +106,10 @@ macro_rules! store_contract {
             a_settlement_is_counted_once_for_its_destination_project_and_everything
             callbacks_are_counted_together
             a_stale_settlement_is_not_counted
+
+            what_dead_letters_take_is_counted_until_they_are_forgotten
+            the_oldest_dead_letters_leave_first_and_without_a_trace
+            one_worker_at_a_time_makes_room
 
             a_webhook_is_written_once_and_read_back_whole
             a_webhook_is_changed_only_from_the_revision_that_was_read

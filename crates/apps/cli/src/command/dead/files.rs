@@ -1,0 +1,254 @@
+//! `ringback dead export` and `ringback dead import`: dead letters in files.
+
+use super::{filter_of, page_of};
+use crate::{
+    args::{DeadExportArgs, DeadImportArgs},
+    command::webhooks::read_secret,
+    failure::{Exit, Failure, Outcome},
+    session::Session,
+};
+use futures_util::{TryStreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use ringback_delivery::port::Store;
+use ringback_domain::{harmless_text, limits};
+use ringback_worker::{
+    Backend, SystemEntropy,
+    archive::{Archive, ArchiveError, ImportFault, ImportRules, Lines},
+};
+use serde::Serialize;
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// Dead letters on their way to the store at once.
+const IN_FLIGHT_MAX: usize = 64;
+/// Faults that are told one by one; the others are counted.
+const FAULTS_TOLD_MAX: usize = 100;
+
+#[derive(Serialize)]
+struct ExportReport {
+    exported: u64,
+    file: String,
+}
+
+pub(super) async fn export(
+    session: &Session,
+    store: &dyn Store,
+    now: Timestamp,
+    args: DeadExportArgs,
+) -> Outcome {
+    let filter = filter_of(&args.filter, now);
+    let mut archive = Archive::create(&args.file)?;
+    let progress = progress(session, "exported");
+    let mut after = None;
+    loop {
+        let text = args.filter.text.as_ref();
+        let page = page_of(
+            store,
+            &filter,
+            text,
+            after.as_ref(),
+            limits::PAGE_ENTRIES_MAX,
+        )
+        .await?;
+        for dead_letter in &page.entries {
+            archive.add(dead_letter)?;
+            progress.inc(1);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    let report = ExportReport {
+        exported: archive.finish()?,
+        file: args.file.display().to_string(),
+    };
+    session.terminal.data(&report, |report| {
+        format!(
+            "exported {} to {}",
+            super::in_words(usize::try_from(report.exported).unwrap_or(usize::MAX)),
+            report.file
+        )
+    })
+}
+
+#[derive(Default, Serialize)]
+struct ImportReport {
+    imported: u64,
+    already_there: u64,
+    fault_count: u64,
+    faults: Vec<FaultView>,
+}
+
+#[derive(Serialize)]
+struct FaultView {
+    line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<&'static str>,
+    problem: String,
+}
+
+pub(super) async fn import(
+    session: &Session,
+    desk: &Backend,
+    retention: Duration,
+    args: DeadImportArgs,
+) -> Outcome {
+    let secret = args.callback_secret_file.as_deref();
+    let rules = ImportRules::new(
+        desk.store.clone(),
+        desk.keys.clone(),
+        Arc::new(SystemEntropy),
+        retention,
+        desk.clock.now(),
+        secret.map(read_secret).transpose()?,
+    );
+    let mut report = ImportReport::default();
+    check(session, &rules, &args.file, &mut report).await?;
+    if report.fault_count == 0 || args.keep_going {
+        store_all(session, &rules, &args.file, &mut report).await?;
+    }
+    session.terminal.data(&report, show)?;
+    match report.fault_count {
+        0 => Ok(()),
+        _ if args.keep_going => Err(Failure::failed(format!(
+            "{} of the file's lines were not imported",
+            report.fault_count
+        ))),
+        _ => Err(Failure::failed("nothing was imported")
+            .hint("mend the file, or pass --keep-going to import the rest")),
+    }
+}
+
+/// Reads every line before the first is stored.
+async fn check(
+    session: &Session,
+    rules: &ImportRules,
+    file: &Path,
+    report: &mut ImportReport,
+) -> Outcome {
+    let progress = progress(session, "checked");
+    let mut lines = open(file)?;
+    let mut count = 0_u64;
+    while let Some((number, line)) = lines.next().map_err(could_not_read(file))? {
+        count += 1;
+        progress.inc(1);
+        let read = match line {
+            Ok(line) => rules.read(&line).await.map(drop),
+            Err(fault) => Err(fault),
+        };
+        match read {
+            Ok(()) => {}
+            Err(ImportFault::Store(error)) => return Err(error.into()),
+            Err(fault) => {
+                report.fault_count += 1;
+                if report.faults.len() < FAULTS_TOLD_MAX {
+                    report.faults.push(FaultView {
+                        line: number,
+                        member: fault.member(),
+                        problem: fault.to_string(),
+                    });
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+    if count == 0 {
+        return Err(Failure::usage(format!(
+            "there is no dead letter in `{}`",
+            file.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Stores what can be. What is there already stays as it is.
+async fn store_all(
+    session: &Session,
+    rules: &ImportRules,
+    file: &Path,
+    report: &mut ImportReport,
+) -> Outcome {
+    let progress = progress(session, "imported");
+    let lines = stream::try_unfold(open(file)?, async |mut lines| {
+        let next = lines.next().map_err(could_not_read(file))?;
+        Ok::<_, Failure>(next.map(|(_, line)| (line, lines)))
+    });
+    let put = async |line: Result<Vec<u8>, ImportFault>| {
+        let Ok(line) = line else {
+            return Ok(None);
+        };
+        let dead_letter = match rules.read(&line).await {
+            Ok(dead_letter) => dead_letter,
+            Err(ImportFault::Store(error)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let known = rules.store.dead_letter(&dead_letter.id).await?.is_some();
+        if !known {
+            rules.store.put_dead_letter(&dead_letter).await?;
+        }
+        Ok::<_, Failure>(Some(known))
+    };
+    let mut answers = std::pin::pin!(lines.map_ok(put).try_buffer_unordered(IN_FLIGHT_MAX));
+    while let Some(answer) = answers.try_next().await? {
+        progress.inc(1);
+        match answer {
+            Some(true) => report.already_there += 1,
+            Some(false) => report.imported += 1,
+            None => {}
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn show(report: &ImportReport) -> String {
+    let mut lines: Vec<_> = report
+        .faults
+        .iter()
+        .map(|fault| {
+            let problem = harmless_text(fault.problem.as_bytes());
+            format!("line {}: {problem}", fault.line)
+        })
+        .collect();
+    let told = report.faults.len() as u64;
+    if report.fault_count > told {
+        lines.push(format!("{} more lines", report.fault_count - told));
+    }
+    lines.push(format!(
+        "imported {}, already there {}, with faults {}",
+        report.imported, report.already_there, report.fault_count
+    ));
+    lines.join("\n")
+}
+
+fn open(file: &Path) -> Outcome<Lines> {
+    Lines::open(file).map_err(|failure| {
+        Failure::usage(format!("could not open `{}`", file.display())).because(failure)
+    })
+}
+
+fn could_not_read(file: &Path) -> impl Fn(std::io::Error) -> Failure {
+    let what = format!("could not read `{}`", file.display());
+    move |failure| Failure::failed(what.clone()).because(failure)
+}
+
+fn progress(session: &Session, word: &str) -> ProgressBar {
+    if !session.terminal.shows_progress() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(&format!("{{spinner}} {{pos}} {word}, {{per_sec}}"))
+        .expect("a template of our own");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let exit = match &error {
+            ArchiveError::Exists(_) => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::of(exit, &error)
+    }
+}

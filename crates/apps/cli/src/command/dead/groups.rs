@@ -1,0 +1,127 @@
+//! `ringback dead groups` and `ringback dead acknowledge`: dead letters by what they have in common.
+
+use crate::{
+    args::{DeadAcknowledgeArgs, DeadGroupsArgs},
+    command::operator,
+    failure::{Exit, Failure, Outcome},
+    session::Session,
+    view::{GroupListView, group_facts, groups_table},
+};
+use jiff::Timestamp;
+use ringback_delivery::port::{GroupFilter, GroupOrder, Store};
+use ringback_domain::{Acknowledgement, DeadLetterGroup, TrafficOf, TrafficStep, limits};
+use std::collections::{HashMap, hash_map::Entry};
+
+pub(super) async fn list(
+    session: &Session,
+    store: &dyn Store,
+    now: Timestamp,
+    args: DeadGroupsArgs,
+) -> Outcome {
+    let filter = GroupFilter {
+        project: args.project,
+        destination: args.destination,
+        cause: None,
+        order: match args.by.as_str() {
+            "count" => GroupOrder::Count,
+            _ => GroupOrder::LastDied,
+        },
+    };
+    let list = store.dead_letter_groups(&filter, args.limit.into()).await?;
+    let shares = shares(store, &list.groups, now).await?;
+    let view = GroupListView::of(&list, shares);
+    session.terminal.data(&view, groups_table)?;
+    if view.group_count > view.data.len() as u64 && !session.terminal.is_json() {
+        let more = view.group_count - view.data.len() as u64;
+        session
+            .terminal
+            .say(&format!("there are {more} more: --limit, or --project"));
+    }
+    if view.ungrouped_count > 0 && !session.terminal.is_json() {
+        session.terminal.say(&format!(
+            "{} dead letters are in no group, because there are too many groups or they were stored by an earlier release",
+            view.ungrouped_count
+        ));
+    }
+    Ok(())
+}
+
+/// Each group's share of its destination's traffic, where that is known.
+async fn shares(
+    store: &dyn Store,
+    groups: &[DeadLetterGroup],
+    now: Timestamp,
+) -> Outcome<Vec<Option<f64>>> {
+    let mut known: HashMap<TrafficOf, _> = HashMap::new();
+    let mut shares = Vec::new();
+    for group in groups {
+        let Some(of) = group.traffic_of() else {
+            shares.push(None);
+            continue;
+        };
+        let traffic = match known.entry(of) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let traffic = store.traffic(place.key(), TrafficStep::Hour, now).await?;
+                place.insert(traffic)
+            }
+        };
+        shares.push(group.share_of(traffic));
+    }
+    Ok(shares)
+}
+
+pub(super) async fn acknowledge(
+    session: &Session,
+    store: &dyn Store,
+    now: Timestamp,
+    args: DeadAcknowledgeArgs,
+) -> Outcome {
+    let note = args.note.trim();
+    if note.is_empty() || note.chars().count() > limits::NOTE_CHARS_MAX {
+        return Err(Failure::usage(format!(
+            "a note has 1 to {} characters",
+            limits::NOTE_CHARS_MAX
+        )));
+    }
+    let filter = GroupFilter {
+        project: args.project,
+        cause: Some(args.fingerprint.clone()),
+        ..GroupFilter::default()
+    };
+    let found = store
+        .dead_letter_groups(&filter, limits::PAGE_ENTRIES_MAX)
+        .await?
+        .groups;
+    let group = match found.as_slice() {
+        [] => return Err(no_such(&args.fingerprint)),
+        [group] => group,
+        _ => {
+            return Err(
+                Failure::new(Exit::Refused, "several projects have a group of that cause")
+                    .hint("say which with --project"),
+            );
+        }
+    };
+    let acknowledgement = Acknowledgement {
+        at: now,
+        by: operator(),
+        note: note.to_owned(),
+        seen_until: group.last_died_at,
+    };
+    let project = group.head.project.as_ref();
+    let group = store
+        .acknowledge_group(project, &args.fingerprint, &acknowledgement)
+        .await?
+        .ok_or_else(|| no_such(&args.fingerprint))?;
+    let share = shares(store, std::slice::from_ref(&group), now).await?;
+    let share = share.into_iter().next().flatten();
+    session
+        .terminal
+        .data(&crate::view::GroupView::of(&group, share), group_facts)
+}
+
+fn no_such(fingerprint: &str) -> Failure {
+    Failure::not_found(format!("no open dead letter has cause `{fingerprint}`"))
+        .hint("`ringback dead groups` shows the causes there are")
+}

@@ -1,0 +1,367 @@
+//! `ringback dead`: deliveries given up, and what to do about them.
+
+mod files;
+mod groups;
+
+use crate::{
+    args::{DeadCommand, DeadDiscardArgs, DeadFilterArgs, DeadListArgs},
+    command::operator,
+    failure::{Exit, Failure, Outcome},
+    session::Session,
+    view::{DeadLetterView, ListView, dead_letter_facts, dead_letters_table},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use ringback_delivery::{
+    Replay, ReplayError, ReplayRequest, SearchText,
+    port::{Cursor, DeadLetterFilter, DisposeAnswer, Page, Store, StoreError},
+    search_dead_letters,
+};
+use ringback_domain::{Cause, DeadLetter, DeadLetterId, DeadLetterReason, Disposal, limits};
+use ringback_worker::observe::LogObserver;
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Dead letters that one command discards by a filter.
+const DISCARDED_MAX: usize = 100_000;
+/// Disposals on their way at once.
+const DISPOSALS_MAX: usize = 64;
+
+pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
+    let config = session.config()?;
+    let desk = session.desk_of(&config).await?;
+    let now = desk.clock.now();
+    let done = match command {
+        DeadCommand::List(args) => list(session, &*desk.store, now, args).await,
+        DeadCommand::Show { id } => show(session, &*desk.store, &id).await,
+        DeadCommand::Replay { ids, again } => {
+            let use_case = Replay {
+                queue: desk.queue.clone(),
+                store: desk.store.clone(),
+                clock: desk.clock.clone(),
+                observer: Arc::new(LogObserver),
+            };
+            replay(session, &use_case, ids, again).await
+        }
+        DeadCommand::Groups(args) => groups::list(session, &*desk.store, now, args).await,
+        DeadCommand::Acknowledge(args) => {
+            groups::acknowledge(session, &*desk.store, now, args).await
+        }
+        DeadCommand::Export(args) => files::export(session, &*desk.store, now, args).await,
+        DeadCommand::Import(args) => {
+            files::import(session, &desk, config.dead_letters.retention, args).await
+        }
+        DeadCommand::Discard(args) => match (args.ids.is_empty(), args.filter.is_empty()) {
+            (false, true) => discard(session, &*desk.store, now, args).await,
+            (true, false) => discard_matching(session, &*desk.store, now, args).await,
+            _ => Err(Failure::usage(
+                "say which dead letters, or filters, but not both",
+            )),
+        },
+    };
+    desk.close().await;
+    done
+}
+
+fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> DeadLetterFilter {
+    let reason = args.reason.as_deref();
+    DeadLetterFilter {
+        project: args.project.clone(),
+        destination: args.destination.clone(),
+        event_type: args.event_type.clone(),
+        job: args.job.clone(),
+        cause: args.cause.clone(),
+        reason: reason.and_then(|word| {
+            DeadLetterReason::ALL
+                .into_iter()
+                .find(|reason| reason.class() == word)
+        }),
+        since: args.span.since.map(|moment| moment.resolve(now)),
+        until: args.span.until.map(|moment| moment.resolve(now)),
+        include_disposed: args.all,
+        any_of: None,
+    }
+}
+
+async fn page_of(
+    store: &dyn Store,
+    filter: &DeadLetterFilter,
+    text: Option<&SearchText>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page<DeadLetter>, StoreError> {
+    match text {
+        Some(text) => search_dead_letters(store, filter, text, after, limit).await,
+        None => store.dead_letters(filter, after, limit).await,
+    }
+}
+
+async fn list(session: &Session, store: &dyn Store, now: Timestamp, args: DeadListArgs) -> Outcome {
+    let filter = filter_of(&args.filter, now);
+    let cursor = args.page.cursor.map(Cursor);
+    let text = args.filter.text.as_ref();
+    let limit = args.page.limit.into();
+    let page = page_of(store, &filter, text, cursor.as_ref(), limit).await?;
+    let list = ListView::<DeadLetterView>::of(page);
+    session.terminal.data(&list, dead_letters_table)?;
+    session.terminal.say_more(list.next_cursor.as_deref());
+    Ok(())
+}
+
+async fn show(session: &Session, store: &dyn Store, id: &DeadLetterId) -> Outcome {
+    let dead_letter = store.dead_letter(id).await?.ok_or_else(|| no_such(id))?;
+    session
+        .terminal
+        .data(&DeadLetterView::from(&dead_letter), dead_letter_facts)
+}
+
+/// What became of each dead letter that was named.
+#[derive(Serialize)]
+struct Done {
+    id: String,
+    succeeded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+async fn replay(
+    session: &Session,
+    replay: &Replay,
+    ids: Vec<DeadLetterId>,
+    again: bool,
+) -> Outcome {
+    session
+        .terminal
+        .confirm(&format!("Send {} again?", in_words(ids.len())))?;
+    let mut done = Vec::new();
+    let mut failures = Vec::new();
+    for id in ids {
+        let request = ReplayRequest {
+            id: id.clone(),
+            by: operator(),
+            again,
+        };
+        match replay.replay(&request).await {
+            Ok(generation) => done.push(Done {
+                id: id.to_string(),
+                succeeded: true,
+                generation: Some(generation.get()),
+                problem: None,
+            }),
+            Err(error) => {
+                done.push(Done {
+                    id: id.to_string(),
+                    succeeded: false,
+                    generation: None,
+                    problem: Some(error.to_string()),
+                });
+                failures.push(Failure::from(error));
+            }
+        }
+    }
+    finish(session, done, failures, "replayed")
+}
+
+fn discarded(now: Timestamp, note: &str) -> Outcome<Disposal> {
+    if note.chars().count() > limits::NOTE_CHARS_MAX {
+        return Err(Failure::usage(format!(
+            "a note has at most {} characters",
+            limits::NOTE_CHARS_MAX
+        )));
+    }
+    Ok(Disposal::Discarded {
+        at: now,
+        note: format!("{note} ({})", operator()),
+    })
+}
+
+async fn discard(
+    session: &Session,
+    store: &dyn Store,
+    now: Timestamp,
+    args: DeadDiscardArgs,
+) -> Outcome {
+    let disposal = discarded(now, &args.note)?;
+    if args.dry_run {
+        let many = in_words(args.ids.len());
+        return session.terminal.line(&format!("would discard {many}"));
+    }
+    session
+        .terminal
+        .confirm(&format!("Discard {}?", in_words(args.ids.len())))?;
+    let mut done = Vec::new();
+    let mut failures = Vec::new();
+    for id in args.ids {
+        let failure = match store.dispose(&id, &disposal, false).await? {
+            DisposeAnswer::Disposed => None,
+            DisposeAnswer::NotFound => Some(no_such(&id)),
+            DisposeAnswer::Already(_) => Some(
+                Failure::refused(format!("dead letter {id} was dealt with before"))
+                    .hint(format!("see `ringback dead show {id}`")),
+            ),
+        };
+        done.push(Done {
+            id: id.to_string(),
+            succeeded: failure.is_none(),
+            generation: None,
+            problem: failure.as_ref().map(ToString::to_string),
+        });
+        failures.extend(failure);
+    }
+    finish(session, done, failures, "discarded")
+}
+
+/// What a filter would discard, or did.
+#[derive(Serialize)]
+struct DiscardReport {
+    matched: u64,
+    discarded: u64,
+    causes: Vec<CauseCount>,
+}
+
+#[derive(Serialize)]
+struct CauseCount {
+    fingerprint: String,
+    summary: String,
+    count: u64,
+}
+
+async fn discard_matching(
+    session: &Session,
+    store: &dyn Store,
+    now: Timestamp,
+    args: DeadDiscardArgs,
+) -> Outcome {
+    let disposal = discarded(now, &args.note)?;
+    if args.filter.all {
+        return Err(Failure::usage(
+            "only open dead letters are discarded: leave --all out",
+        ));
+    }
+    let (ids, causes) = matching(store, now, &args.filter).await?;
+    let mut report = DiscardReport {
+        matched: ids.len() as u64,
+        discarded: 0,
+        causes,
+    };
+    if args.dry_run || ids.is_empty() {
+        return session.terminal.data(&report, show_discarded);
+    }
+    session.terminal.say(&show_discarded(&report));
+    session
+        .terminal
+        .confirm(&format!("Discard {}?", in_words(ids.len())))?;
+    let answers = stream::iter(&ids).map(|id| store.dispose(id, &disposal, false));
+    report.discarded = answers
+        .buffer_unordered(DISPOSALS_MAX)
+        .try_fold(0, async |done, answer| {
+            Ok(done + u64::from(answer == DisposeAnswer::Disposed))
+        })
+        .await?;
+    session.terminal.data(&report, |report| {
+        let many = usize::try_from(report.discarded).unwrap_or(usize::MAX);
+        format!("discarded {}", in_words(many))
+    })
+}
+
+/// Which they are, and how many of each cause, the most first.
+async fn matching(
+    store: &dyn Store,
+    now: Timestamp,
+    args: &DeadFilterArgs,
+) -> Outcome<(Vec<DeadLetterId>, Vec<CauseCount>)> {
+    let filter = filter_of(args, now);
+    let mut ids = Vec::new();
+    let mut causes = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let text = args.text.as_ref();
+        let page = page_of(
+            store,
+            &filter,
+            text,
+            after.as_ref(),
+            limits::PAGE_ENTRIES_MAX,
+        )
+        .await?;
+        for dead_letter in page.entries {
+            let Cause {
+                fingerprint,
+                summary,
+            } = dead_letter.cause;
+            *causes.entry((fingerprint, summary)).or_insert(0) += 1;
+            ids.push(dead_letter.id);
+        }
+        if ids.len() > DISCARDED_MAX {
+            return Err(Failure::refused(format!(
+                "more than {DISCARDED_MAX} dead letters match (hint: say more, such as --until)"
+            )));
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let count = |((fingerprint, summary), count)| CauseCount {
+        fingerprint,
+        summary,
+        count,
+    };
+    let mut causes: Vec<_> = causes.into_iter().map(count).collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+    Ok((ids, causes))
+}
+
+fn show_discarded(report: &DiscardReport) -> String {
+    if report.causes.is_empty() {
+        return "no dead letter matches".to_owned();
+    }
+    let rows = report.causes.iter().map(|cause| {
+        [
+            cause.fingerprint.clone(),
+            cause.count.to_string(),
+            cause.summary.clone(),
+        ]
+    });
+    crate::terminal::table(["CAUSE", "COUNT", "WHAT"], rows)
+}
+
+/// Prints what became of each; the first failure decides the exit code.
+fn finish(session: &Session, done: Vec<Done>, failures: Vec<Failure>, word: &str) -> Outcome {
+    session.terminal.data(&ListView::whole(done), |list| {
+        let line = |one: &Done| match &one.problem {
+            None => format!("{} {word}", one.id),
+            Some(problem) => format!("{} not {word}: {problem}", one.id),
+        };
+        list.data.iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        let exit = match &error {
+            ReplayError::NotFound(_) => Exit::NotFound,
+            ReplayError::Already { .. } | ReplayError::NotAnEvent { .. } => Exit::Refused,
+            ReplayError::Queue(cause) if cause.is_passing() => Exit::Unreachable,
+            ReplayError::Store(cause) if cause.is_passing() => Exit::Unreachable,
+            ReplayError::Queue(_) | ReplayError::Store(_) => Exit::Failed,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+fn no_such(id: &DeadLetterId) -> Failure {
+    Failure::not_found(format!("there is no dead letter {id}")).hint(
+        "dead letters are kept for `dead_letters.retention`; `ringback dead list --all` shows all",
+    )
+}
+
+fn in_words(count: usize) -> String {
+    match count {
+        1 => "1 dead letter".to_owned(),
+        many => format!("{many} dead letters"),
+    }
+}

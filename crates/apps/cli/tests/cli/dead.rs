@@ -1,0 +1,170 @@
+//! Dead letters in groups and in files, on the embedded store.
+
+use crate::place::Place;
+use ringback_domain::DeadLetter;
+use ringback_testkit::samples;
+use ringback_wire::export;
+use serde_json::Value;
+
+/// The samples were given up in the summer of 2026, whenever the tests run.
+const LONG_RETENTION: &str =
+    "[dead_letters]\nretention = \"3650d\"\n[projects.default]\nprofile = \"standard\"\n";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("ringback.toml", LONG_RETENTION);
+    place
+}
+
+fn file_of(place: &Place, name: &str, dead_letters: &[DeadLetter]) {
+    let lines: Vec<_> = dead_letters
+        .iter()
+        .map(|dead| String::from_utf8(export::encode(dead).unwrap()).unwrap())
+        .collect();
+    place.write(name, &lines.join("\n"));
+}
+
+fn count(list: &Value) -> usize {
+    list["data"].as_array().unwrap().len()
+}
+
+#[test]
+fn dead_letters_go_into_a_file_and_come_back_once() {
+    let place = place();
+    let given_up = [samples::event_dead_letter(), samples::raw_dead_letter()];
+    file_of(&place, "given-up.ndjson", &given_up);
+    let imported = place.json(&["dead", "import", "given-up.ndjson"]);
+    assert_eq!(imported["imported"], 2, "{imported}");
+    let again = place.json(&["dead", "import", "given-up.ndjson"]);
+    assert_eq!(
+        (&again["imported"], &again["already_there"]),
+        (&0.into(), &2.into()),
+        "importing twice changes nothing"
+    );
+
+    assert_eq!(place.json(&["dead", "export", "all.ndjson"])["exported"], 2);
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(place.path(name)).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(read("all.ndjson"), read("given-up.ndjson"), "byte for byte");
+    let refused = place.run(["dead", "export", "all.ndjson"]);
+    assert_eq!(
+        refused.code, 4,
+        "no file is overwritten: {}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_line_with_a_fault_is_named_and_holds_the_others_back_unless_told_to_go_on() {
+    let place = place();
+    let webhook = samples::dead_letter();
+    let callback = samples::callback_destination();
+    let callback = samples::delivery_of(&samples::event(), callback);
+    let callback = samples::dead_letter_of(callback, samples::moment(7));
+    let letters = [samples::event_dead_letter(), webhook, callback];
+    file_of(&place, "given-up.ndjson", &letters);
+    let text = std::fs::read_to_string(place.path("given-up.ndjson")).unwrap();
+    let damaged = format!(
+        "{}\n\nnot JSON\n",
+        text.replacen("\"body\":\"", "\"body\":\"x", 1)
+    );
+    place.write("damaged.ndjson", &damaged);
+
+    let held_back = place.run(["dead", "import", "damaged.ndjson", "--output", "json"]);
+    assert_eq!(held_back.code, 1);
+    let report: Value = serde_json::from_str(&held_back.stdout).unwrap();
+    assert_eq!(
+        (&report["imported"], &report["fault_count"]),
+        (&0.into(), &4.into())
+    );
+    let faults: Vec<_> = report["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| (fault["line"].as_u64().unwrap(), fault["member"].as_str()))
+        .collect();
+    assert_eq!(
+        faults,
+        [
+            (1, Some("sha256")),
+            (2, Some("message")),
+            (3, Some("secret_left_out")),
+            (5, None)
+        ]
+    );
+    assert_eq!(count(&place.json(&["dead", "list"])), 0);
+
+    place.write("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let arguments = ["dead", "import", "given-up.ndjson", "--keep-going"];
+    let secret = ["--callback-secret-file", "secret"];
+    let went_on = place.run(arguments.into_iter().chain(secret));
+    assert_eq!(went_on.code, 1, "one webhook is not there");
+    assert!(
+        went_on.stdout.contains("line 2: member `message`"),
+        "{}",
+        went_on.stdout
+    );
+    assert_eq!(count(&place.json(&["dead", "list"])), 2);
+}
+
+#[test]
+fn causes_are_seen_acknowledged_searched_and_discarded_together() {
+    let place = place();
+    let mut letters = vec![samples::raw_dead_letter()];
+    let event = samples::event_dead_letter();
+    let project = event.project.clone().unwrap();
+    letters.push(event);
+    file_of(&place, "given-up.ndjson", &letters);
+    place.json(&["dead", "import", "given-up.ndjson"]);
+
+    let groups = place.json(&["dead", "groups", "--project", project.as_str()]);
+    let group = &groups["data"][0];
+    assert_eq!((count(&groups), &group["open_count"]), (1, &1.into()));
+    let cause = group["fingerprint"].as_str().unwrap();
+    let known = place.json(&["dead", "acknowledge", cause, "--note", "mended on Monday"]);
+    assert_eq!(known["acknowledgement"]["note"], "mended on Monday");
+    assert_eq!(known["acknowledgement"]["is_again"], false);
+    let table = place.run(["dead", "groups"]);
+    assert!(
+        table.stdout.contains("acknowledged") && table.stdout.contains("new"),
+        "{}",
+        table.stdout
+    );
+    assert_eq!(
+        place
+            .run(["dead", "acknowledge", "0123", "--note", "x"])
+            .code,
+        3
+    );
+
+    for (text, expected) in [
+        ("DATA.url missing", 1),
+        ("text", 1),
+        ("malformed", 2),
+        ("nothing", 0),
+    ] {
+        let found = place.json(&["dead", "list", "--text", text]);
+        assert_eq!(count(&found), expected, "{text}");
+    }
+    let id = letters[0].id.as_str();
+    assert_eq!(count(&place.json(&["dead", "list", "--text", id])), 1);
+
+    let dry = place.json(&["dead", "discard", "--cause", cause, "--dry-run"]);
+    assert_eq!((&dry["matched"], &dry["discarded"]), (&1.into(), &0.into()));
+    let unasked = place.run(["dead", "discard", "--cause", cause]);
+    assert_eq!(unasked.code, 2, "nobody can be asked here");
+    let done = place.json(&[
+        "dead", "discard", "--cause", cause, "--note", "old", "--yes",
+    ]);
+    assert_eq!(done["discarded"], 1);
+    assert_eq!(count(&place.json(&["dead", "groups"])), 1);
+    assert_eq!(
+        place.run(["dead", "discard", "--yes"]).code,
+        2,
+        "all of them must be said"
+    );
+}

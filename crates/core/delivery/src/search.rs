@@ -1,0 +1,115 @@
+//! Dead letters by a text that a person typed.
+//!
+//! Nothing walks over all dead letters. The text is an id of one of them, of a delivery, an event or a job; or its words occur
+//! in what the dead letters of a cause have in common, and causes are few.
+
+use crate::port::{
+    Cursor, DeadLetterFilter, DeadLetterMark, DeadLetterStore, DeliveryStore, GroupFilter,
+    GroupStore, Page, StoreError,
+};
+use ringback_domain::{DeadLetter, DeadLetterId, DeliveryId, Generation, limits};
+
+/// Generations of a delivery that are looked for when the log no longer knows how many there were.
+const GENERATIONS_LOOKED_FOR: u32 = 4;
+
+/// A text to search for: 1 to [`limits::SEARCH_CHARS_MAX`] characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchText(String);
+
+/// A text that cannot be searched for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a text to search for has 1 to {max} characters", max = limits::SEARCH_CHARS_MAX)]
+pub struct SearchTextError;
+
+impl std::str::FromStr for SearchText {
+    type Err = SearchTextError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if (1..=limits::SEARCH_CHARS_MAX).contains(&length) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(SearchTextError)
+        }
+    }
+}
+
+/// Open dead letters that a filter asks for and a text is found in, newest first. With a text that is an id, also disposed
+/// ones, where the filter asks for them.
+///
+/// The text's words are looked for in the newest [`limits::PAGE_ENTRIES_MAX`] groups; of those that have them all, the newest
+/// [`limits::SEARCH_GROUPS_MAX`] are listed.
+///
+/// # Errors
+///
+/// When the store fails, or the cursor is not from this list.
+pub async fn search_dead_letters(
+    store: &(impl DeadLetterStore + DeliveryStore + GroupStore + ?Sized),
+    filter: &DeadLetterFilter,
+    text: &SearchText,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page<DeadLetter>, StoreError> {
+    let ids = if text.0.starts_with("dlt_") {
+        text.0.parse().into_iter().collect()
+    } else if text.0.starts_with("dlv_") {
+        of_delivery(store, text).await?
+    } else {
+        let marks = marks(store, filter, text).await?;
+        let filter = DeadLetterFilter {
+            any_of: Some(marks),
+            ..filter.clone()
+        };
+        return store.dead_letters(&filter, after, limit).await;
+    };
+    let mut entries: Vec<DeadLetter> = Vec::new();
+    for id in ids {
+        let found = store.dead_letter(&id).await?;
+        entries.extend(found.filter(|dead_letter| filter.wants(dead_letter)));
+    }
+    Ok(Page {
+        entries,
+        next: None,
+    })
+}
+
+/// The dead letters that a delivery may have become, newest first.
+async fn of_delivery(
+    store: &(impl DeliveryStore + ?Sized),
+    text: &SearchText,
+) -> Result<Vec<DeadLetterId>, StoreError> {
+    let Ok(delivery) = text.0.parse::<DeliveryId>() else {
+        return Ok(Vec::new());
+    };
+    let record = store.delivery(&delivery).await?;
+    let newest = record.map_or(GENERATIONS_LOOKED_FOR, |record| record.generation.get());
+    let generations = (Generation::FIRST.get()..=newest).rev();
+    Ok(generations
+        .map(|generation| DeadLetterId::derive(&delivery, Generation::new(generation)))
+        .collect())
+}
+
+async fn marks(
+    store: &(impl GroupStore + ?Sized),
+    filter: &DeadLetterFilter,
+    text: &SearchText,
+) -> Result<Vec<DeadLetterMark>, StoreError> {
+    let words: Vec<_> = text.0.split_whitespace().map(str::to_lowercase).collect();
+    let groups = GroupFilter {
+        project: filter.project.clone(),
+        ..GroupFilter::default()
+    };
+    let list = store
+        .dead_letter_groups(&groups, limits::PAGE_ENTRIES_MAX)
+        .await?;
+    let causes = list
+        .groups
+        .into_iter()
+        .filter(|group| group.head.contains(&words))
+        .take(limits::SEARCH_GROUPS_MAX)
+        .map(|group| DeadLetterMark::Cause(group.head.cause.fingerprint));
+    let event = text.0.parse().ok().map(DeadLetterMark::Event);
+    let job = text.0.parse().ok().map(DeadLetterMark::Job);
+    Ok(causes.chain(event).chain(job).collect())
+}
