@@ -90,20 +90,18 @@ impl Class {
     /// How long it lasts, in milliseconds: at least, and less than.
     fn lasts_ms(self) -> (u64, u64) {
         match self {
-            Self::WorkerKilled | Self::WorkerStopped => (0, 1_000),
+            Self::WorkerKilled | Self::WorkerStopped | Self::NodeRestarted => (0, 1_000),
             // A claim lasts four seconds: see the profile in `stage.rs`.
             Self::WorkerPaused => (4_500, 8_000),
-            Self::NodeKilled | Self::LeaderKilled => (0, 3_000),
-            Self::NodeRestarted => (0, 1_000),
+            Self::NodeKilled | Self::LeaderKilled | Self::StoreKilled | Self::ReceiverKilled => {
+                (0, 3_000)
+            }
             Self::NodePaused => (1_000, 8_000),
             Self::NodeCutOff => (3_000, 12_000),
             Self::BrokerHeld => (500, 8_000),
             Self::BrokerCut | Self::StoreCut | Self::ReceiverCut => (50, 2_000),
-            Self::StoreKilled | Self::ReceiverKilled => (0, 3_000),
-            // Around the two seconds after which a client of Redis gives a question up.
-            Self::StorePaused => (500, 5_000),
-            // Around an attempt's time limit of three seconds.
-            Self::ReceiverHeld => (500, 5_000),
+            // Around the two seconds after which a client of Redis gives a question up, and the three of an attempt.
+            Self::StorePaused | Self::ReceiverHeld => (500, 5_000),
         }
     }
 

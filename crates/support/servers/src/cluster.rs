@@ -3,7 +3,7 @@
 use crate::{RabbitOptions, RabbitServer, ServerError, process::POLL, rabbitmq::COOKIE};
 use std::time::{Duration, Instant};
 
-const WHOLE_WITHIN: Duration = Duration::from_mins(2);
+const WHOLE_WITHIN: Duration = Duration::from_mins(5);
 
 /// A cluster on this machine.
 ///

@@ -11,6 +11,10 @@ use std::{
 const PORTS: Range<u16> = 15_000..32_000;
 
 /// A port nobody listens on, drawn at random so that tests side by side do not meet.
+///
+/// # Panics
+///
+/// Never: what is drawn fits.
 pub fn free_port() -> u16 {
     let span = u64::from(PORTS.end - PORTS.start);
     loop {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ringback_drill::{DrillError, DrillOptions, Progress, Report};
 use ringback_drill_receiver::Settings;
 use ringback_worker::config::show_duration;
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 /// Without any movement for so long, what has not arrived is lost.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -34,7 +34,7 @@ pub(crate) async fn run(session: &Session, args: DrillArgs) -> Outcome {
     let teller = Teller::new(session, &options);
     let tell = |progress: Progress<'_>| teller.tell(progress);
     let drilled = tokio::select! {
-        drilled = ringback_drill::run(&options, &tell) => drilled.map_err(Failure::from),
+        drilled = Box::pin(ringback_drill::run(&options, &tell)) => drilled.map_err(Failure::from),
         _ = tokio::signal::ctrl_c() => Err(Failure::failed("stopped before the end")),
     };
     teller.bar.finish_and_clear();
@@ -211,10 +211,11 @@ fn show(report: &Report) -> String {
         ("unexplained", &report.unexplained_examples),
     ] {
         for example in examples {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\n{word}: {}",
                 ringback_domain::harmless_text(example.as_bytes())
-            ));
+            );
         }
     }
     text

@@ -13,7 +13,10 @@ fn options() -> DrillOptions {
         nodes: 1,
         // Of the first two hundred, one of those whose faults are over soonest.
         seed: 11,
-        only: Class::ALL.into_iter().filter(is_quick).collect(),
+        only: Class::ALL
+            .into_iter()
+            .filter(|class| is_quick(*class))
+            .collect(),
         keep: None,
         patience: Duration::from_secs(45),
         worker_env: Vec::new(),
@@ -21,13 +24,13 @@ fn options() -> DrillOptions {
 }
 
 /// Whether a class costs the suite seconds only. All of them have struck in the runs of docs/reliability.md.
-fn is_quick(class: &Class) -> bool {
+fn is_quick(class: Class) -> bool {
     !matches!(class, Class::NodeRestarted | Class::WorkerPaused)
 }
 
 async fn drill(options: &DrillOptions) -> Report {
     let tell = |progress: Progress<'_>| eprintln!("{progress:?}");
-    ringback_drill::run(options, &tell).await.unwrap()
+    Box::pin(ringback_drill::run(options, &tell)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
