@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn a_schedule_stays_what_it_was() {
-        let first = &schedule(1).faults()[..3];
-        let words: Vec<_> = first
+        let schedule = schedule(1);
+        let words: Vec<_> = schedule.faults()[..3]
             .iter()
             .map(|fault| format!("{} {:?} {:?}", fault.class, fault.after, fault.lasts))
             .collect();
