@@ -90,7 +90,7 @@ async fn read(request: Request, bytes_max: usize, time_limit: Duration) -> Resul
     }
     let mut body = request.into_body();
     let collecting = async {
-        let (mut kept, mut bytes) = (Vec::new(), 0);
+        let (mut kept, mut bytes) = (Vec::<u8>::new(), 0_usize);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else {
                 continue;

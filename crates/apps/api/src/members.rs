@@ -86,7 +86,8 @@ impl<'t> Members<'t> {
     }
 
     pub(crate) fn fault(&mut self, member: impl Into<String>, problem: impl Into<String>) {
-        let member = format!("{}{}", self.prefix, member.into());
+        let name: String = member.into();
+        let member = format!("{}{name}", self.prefix);
         self.faults.push(Fault::new(member, problem));
     }
 
@@ -241,7 +242,7 @@ impl<'t> Members<'t> {
 }
 
 /// A member that can be left out, be null, or have a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given<T> {
     Absent,
     Null,
@@ -467,7 +468,7 @@ pub(crate) fn boolean(value: &Value<'_>) -> Result<bool, String> {
 pub(crate) fn within(bounds: RangeInclusive<u16>) -> impl Fn(&Value<'_>) -> Result<u16, String> {
     move |value| {
         let number = match &value.0 {
-            Node::Number(text) => text.parse().ok(),
+            Node::Number(text) => text.parse::<u16>().ok(),
             _ => None,
         };
         number

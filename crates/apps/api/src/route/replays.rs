@@ -317,8 +317,9 @@ async fn wish(
     wish: PlanWish,
 ) -> Result<axum::Json<PlanView>, Problem> {
     let plan = find(caller, services, id).await?;
-    let changing = services.plans.change(plan.id(), wish, &caller.name());
-    Ok(axum::Json(PlanView::from(&changing.await?)))
+    let by = caller.name();
+    let changed = services.plans.change(plan.id(), wish, &by).await?;
+    Ok(axum::Json(PlanView::from(&changed)))
 }
 
 /// The plan of this id, when it is within reach.

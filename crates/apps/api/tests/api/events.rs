@@ -175,8 +175,8 @@ async fn each_line_of_a_batch_is_answered_for(ground: Ground) {
             (6, 202, "b-2"),
         ]
     );
-    let faults = results[3]["problem"]["errors"].as_array().unwrap();
-    let faulty: Vec<_> = faults
+    let errors = results[3]["problem"]["errors"].as_array().unwrap();
+    let faulty: Vec<_> = errors
         .iter()
         .map(|fault| fault["member"].as_str().unwrap())
         .collect();

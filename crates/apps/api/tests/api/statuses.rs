@@ -281,10 +281,10 @@ async fn done_and_in_the_way(installation: &Installation, occurred: &mut Occurre
         .call(installation, acknowledge, cause, key, note)
         .await;
     assert_eq!(known.json(200)["acknowledgement"]["note"], "the shop knows");
-    let none = occurred
+    let missing = occurred
         .call(installation, acknowledge, NOBODYS, key, note)
         .await;
-    none.problem(404, "not_found");
+    missing.problem(404, "not_found");
     plans(installation, occurred, key).await;
     let receiver = Receiver::start().await;
     let url = receiver.url("/hook");
