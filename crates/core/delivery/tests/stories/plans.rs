@@ -51,7 +51,8 @@ impl World {
         Plans {
             store: self.store.clone(),
             clock: Arc::new(self.clock),
-            entropy: Arc::new(SeededEntropy::new(7)),
+            // Two plans of one world have two ids.
+            entropy: Arc::new(SeededEntropy::new(samples::claim_nonce().0)),
             profiles: context.profiles.clone(),
         }
     }
@@ -199,18 +200,19 @@ async fn a_plan_whose_receiver_still_fails_stops_itself_and_goes_on_when_resumed
     let PlanState::StoppedItself { failed, of } = stopped.status.state else {
         panic!("{:?}", stopped.status)
     };
-    assert_eq!(
-        (failed, of),
-        (12, 12),
-        "the first batch after which there are enough to judge by"
+    assert_eq!(failed, of);
+    assert!(
+        (10..14).contains(&of),
+        "as soon as there are enough to judge by: {of}"
     );
     let counts = numbers(&stopped);
-    let heard = "what was under way was heard of to its end";
+    let (dead, waiting) = (counts["failed_again"], counts["waiting"]);
     assert_eq!(
-        counts,
-        [("failed_again", 12), ("waiting", 28)].into(),
-        "{heard}"
+        dead + waiting,
+        40,
+        "what was under way was heard of to its end: {counts:?}"
     );
+    assert!(dead < 20, "{counts:?}");
 
     world.sender.answer_from("https://hooks.example.com/", 200);
     world.wish(&stopped, PlanWish::Resume).await;
@@ -218,10 +220,10 @@ async fn a_plan_whose_receiver_still_fails_stops_itself_and_goes_on_when_resumed
     assert_eq!(finished.status.state, PlanState::Finished);
     assert_eq!(
         numbers(&finished),
-        [("delivered", 28), ("failed_again", 12)].into()
+        [("delivered", waiting), ("failed_again", dead)].into()
     );
     let open = world.store.dead_letter_count(None).await.unwrap();
-    assert_eq!(open, 12, "what failed again does not rejoin");
+    assert_eq!(open, u64::from(dead), "what failed again does not rejoin");
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +241,7 @@ async fn a_destination_that_is_down_holds_up_no_other() {
     let plan = world
         .planned(|request| {
             request.pacing.concurrency = NonZeroU32::new(2);
-            request.stop_rule = StopRule::try_new(60, 20).unwrap();
+            request.stop_rule = StopRule::try_new(60, 10).unwrap();
         })
         .await;
     world.start(&plan).await;
