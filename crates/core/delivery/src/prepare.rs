@@ -53,6 +53,16 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// The way to a receiver that is not registered, with its secrets in the open: for trying it.
+    pub fn unregistered(url: &'a Url, secrets: Vec<Secret>) -> Self {
+        Self {
+            kind: DestinationKind::Webhook,
+            url,
+            secrets,
+            added_headers: Vec::new(),
+        }
+    }
+
     fn to_webhook(
         webhook: &'a Webhook,
         profile: &Profile,

@@ -92,7 +92,8 @@ pub(crate) fn build(
     builder.build().map_err(HttpSenderError::Client)
 }
 
-fn tls(config: &HttpConfig) -> Result<ClientConfig, HttpSenderError> {
+/// Whom to trust: the system's authorities and those configured.
+pub(crate) fn authorities(config: &HttpConfig) -> Result<RootCertStore, HttpSenderError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for fault in &native.errors {
@@ -113,6 +114,11 @@ fn tls(config: &HttpConfig) -> Result<ClientConfig, HttpSenderError> {
         let certificate = certificate.map_err(HttpSenderError::Authorities)?;
         roots.add(certificate).map_err(HttpSenderError::Authority)?;
     }
+    Ok(roots)
+}
+
+fn tls(config: &HttpConfig) -> Result<ClientConfig, HttpSenderError> {
+    let roots = authorities(config)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

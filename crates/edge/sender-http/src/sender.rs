@@ -10,7 +10,11 @@ use crate::{
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method, header};
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
-use ringback_domain::{Answer, Excerpt, NotSentReason, limits::EXCERPT_BYTES_MAX};
+use ringback_domain::{
+    Answer, Excerpt, NotSentReason,
+    limits::{EXCERPT_BYTES_MAX, URL_BYTES_MAX},
+};
+use rustls::RootCertStore;
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
@@ -50,8 +54,23 @@ impl Default for HttpConfig {
 /// Sends over HTTP/1.1, with and without TLS.
 pub struct HttpSender {
     client: reqwest::Client,
-    urls: UrlPolicy,
+    pub(crate) urls: UrlPolicy,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    /// What a handshake is looked at with; nothing where a proxy makes it.
+    pub(crate) authorities: Option<RootCertStore>,
+    pub(crate) connect_timeout: Duration,
     response_body_max: usize,
+}
+
+/// An exchange, and what its answer tells those who look after the receiver.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// As a delivery has it.
+    pub exchange: Exchange,
+    /// Where a redirect leads, as it came. It is never followed.
+    pub location: Option<String>,
+    /// The receiver ends the connection after its answer.
+    pub closes: bool,
 }
 
 impl HttpSender {
@@ -75,8 +94,14 @@ impl HttpSender {
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, HttpSenderError> {
         Ok(Self {
-            client: client::build(config, lookup)?,
+            client: client::build(config, Arc::clone(&lookup))?,
             urls: config.urls.clone(),
+            lookup,
+            authorities: match config.proxy {
+                None => Some(client::authorities(config)?),
+                Some(_) => None,
+            },
+            connect_timeout: config.connect_timeout,
             response_body_max: config.response_body_max,
         })
     }
@@ -85,7 +110,7 @@ impl HttpSender {
         &self,
         request: reqwest::Request,
         watch: &Watch,
-    ) -> Result<Answer, SendFailure> {
+    ) -> Result<(Answer, Head), SendFailure> {
         let failed = |error: reqwest::Error| {
             let failure = failure::of_error(&error, watch.step());
             // Without the URL, whose query may hold a token.
@@ -103,13 +128,16 @@ impl HttpSender {
             .headers()
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok());
-        Ok(Answer {
+        let retry_after = retry_after
+            .filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX)
+            .map(str::to_owned);
+        let head = Head::of(&response);
+        let answer = Answer {
             status: response.status().as_u16(),
-            retry_after: retry_after
-                .filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX)
-                .map(str::to_owned),
+            retry_after,
             excerpt: self.read_body(response).await.map_err(failed)?,
-        })
+        };
+        Ok((answer, head))
     }
 
     /// Reads the body up to the limit and keeps its beginning. Dropping the response before the end closes the connection.
@@ -127,12 +155,36 @@ impl HttpSender {
     }
 }
 
-#[async_trait]
-impl Sender for HttpSender {
-    async fn send(&self, request: Request) -> Exchange {
+/// What of an answer's head matters to no delivery.
+#[derive(Default)]
+struct Head {
+    location: Option<String>,
+    closes: bool,
+}
+
+impl Head {
+    fn of(response: &reqwest::Response) -> Self {
+        let header = |name| {
+            let value: &HeaderValue = response.headers().get(name)?;
+            value.to_str().ok()
+        };
+        let location = header(header::LOCATION).filter(|text| text.len() <= URL_BYTES_MAX);
+        let connection = header(header::CONNECTION).unwrap_or_default();
+        let says_close = |option: &str| option.trim().eq_ignore_ascii_case("close");
+        Self {
+            location: location.map(str::to_owned),
+            closes: connection.split(',').any(says_close)
+                || response.version() < http::Version::HTTP_11,
+        }
+    }
+}
+
+impl HttpSender {
+    /// Sends as for a delivery, and tells more of the answer.
+    pub async fn observe(&self, request: Request) -> Observed {
         let watch = Watch::start(request.url.port_or_known_default().unwrap_or_default());
         let time_limit = request.time_limit;
-        let result = match prepare(request, &self.urls) {
+        let answered = match prepare(request, &self.urls) {
             Err(failure) => Err(failure),
             Ok(request) => {
                 let exchange = watch.over(self.exchange(request, &watch));
@@ -143,11 +195,26 @@ impl Sender for HttpSender {
             }
         };
         let (phases, address) = watch.reading();
-        Exchange {
-            phases,
-            address,
-            result,
+        let (result, head) = match answered {
+            Ok((answer, head)) => (Ok(answer), head),
+            Err(failure) => (Err(failure), Head::default()),
+        };
+        Observed {
+            exchange: Exchange {
+                phases,
+                address,
+                result,
+            },
+            location: head.location,
+            closes: head.closes,
         }
+    }
+}
+
+#[async_trait]
+impl Sender for HttpSender {
+    async fn send(&self, request: Request) -> Exchange {
+        self.observe(request).await.exchange
     }
 
     fn check_url(&self, url: &Url) -> Result<(), String> {

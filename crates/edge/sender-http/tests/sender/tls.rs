@@ -4,7 +4,7 @@ use crate::receiver::{
     OK, Receiver, assert_unreachable, config, post, read_request, sender_with, status,
 };
 use ringback_domain::UnreachableCause;
-use ringback_sender_http::{HttpConfig, HttpSender, HttpSenderError};
+use ringback_sender_http::{Handshake, HandshakeFailure, HttpConfig, HttpSender, HttpSenderError};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -29,11 +29,15 @@ impl Authority {
 
     /// A receiver with a certificate for this name.
     async fn receiver(&self, name: &str) -> Receiver {
+        self.receiver_until(name, 4096).await
+    }
+
+    /// A receiver with a certificate for this name that ends with the year before this one.
+    async fn receiver_until(&self, name: &str, year: i32) -> Receiver {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new([name.to_owned()])
-            .unwrap()
-            .signed_by(&key, &self.0)
-            .unwrap();
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -142,4 +146,59 @@ fn an_authority_that_cannot_be_read_is_named_at_the_start() {
         HttpSender::try_new(&config),
         Err(HttpSenderError::Authorities(_))
     ));
+}
+
+/// A handshake with this name at the receiver's port.
+async fn look(
+    sender: &HttpSender,
+    receiver: &Receiver,
+    name: &str,
+) -> Result<Handshake, HandshakeFailure> {
+    let url = format!("https://{name}:{}/", receiver.port);
+    sender.look_at_handshake(&url.parse().unwrap()).await
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_looked_at_shows_version_days_and_what_is_held_against_it() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let trusting = sender(Some(&authority));
+    let (name, elsewhere) = ("hooks.example.com", "other.example.com");
+    let receiver = authority.receiver_until(name, 2050).await;
+    let seen = look(&trusting, &receiver, name).await.unwrap();
+    assert_eq!((seen.version, seen.fault), ("TLS 1.3", None));
+    assert_eq!(seen.not_after.unwrap().to_string(), "2050-01-01T00:00:00Z");
+
+    let fault = async |sender: &HttpSender, receiver: &Receiver, name: &str| {
+        let seen = look(sender, receiver, name).await.unwrap();
+        assert!(seen.not_after.is_some());
+        seen.fault.unwrap_or_default()
+    };
+    let expired = authority.receiver_until(name, 2020).await;
+    assert_eq!(
+        fault(&trusting, &expired, name).await,
+        "the certificate has expired"
+    );
+    assert_eq!(
+        fault(&trusting, &receiver, elsewhere).await,
+        "the certificate is for another name"
+    );
+    assert_eq!(
+        fault(&sender(Some(&other)), &receiver, name).await,
+        "the certificate's issuer is not trusted: it is self-signed, or its intermediate certificate was not sent"
+    );
+}
+
+#[tokio::test]
+async fn a_handshake_is_looked_at_only_where_deliveries_may_go() {
+    let receiver = Receiver::answering(OK).await;
+    let closed = sender_with(&config(&[]), &[&["127.0.0.1"]]);
+    let url = |scheme: &str| format!("{scheme}://hooks.example.com:{}/", receiver.port);
+    let look = async |scheme: &str| {
+        closed
+            .look_at_handshake(&url(scheme).parse().unwrap())
+            .await
+    };
+    assert_eq!(look("https").await, Err(HandshakeFailure::NoConnection));
+    assert_eq!(look("http").await, Err(HandshakeFailure::NotTls));
+    assert_eq!(receiver.connections(), 0);
 }
