@@ -377,38 +377,8 @@ impl Webhooks {
     ) -> Result<Tested, WebhookError> {
         let webhook = self.get(id).await?;
         let (name, profile) = self.profile_of(&webhook)?;
-        let event = self.test_event(&webhook, &profile);
-        let rendered = profile
-            .render(DestinationKind::Webhook, &event)
-            .map_err(|why| {
-                let why = why.to_string();
-                WebhookError::NoTestBody {
-                    profile: name.clone(),
-                    why,
-                }
-            })?;
         let started_at = self.clock.now();
-        let delivery = Delivery {
-            id: DeliveryId::derive(
-                &event.project,
-                &event.id,
-                &DestinationId::webhook(&webhook.id),
-            ),
-            event: EventSummary::of(&event, started_at),
-            destination: Destination::Webhook {
-                id: webhook.id.clone(),
-                url: webhook.url.clone(),
-            },
-            profile: name,
-            generation: Generation::FIRST,
-            attempt: AttemptNumber::FIRST,
-            due_at: None,
-            deferral: None,
-            history: Vec::new(),
-            detour: None,
-            trace: None,
-            body: rendered.body.clone(),
-        };
+        let delivery = test_delivery(&webhook, name, &profile, self.random(), started_at)?;
         let attempt = Attempt {
             generation: Generation::FIRST,
             number: AttemptNumber::FIRST,
@@ -442,7 +412,7 @@ impl Webhooks {
         };
         Ok(Tested {
             attempt,
-            body: rendered.body,
+            body: delivery.body,
         })
     }
 
@@ -457,41 +427,15 @@ impl Webhooks {
         build_request(delivery, profile, &route, now)
     }
 
-    /// An event such as the webhook's own, recognisable by its ids and `data.test`.
-    fn test_event(&self, webhook: &Webhook, profile: &Profile) -> Event {
-        let wanted = match &webhook.events {
-            EventFilter::Only(types) => types.first(),
-            EventFilter::All => None,
-        };
-        let first_known = || profile.event_types().and_then(BTreeSet::first);
-        let event_type = wanted.or_else(first_known).cloned();
-        let event_type = event_type.unwrap_or_else(|| "webhook.test".parse().expect("a type"));
-        let now = self.clock.now();
-        let suffix = WebhookId::from_random(self.random());
-        let suffix = suffix.as_str().trim_start_matches("whk_");
-        let id = format!("evt_test_{suffix}");
-        let job = format!("job_test_{suffix}");
-        let document = format!(
-            r#"{{"id":"{id}","project":"{project}","type":"{event_type}","occurred_at":"{now:.3}","job":{{"id":"{job}","kind":"test","status":"completed","output":{{}},"error":null,"created_at":"{now:.3}","completed_at":"{now:.3}"}},"data":{{"test":true}}}}"#,
-            project = webhook.project,
-        );
-        let id: EventId = id.parse().expect("an id");
-        Event {
-            id,
-            project: webhook.project.clone(),
-            event_type,
-            occurred_at: Some(now),
-            job: Job {
-                id: job.parse().expect("a job's id"),
-                kind: Some("test".to_owned()),
-                status: Some("completed".to_owned()),
-            },
-            callback: None,
-            document: document.into(),
-        }
-    }
-
-    fn profile_of(&self, webhook: &Webhook) -> Result<(ProfileName, Arc<Profile>), WebhookError> {
+    /// The profile that applies to a webhook: its own, or its project's.
+    ///
+    /// # Errors
+    ///
+    /// Project or profile is not configured.
+    pub fn profile_of(
+        &self,
+        webhook: &Webhook,
+    ) -> Result<(ProfileName, Arc<Profile>), WebhookError> {
         self.profile_for(&webhook.project, webhook.profile.as_ref())
     }
 
@@ -561,6 +505,81 @@ impl Webhooks {
             WriteAnswer::Written => Ok(()),
             WriteAnswer::Conflict => Err(WebhookError::Conflict(webhook.id.clone())),
         }
+    }
+}
+
+/// A test event on its way to a webhook, with its body made.
+///
+/// # Errors
+///
+/// [`WebhookError::NoTestBody`].
+pub fn test_delivery(
+    webhook: &Webhook,
+    name: ProfileName,
+    profile: &Profile,
+    random: [u8; 16],
+    now: Timestamp,
+) -> Result<Delivery, WebhookError> {
+    let event = test_event(webhook, profile, random, now);
+    let rendered = profile
+        .render(DestinationKind::Webhook, &event)
+        .map_err(|why| WebhookError::NoTestBody {
+            profile: name.clone(),
+            why: why.to_string(),
+        })?;
+    Ok(Delivery {
+        id: DeliveryId::derive(
+            &event.project,
+            &event.id,
+            &DestinationId::webhook(&webhook.id),
+        ),
+        event: EventSummary::of(&event, now),
+        destination: Destination::Webhook {
+            id: webhook.id.clone(),
+            url: webhook.url.clone(),
+        },
+        profile: name,
+        generation: Generation::FIRST,
+        attempt: AttemptNumber::FIRST,
+        due_at: None,
+        deferral: None,
+        history: Vec::new(),
+        detour: None,
+        trace: None,
+        body: rendered.body,
+    })
+}
+
+/// An event such as the webhook's own, recognisable by its ids and `data.test`.
+fn test_event(webhook: &Webhook, profile: &Profile, random: [u8; 16], now: Timestamp) -> Event {
+    let wanted = match &webhook.events {
+        EventFilter::Only(types) => types.first(),
+        EventFilter::All => None,
+    };
+    let first_known = || profile.event_types().and_then(BTreeSet::first);
+    let event_type = wanted.or_else(first_known).cloned();
+    let event_type = event_type.unwrap_or_else(|| "webhook.test".parse().expect("a type"));
+    let suffix = WebhookId::from_random(random);
+    let suffix = suffix.as_str().trim_start_matches("whk_");
+    let id = format!("evt_test_{suffix}");
+    let job = format!("job_test_{suffix}");
+    let document = format!(
+        r#"{{"id":"{id}","project":"{project}","type":"{event_type}","occurred_at":"{now:.3}","job":{{"id":"{job}","kind":"test","status":"completed","output":{{}},"error":null,"created_at":"{now:.3}","completed_at":"{now:.3}"}},"data":{{"test":true}}}}"#,
+        project = webhook.project,
+    );
+    let id: EventId = id.parse().expect("an id");
+    Event {
+        id,
+        project: webhook.project.clone(),
+        event_type,
+        occurred_at: Some(now),
+        job: Job {
+            id: job.parse().expect("a job's id"),
+            kind: Some("test".to_owned()),
+            status: Some("completed".to_owned()),
+        },
+        callback: None,
+        document: document.into(),
     }
 }
 
