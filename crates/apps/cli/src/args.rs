@@ -311,6 +311,8 @@ pub(crate) enum WebhooksCommand {
     RotateSecret(WebhookRotateArgs),
     /// Sends a signed test event now and shows what came back
     Test { id: WebhookId },
+    /// Tries whether a receiver suits what it will be sent
+    Check(WebhookCheckArgs),
     /// Removes one; what is under way becomes dead letters
     Remove { id: WebhookId },
 }
@@ -340,6 +342,22 @@ pub(crate) struct WebhookAddArgs {
     /// The most attempts a second
     #[arg(long, value_name = "N")]
     pub(crate) rate_limit: Option<NonZeroU32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookCheckArgs {
+    /// A URL, or the id of a webhook, which is then checked with its own secret
+    #[arg(value_name = "URL|ID")]
+    pub(crate) receiver: String,
+    /// The profile it is to receive [default: that of project `default`]
+    #[arg(long)]
+    pub(crate) profile: Option<ProfileName>,
+    /// Signs with the secret in this file (`-` is the standard input), the one that the receiver has
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Sends what it must refuse, too: forged, unsigned, old
+    #[arg(long)]
+    pub(crate) negative: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod keys;
 mod listen;
 mod profiles;
 mod publish;
+mod receiver_check;
 mod replays;
 mod serve;
 mod shell;

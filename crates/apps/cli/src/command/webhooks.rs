@@ -1,5 +1,6 @@
 //! `ringback webhooks`: registered destinations.
 
+use super::receiver_check;
 use crate::{
     args::{WebhookAddArgs, WebhookRotateArgs, WebhookUpdateArgs, WebhooksCommand},
     failure::{Exit, Failure, Outcome},
@@ -22,15 +23,12 @@ use std::{io::Read, path::Path, sync::Arc};
 
 pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome {
     let config = session.config()?;
+    if let WebhooksCommand::Check(args) = command {
+        // Receivers can be tried before there is any broker or store.
+        return receiver_check::run(session, &config, args).await;
+    }
     let desk = session.desk_of(&config).await?;
-    let webhooks = Webhooks {
-        store: desk.store.clone(),
-        keys: desk.keys.clone(),
-        profiles: Arc::new(config.profile_book()),
-        urls: config.http.url_policy(),
-        clock: desk.clock.clone(),
-        entropy: Arc::new(SystemEntropy),
-    };
+    let webhooks = webhooks_of(&config, &desk);
     let done = match command {
         WebhooksCommand::Add(args) => add(session, &webhooks, args).await,
         WebhooksCommand::List { project } => list(session, &*desk.store, &config, project).await,
@@ -44,10 +42,22 @@ pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome 
         }
         WebhooksCommand::RotateSecret(args) => rotate(session, &webhooks, &desk, args).await,
         WebhooksCommand::Test { id } => test(session, &webhooks, &config, &id).await,
+        WebhooksCommand::Check(_) => unreachable!("it needs no desk and is done"),
         WebhooksCommand::Remove { id } => remove(session, &webhooks, &id).await,
     };
     desk.close().await;
     done
+}
+
+pub(super) fn webhooks_of(config: &Config, desk: &Backend) -> Webhooks {
+    Webhooks {
+        store: desk.store.clone(),
+        keys: desk.keys.clone(),
+        profiles: Arc::new(config.profile_book()),
+        urls: config.http.url_policy(),
+        clock: desk.clock.clone(),
+        entropy: Arc::new(SystemEntropy),
+    }
 }
 
 async fn add(session: &Session, webhooks: &Webhooks, args: WebhookAddArgs) -> Outcome {

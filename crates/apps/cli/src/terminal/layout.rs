@@ -194,6 +194,12 @@ fn wrapped_within(width: usize, text: &str, indent: &str) -> String {
         .join("\n")
 }
 
+/// Running text that begins behind a head of this width, and goes on under its own beginning.
+pub(crate) fn hanging(text: &str, head: usize) -> String {
+    let indent = " ".repeat(head);
+    wrapped(text, &indent).trim_start().to_owned()
+}
+
 /// Breaks a line between words; a word that is longer than a line stays whole. Blanks within a line stay as they are.
 fn broken(line: &str, room: usize) -> Vec<String> {
     if line.width() <= room {

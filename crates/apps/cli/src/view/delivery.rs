@@ -6,7 +6,7 @@ use ringback_api::view::DeliveryView;
 
 const DELIVERY_COLUMNS: [Column; 7] = [
     whole("ID"),
-    cut("EVENT", 12).or_left_out(3),
+    whole("EVENT").or_left_out(3),
     cut("TYPE", 12).or_left_out(4),
     cut("TO", 12).or_left_out(1),
     whole("STATE"),

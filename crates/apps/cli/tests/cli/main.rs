@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "panicking is how test helpers fail")]
 
 mod bad_input;
+mod check;
 mod dead;
 mod demo;
 mod desk;

@@ -62,7 +62,16 @@ impl Place {
     }
 
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
-        let output = self.command(arguments).output().unwrap();
+        self.run_with([], arguments)
+    }
+
+    /// The same, with more variables for this run.
+    pub(crate) fn run_with<'a, S: AsRef<OsStr>>(
+        &self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Ran {
+        let output = self.command(arguments).envs(variables).output().unwrap();
         Ran {
             code: output.status.code().expect("it ended by itself"),
             stdout: self.tidy(&output.stdout),
