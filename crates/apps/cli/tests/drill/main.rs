@@ -23,7 +23,7 @@ fn options() -> DrillOptions {
     }
 }
 
-/// Whether a class costs the suite seconds only. All of them have struck in the runs of docs/reliability.md.
+/// Whether a class costs the suite seconds only. Long runs have them all.
 fn is_quick(class: Class) -> bool {
     !matches!(class, Class::NodeRestarted | Class::WorkerPaused)
 }
