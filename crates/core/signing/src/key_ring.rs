@@ -6,14 +6,18 @@ use chacha20poly1305::{
     Key, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
+use hmac::{Hmac, Mac};
 use ringback_domain::{DestinationId, ProjectName, SealedSecret, WebhookId};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha2::Sha256;
 use std::fmt;
 use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a nonce. So many random ones never meet in practice, so no counter has to be kept.
 pub const NONCE_BYTES: usize = 24;
+/// Bytes of a tag: see [`KeyRing::tag`].
+pub const TAG_BYTES: usize = 32;
 const KEY_BYTES: usize = 32;
 const KEY_ID_BYTES_MAX: usize = 32;
 
@@ -200,6 +204,22 @@ impl KeyRing {
         Secret::try_new(text).map_err(|_| OpenError::Malformed)
     }
 
+    /// A tag that only these keys make: for what we hand out and want to know again, such as a session's cookie. The purpose
+    /// keeps the tags of one use from being taken for those of another.
+    pub fn tag(&self, purpose: &str, message: &[u8]) -> [u8; TAG_BYTES] {
+        self.0[0]
+            .tagger(purpose, message)
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Whether one of the keys made the tag; compared in constant time.
+    pub fn made(&self, purpose: &str, message: &[u8], tag: &[u8]) -> bool {
+        let mut keys = self.0.iter();
+        keys.any(|key| key.tagger(purpose, message).verify_slice(tag).is_ok())
+    }
+
     /// Whether it was sealed with another key than the first, and should be sealed again when it is next written.
     pub fn is_outdated(&self, sealed: &SealedSecret) -> bool {
         parts_of(sealed).is_ok_and(|(id, _)| id != self.0[0].id)
@@ -230,6 +250,21 @@ impl RingKey {
             id: id.to_owned(),
             key: boxed,
         })
+    }
+}
+
+impl RingKey {
+    /// The key seals with another algorithm, so tags are made with one derived from it, for each purpose its own.
+    fn tagger(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
+        let mut derive = Hmac::<Sha256>::new_from_slice(self.key.expose_secret())
+            .expect("a key of any length will do");
+        derive.update(b"ringback tag v1: ");
+        derive.update(purpose.as_bytes());
+        let own = Zeroizing::new(<[u8; KEY_BYTES]>::from(derive.finalize().into_bytes()));
+        let mut tagger =
+            Hmac::<Sha256>::new_from_slice(own.as_slice()).expect("a key of any length will do");
+        tagger.update(message);
+        tagger
     }
 }
 
@@ -361,6 +396,17 @@ mod tests {
             assert_eq!(KeyRing::try_new(&keys).unwrap_err().to_string(), fault);
         }
         assert_eq!(format!("{:?}", ring(&["k1", "k2"])), r#"["k1", "k2"]"#);
+    }
+
+    #[test]
+    fn a_tag_is_known_by_every_ring_that_holds_its_key_and_for_its_purpose_only() {
+        let tag = ring(&["k1"]).tag("session", b"0a1b");
+        assert!(ring(&["k2", "k1"]).made("session", b"0a1b", &tag));
+        assert!(!ring(&["k2"]).made("session", b"0a1b", &tag));
+        assert!(!ring(&["k1"]).made("form", b"0a1b", &tag));
+        assert!(!ring(&["k1"]).made("session", b"0a1c", &tag));
+        assert!(!ring(&["k1"]).made("session", b"0a1b", &tag[..TAG_BYTES - 1]));
+        assert!(!ring(&["k1"]).made("session", b"0a1b", &[]));
     }
 
     #[test]

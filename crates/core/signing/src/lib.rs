@@ -17,7 +17,7 @@ pub use explain::{
     Difference, EXPLAINED_BODY_BYTES_MAX, Evidence, Explanation, Mistake, NamedScheme, Verdict,
     explain, known_schemes,
 };
-pub use key_ring::{KeyRing, KeyRingError, NONCE_BYTES, OpenError, SealedFor};
+pub use key_ring::{KeyRing, KeyRingError, NONCE_BYTES, OpenError, SealedFor, TAG_BYTES};
 pub use scheme::{
     DigestEncoding, SchemeError, SchemeParts, SecretEncoding, SignError, Signable, SignatureScheme,
 };
