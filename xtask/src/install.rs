@@ -1,7 +1,9 @@
 //! Gets the programs that the tests need and Cargo does not bring.
 
 use anyhow::{Context, Result, bail};
-use ringback_testkit::servers::{AMQP_URL_VARIABLE, REDIS_URL_VARIABLE, RabbitServer, RedisServer};
+use ringback_testkit::servers::{
+    AMQP_URL_VARIABLE, ChromeDriver, REDIS_URL_VARIABLE, RabbitServer, RedisServer,
+};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -44,6 +46,11 @@ const PROGRAMS: [Program; 5] = [
         name: "Python 3 with venv",
         is_there: || succeeds("python3", &["-c", "import ensurepip, venv"]),
         packages: &["python3", "python3-venv"],
+    },
+    Program {
+        name: "Chromium and its driver",
+        is_there: ChromeDriver::is_installed,
+        packages: &["chromium", "chromium-driver"],
     },
 ];
 

@@ -4,6 +4,7 @@
 //! their own. Tests that stop, kill or pause a server start one themselves. All calls here block: an asynchronous test wraps
 //! them in `tokio::task::spawn_blocking`, or runs on a multi-threaded runtime and lives with one thread standing still.
 
+mod chrome;
 mod cluster;
 mod port;
 mod process;
@@ -11,6 +12,7 @@ pub mod proxy;
 mod rabbitmq;
 mod redis;
 
+pub use chrome::ChromeDriver;
 pub use cluster::RabbitCluster;
 pub use port::free_port;
 pub use process::Group;
