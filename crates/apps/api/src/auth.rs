@@ -227,7 +227,7 @@ impl<S: Scope> Caller<S> {
     /// # Errors
     ///
     /// That there is no such thing.
-    pub(crate) fn if_in_reach<T>(
+    pub fn if_in_reach<T>(
         &self,
         found: Option<T>,
         project: impl FnOnce(&T) -> Option<&ProjectName>,
@@ -247,7 +247,7 @@ impl<S: Scope> Caller<S> {
     /// # Errors
     ///
     /// When another project is asked for than the key's.
-    pub(crate) fn project_of_list(
+    pub fn project_of_list(
         &self,
         asked: Option<ProjectName>,
     ) -> Result<Option<ProjectName>, Problem> {
@@ -295,7 +295,7 @@ impl<S: Scope> Caller<S> {
     }
 
     /// Who asks, for the record.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match &self.key.description {
             Some(description) => format!("key {} ({description})", self.key.id),
             None => format!("key {}", self.key.id),

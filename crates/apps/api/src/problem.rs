@@ -243,6 +243,16 @@ impl Problem {
         self.code
     }
 
+    /// What is said of this occurrence, for people.
+    pub fn detail_text(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// What is wrong with members, one entry for each.
+    pub fn faults(&self) -> &[Fault] {
+        &self.errors
+    }
+
     pub(crate) fn with_errors(mut self, errors: Vec<Fault>) -> Self {
         self.errors = errors;
         self

@@ -17,6 +17,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// A private `ChromeDriver`. The browsers it started end with it.
 pub struct ChromeDriver {
     port: u16,
+    browser: PathBuf,
     // Before the folder: the process ends first.
     _group: Group,
     folder: TempDir,
@@ -30,8 +31,8 @@ impl ChromeDriver {
 
     /// Starts one and waits until it answers.
     pub fn start() -> Result<Self, ServerError> {
-        let program = find_program(DRIVER, []).filter(|_| browser().is_some());
-        let program = program.ok_or(ServerError::Missing {
+        let programs = find_program(DRIVER, []).zip(browser());
+        let (program, browser) = programs.ok_or(ServerError::Missing {
             program: DRIVER,
             hint: "`cargo xtask test` installs it on Debian-like systems; elsewhere install Chromium and its driver",
         })?;
@@ -48,19 +49,20 @@ impl ChromeDriver {
         group.wait_until_ready(READY_WITHIN, || answers(port))?;
         Ok(Self {
             port,
+            browser,
             _group: group,
             folder,
         })
     }
 
-    /// Where it takes WebDriver commands.
+    /// Where it takes the commands of the `WebDriver` protocol.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The browser it is to start.
-    pub fn browser(&self) -> PathBuf {
-        browser().expect("looked for before the driver was started")
+    pub fn browser(&self) -> &Path {
+        &self.browser
     }
 
     /// A folder that is cleared away with it, for the browser's profile.

@@ -241,9 +241,22 @@ fn read_api(mut section: Section<'_>) -> Api {
                 })
             }),
         ),
+        hosts: section.member("hosts", list(host)),
     };
     section.end();
     api
+}
+
+/// A name as it stands in the `Host` header, without the port.
+fn host(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.is_empty() || !text.bytes().all(is_part) {
+        return Err(format!(
+            "`{}` is not a host name such as `ringback.example.com`",
+            shorten(text)
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 fn read_windows(mut section: Section<'_>) -> Windows {

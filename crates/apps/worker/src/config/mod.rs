@@ -88,6 +88,8 @@ pub enum StoreAt {
 #[derive(Debug, Clone)]
 pub struct Api {
     pub listen: SocketAddr,
+    /// Names that browsers may reach the dashboard by, besides `localhost` and addresses; in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// Messages the broker may hand out before the first is acknowledged.

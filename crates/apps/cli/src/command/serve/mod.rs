@@ -6,6 +6,7 @@ use crate::{
     session::Session,
 };
 use ringback_api::{Limits, Server, Services};
+use ringback_dashboard::Hosts;
 use ringback_worker::{
     Backend, ContextError, Opener, Role, Service, Stopped, config::Config, context,
     observe::LogObserver,
@@ -65,7 +66,9 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
 async fn start_api(config: &Config, services: Arc<Services>) -> Outcome<Server> {
     let listen = config.api.listen;
     let (limits, stop) = (services.limits, services.stop.clone());
-    let router = ringback_api::router(services, axum::Router::new());
+    let hosts = Hosts::new(config.api.hosts.clone());
+    let pages = ringback_dashboard::router(services.clone(), hosts);
+    let router = ringback_api::router(services, pages);
     let started = Server::start(listen, router, limits, stop).await;
     let server = started.map_err(|failure| {
         Failure::failed(format!("could not listen on {listen}"))
@@ -73,7 +76,7 @@ async fn start_api(config: &Config, services: Arc<Services>) -> Outcome<Server> 
             .hint("see `api.listen`")
     })?;
     let address = server.address();
-    tracing::info!(%address, "the API is answered at /api/v1, health checks at /healthz and /readyz");
+    tracing::info!(%address, "the dashboard is at /, the API at /api/v1, health checks at /healthz and /readyz");
     Ok(server)
 }
 

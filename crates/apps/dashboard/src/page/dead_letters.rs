@@ -1,0 +1,658 @@
+//! Dead letters: their groups by cause, the list, and one with all that is kept of it.
+
+use super::{
+    Answer, PAGE_ENTRIES, cursor_asked, deliveries, faulty_filter, id, pager, project_asked,
+    project_filter, since_asked, span_filter, text_filter, word_filter,
+};
+use crate::{
+    Desk,
+    form::{Faults, Fields},
+    refusal::Refusal,
+    view::{
+        Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, button_with, card,
+        count, empty, escape_query, explain_reason, facts, fault_of, form, get_form, head, moment,
+        moments, note, outcome, phase_legend, share, shares, short_id, timeline,
+    },
+    visitor::{Manager, Visitor},
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
+use maud::{Markup, html};
+use ringback_api::problem::Problem;
+use ringback_delivery::{
+    ReplayRequest, SearchText,
+    port::{DeadLetterFilter, DisposeAnswer, GroupFilter, GroupOrder, StoreError},
+    search_dead_letters,
+};
+use ringback_domain::{
+    Acknowledgement, DeadLetter, DeadLetterContent, DeadLetterGroup, DeadLetterId,
+    DeadLetterReason, Disposal, Replayed, Timestamp, Traffic, TrafficOf, TrafficStep,
+    harmless_text,
+    limits::{NOTE_CHARS_MAX, PAGE_ENTRIES_MAX},
+};
+use std::sync::Arc;
+
+pub(super) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/dead-letters", get(groups))
+        .route("/dead-letters/acknowledge", post(acknowledge))
+        .route("/dead-letters/list", get(list))
+        .route("/dead-letters/{id}", get(show))
+        .route("/dead-letters/{id}/replay", post(replay))
+        .route("/dead-letters/{id}/discard", post(discard))
+}
+
+async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    let project = project_asked(&visitor, &asked)?;
+    let filter = GroupFilter {
+        project: project.clone(),
+        order: match asked.get("order") {
+            Some("count") => GroupOrder::Count,
+            _ => GroupOrder::LastDied,
+        },
+        ..GroupFilter::default()
+    };
+    let store = &desk.services.context.store;
+    let mut found = store.dead_letter_groups(&filter, PAGE_ENTRIES_MAX).await?;
+    let words = words_of(asked.get("q").unwrap_or_default());
+    found.groups.retain(|group| group.head.contains(&words));
+    let orders = vec![
+        (String::new(), "Newest first".to_owned()),
+        ("count".to_owned(), "Most first".to_owned()),
+    ];
+    let filters = html! {
+        (project_filter(&desk, &visitor, &asked))
+        (text_filter("q", "Search", &asked, "503, a host, words of the answer"))
+        (crate::view::filter("order", "Order", asked.written("order"), Control::Choice(orders)))
+    };
+    let actions = html! {
+        a.button href="/dead-letters/list" { "All dead letters" }
+        @if visitor.may_manage() && !found.groups.is_empty() { a.button.main href="/replays/new" { "Plan a replay" } }
+    };
+    let content = html! {
+        (head(None, &html! { "Dead letters" }, &html! { "Deliveries that were given up, grouped by what went wrong: one cause, one thing to decide about." }, &actions))
+        section.card aria-label="Groups by cause" {
+            div.pad { (get_form("/dead-letters", "Filter groups", &filters)) }
+            @if found.groups.is_empty() { (no_group(!words.is_empty())) }
+            @else { (group_table(&found.groups, &visitor)) }
+            @if found.ungrouped_count > 0 {
+                footer { span { (count(found.ungrouped_count)) " more are in no group; " a href="/dead-letters/list" { "the list has them" } } }
+            }
+        }
+    };
+    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
+}
+
+/// What is searched for, in lower case.
+fn words_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_lowercase).collect()
+}
+
+fn no_group(is_filtered: bool) -> Markup {
+    if is_filtered {
+        empty(
+            "No group has these words",
+            &html! { "Search for a status, a host, or words of the answer." },
+        )
+    } else {
+        let advice = html! { "A delivery becomes a dead letter when its retries are used up, or when its destination refuses it for good. It then waits here, with every attempt." };
+        empty("No dead letters", &advice)
+    }
+}
+
+const GROUP_COLUMNS: [Column; 5] = [
+    Column::wide("Cause"),
+    Column::wide("Destination"),
+    Column::number("Open"),
+    Column::tight("First"),
+    Column::tight("Last"),
+];
+
+pub(super) fn group_table(groups: &[DeadLetterGroup], visitor: &Visitor) -> Markup {
+    let rows = groups
+        .iter()
+        .map(|group| group_row(group, visitor))
+        .collect();
+    html! { (Table { caption: "Groups of dead letters", columns: &GROUP_COLUMNS, rows }) }
+}
+
+fn group_row(group: &DeadLetterGroup, visitor: &Visitor) -> Vec<Markup> {
+    let head = &group.head;
+    let now = visitor.now;
+    vec![
+        html! {
+            a href=(group_path(group)) { (head.cause.summary) }
+            " " (known(group))
+            @if !head.excerpt.is_empty() { span.under { (head.excerpt) } }
+        },
+        html! {
+            (head.host.as_deref().unwrap_or("—"))
+            @if visitor.is_operator() && let Some(project) = &head.project { span.under { (project) } }
+        },
+        html! { (count(group.open_count)) },
+        moments(group.first_died_at, now),
+        moments(group.last_died_at, now),
+    ]
+}
+
+/// Whether somebody knows of the group.
+fn known(group: &DeadLetterGroup) -> Markup {
+    match &group.acknowledgement {
+        None => html! {},
+        Some(_) if group.is_again() => badge(Tone::Warn, "!", "again"),
+        Some(known) => {
+            html! { span title={ (known.by) ": " (known.note) } { (badge(Tone::Quiet, "✓", "known")) } }
+        }
+    }
+}
+
+/// Where the dead letters of a group are listed.
+pub(super) fn group_path(group: &DeadLetterGroup) -> String {
+    let cause = &group.head.cause.fingerprint;
+    match &group.head.project {
+        Some(project) => format!("/dead-letters/list?project={project}&cause={cause}"),
+        None => format!("/dead-letters/list?cause={cause}"),
+    }
+}
+
+async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    let mut faults = Faults::default();
+    let filter = DeadLetterFilter {
+        project: project_asked(&visitor, &asked)?,
+        destination: asked.read("destination", &mut faults),
+        event_type: asked.read("type", &mut faults),
+        job: asked.read("job", &mut faults),
+        cause: asked.get("cause").map(ToOwned::to_owned),
+        reason: asked.get("reason").and_then(reason_of),
+        since: since_asked(&visitor, &asked),
+        include_disposed: asked.get("disposed").is_some(),
+        ..DeadLetterFilter::default()
+    };
+    let text: Option<SearchText> = asked.read("q", &mut faults);
+    let group = match &filter.cause {
+        Some(cause) => group_of(&desk, &filter, cause).await?,
+        None => None,
+    };
+    let reasons = DeadLetterReason::ALL.map(DeadLetterReason::class);
+    let disposed = vec![
+        (String::new(), "Open".to_owned()),
+        ("yes".to_owned(), "Also replayed and discarded".to_owned()),
+    ];
+    let filters = html! {
+        @if let Some(cause) = &filter.cause { input type="hidden" name="cause" value=(cause); }
+        @if group.is_none() { (project_filter(&desk, &visitor, &asked)) }
+        @else if let Some(project) = &filter.project { input type="hidden" name="project" value=(project); }
+        (word_filter("reason", "Reason", &asked, reasons))
+        (span_filter(&asked))
+        (text_filter("type", "Event type", &asked, "task.completed"))
+        (text_filter("job", "Job", &asked, "task_…"))
+        @if group.is_none() { (text_filter("q", "Search", &asked, "an id, a status, words of the answer")) }
+        @if group.is_none() { (text_filter("destination", "Destination", &asked, "whk_… or cbk_…")) }
+        (crate::view::filter("disposed", "State", asked.written("disposed"), Control::Choice(disposed)))
+    };
+    let entries = if faults.is_empty() {
+        let cursor = cursor_asked(&asked);
+        let store = &desk.services.context.store;
+        let (cursor, limit) = (cursor.as_ref(), PAGE_ENTRIES);
+        let page = match &text {
+            Some(text) => search_dead_letters(&**store, &filter, text, cursor, limit).await?,
+            None => store.dead_letters(&filter, cursor, limit).await?,
+        };
+        html! {
+            @if page.entries.is_empty() { (empty("No dead letter matches", &html! { "Those that were replayed or discarded are shown when you ask for them." })) }
+            @else { (letter_table(&page.entries, visitor.now)) }
+            (pager(&asked, page.next.as_ref()))
+        }
+    } else {
+        faulty_filter(&faults)
+    };
+    let filter_words = asked.with("cursor", None);
+    let actions = html! {
+        // A plan is made by filters, not by a search.
+        @if visitor.may_manage() && text.is_none() { a.button.main href={ "/replays/new" (filter_words) } { "Plan a replay of these" } }
+    };
+    let known = if let Some(group) = &group {
+        group_part(&desk, &visitor, group).await?
+    } else {
+        html! {}
+    };
+    let title = if let Some(group) = &group {
+        html! { (group.head.cause.summary) @if let Some(host) = &group.head.host { span.soft { " at " (host) } } }
+    } else {
+        html! { "All dead letters" }
+    };
+    let content = html! {
+        (head(Some(("/dead-letters", "Dead letters by cause")), &title, &html! {}, &actions))
+        (known)
+        section.card aria-label="Dead letters" {
+            div.pad { (get_form("/dead-letters/list", "Filter dead letters", &filters)) }
+            (entries)
+        }
+    };
+    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
+}
+
+fn reason_of(word: &str) -> Option<DeadLetterReason> {
+    let mut all = DeadLetterReason::ALL.into_iter();
+    all.find(|reason| reason.class() == word)
+}
+
+async fn group_of(
+    desk: &Desk,
+    filter: &DeadLetterFilter,
+    cause: &str,
+) -> Result<Option<DeadLetterGroup>, StoreError> {
+    let filter = GroupFilter {
+        project: filter.project.clone(),
+        cause: Some(cause.to_owned()),
+        ..GroupFilter::default()
+    };
+    let store = &desk.services.context.store;
+    let found = store.dead_letter_groups(&filter, 1).await?;
+    Ok(found.groups.into_iter().next())
+}
+
+/// What a group is, beside its list.
+async fn group_part(
+    desk: &Desk,
+    visitor: &Visitor,
+    group: &DeadLetterGroup,
+) -> Result<Markup, Refusal> {
+    let now = visitor.now;
+    let traffic = traffic_since(desk, group, now).await?;
+    let (head, sample) = (&group.head, &group.sample);
+    let of_traffic = html! {
+        @if let Some(traffic) = traffic && traffic.ended() > 0 {
+            @let part = group.open_count.min(traffic.ended());
+            div.stack {
+                span { (share(ratio(part, traffic.ended()))) " of the " (count(traffic.ended())) " deliveries that came to an end there since" }
+                (shares(&[
+                    Part { class: "dead", name: "open dead letters of this group", count: part },
+                    Part { class: "delivered", name: "others", count: traffic.ended() - part },
+                ], false))
+            }
+        }
+    };
+    let destination = html! {
+        @match &head.destination {
+            Some(id) => { a href={ "/webhooks/" (id) } { (short_id(id.as_str())) } @if let Some(host) = &head.host { span.soft { " · " (host) } } },
+            None => { @if let Some(host) = &head.host { "callbacks to " (host) } },
+        }
+    };
+    let facts = facts(&[
+        ("Open", html! { strong { (count(group.open_count)) } }),
+        ("Share", of_traffic),
+        (
+            "Why",
+            html! { (explain_reason(head.reason)) span.soft { " · " (fault_of(head.reason.fault())) } },
+        ),
+        ("Destination", destination),
+        (
+            "First",
+            html! { (moment(group.first_died_at)) span.soft { " · " (moments(group.first_died_at, now)) } },
+        ),
+        (
+            "Last",
+            html! { (moment(group.last_died_at)) span.soft { " · " (moments(group.last_died_at, now)) " · " a href={ "/dead-letters/" (sample) } { "look at it" } } },
+        ),
+    ]);
+    Ok(html! {
+        div.columns.wide-left {
+            section.card aria-label="The group" {
+                div.pad.stack {
+                    (facts)
+                    @if !head.excerpt.is_empty() { div.answer aria-label="The beginning of the answer" { (head.excerpt) } }
+                }
+            }
+            (card("Does somebody know?", &html! {}, &html! { div.pad.stack { (acknowledgement(visitor, group)) } }))
+        }
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share of two counts far below 2^52"
+)]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// What came to an end at the group's destination since its first dead letter, as far as that is kept.
+async fn traffic_since(
+    desk: &Desk,
+    group: &DeadLetterGroup,
+    now: Timestamp,
+) -> Result<Option<Traffic>, StoreError> {
+    let of = match (&group.head.destination, &group.head.project) {
+        (Some(destination), _) => TrafficOf::Destination(destination.clone()),
+        (None, Some(project)) if group.head.host.is_some() => TrafficOf::Callbacks(project.clone()),
+        _ => return Ok(None),
+    };
+    let step = TrafficStep::Hour;
+    let points = desk.services.context.store.traffic(&of, step, now).await?;
+    let first = step.begin_of(step.number_of(group.first_died_at));
+    let since = points.iter().filter(|point| point.at >= first);
+    Ok(Some(since.fold(Traffic::default(), |mut sum, point| {
+        sum += point.traffic;
+        sum
+    })))
+}
+
+fn acknowledgement(visitor: &Visitor, group: &DeadLetterGroup) -> Markup {
+    let head = &group.head;
+    let mine = html! {
+        input type="hidden" name="cause" value=(head.cause.fingerprint);
+        @if let Some(project) = &head.project { input type="hidden" name="project" value=(project); }
+        (Field::text("note", "Note", "")
+            .hint(html! { "For the others: who looks after it, where it is tracked." })
+            .required()
+            .show(&Faults::default()))
+        div { button type="submit" { @if group.acknowledgement.is_some() { "Note it again" } @else { "I know of it" } } }
+    };
+    html! {
+        @match &group.acknowledgement {
+            Some(known) => {
+                p { (badge(Tone::Quiet, "✓", "known")) " " (moments(known.at, visitor.now)) span.soft { " by " (known.by) } }
+                p { (harmless_text(known.note.as_bytes())) }
+                @if group.is_again() { p { (badge(Tone::Warn, "!", "again")) " more joined since then" } }
+            },
+            None => { p.soft { "Nobody has said so yet." } },
+        }
+        @if visitor.may_manage() { (form("/dead-letters/acknowledge", &visitor.token, &html! { div.stack { (mine) } })) }
+    }
+}
+
+async fn acknowledge(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    fields: Fields,
+) -> Answer {
+    let project = project_asked(&visitor, &fields)?;
+    let cause = fields.get("cause").unwrap_or_default();
+    let said = note_of(&fields)?;
+    let known = Acknowledgement {
+        at: visitor.now,
+        by: visitor.name(),
+        note: said,
+        // The store fills it in.
+        seen_until: visitor.now,
+    };
+    let store = &desk.services.context.store;
+    let group = store
+        .acknowledge_group(project.as_ref(), cause, &known)
+        .await?;
+    let group = group.ok_or_else(|| Problem::not_found("there is no such group any more"))?;
+    super::on_to(&group_path(&group))
+}
+
+fn note_of(fields: &Fields) -> Result<String, Problem> {
+    let note = fields.get("note").unwrap_or_default();
+    match note.chars().count() {
+        0 => Err(Problem::of_member("note", "is missing")),
+        chars if chars > NOTE_CHARS_MAX => {
+            let problem = format!("is longer than {NOTE_CHARS_MAX} characters");
+            Err(Problem::of_member("note", problem))
+        }
+        _ => Ok(note.to_owned()),
+    }
+}
+
+const LETTER_COLUMNS: [Column; 6] = [
+    Column::wide("Event"),
+    Column::wide("Destination"),
+    Column::tight("Cause"),
+    Column::number("Attempts"),
+    Column::tight("State"),
+    Column::tight("Given up"),
+];
+
+fn letter_table(letters: &[DeadLetter], now: Timestamp) -> Markup {
+    let rows = letters
+        .iter()
+        .map(|letter| letter_row(letter, now))
+        .collect();
+    html! { (Table { caption: "Dead letters, newest first", columns: &LETTER_COLUMNS, rows }) }
+}
+
+fn title_of(letter: &DeadLetter) -> String {
+    letter
+        .event_type()
+        .map_or_else(|| "bytes that are no event".to_owned(), ToString::to_string)
+}
+
+fn letter_row(letter: &DeadLetter, now: Timestamp) -> Vec<Markup> {
+    let delivery = letter.delivery();
+    vec![
+        html! {
+            a href={ "/dead-letters/" (letter.id) } { (title_of(letter)) }
+            @if let Some(job) = letter.job() { span.under { "job " code { (job) } } }
+        },
+        html! { @if let Some(delivery) = delivery { (delivery.destination.display_url()) } },
+        html! {
+            @match letter.last_attempt() {
+                Some(attempt) => { (outcome(&attempt.outcome)) },
+                None => { (letter.reason) },
+            }
+        },
+        html! { @if let Some(delivery) = delivery { (delivery.history.len()) } },
+        disposal_badge(&letter.disposal),
+        moments(letter.died_at, now),
+    ]
+}
+
+fn disposal_badge(disposal: &Disposal) -> Markup {
+    match disposal {
+        Disposal::Open => badge(Tone::Bad, "✕", "open"),
+        Disposal::Replayed(_) => badge(Tone::Accent, "↻", "replayed"),
+        Disposal::Discarded { .. } => badge(Tone::Quiet, "–", "discarded"),
+    }
+}
+
+/// The dead letter, when it is the visitor's.
+async fn find(desk: &Desk, visitor: &Visitor, text: &str) -> Result<DeadLetter, Refusal> {
+    let id: DeadLetterId = id(text)?;
+    let found = desk.services.context.store.dead_letter(&id).await?;
+    let what = format!("dead letter {id}");
+    Ok(visitor.if_in_reach(found, |letter| letter.project.as_ref(), &what)?)
+}
+
+async fn show(
+    visitor: Visitor,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+    asked: Fields,
+) -> Answer {
+    let letter = find(&desk, &visitor, &text).await?;
+    let path = format!("/dead-letters/{}", letter.id);
+    let is_raw = matches!(letter.content, DeadLetterContent::Raw { .. });
+    let is_open = letter.disposal == Disposal::Open;
+    let token = visitor.token.as_str();
+    let replay = format!("{path}/replay");
+    let actions = html! {
+        @if visitor.may_manage() && !is_raw {
+            @if is_open { (button(&replay, token, "main", "Replay it")) }
+            @else { (button_with(&replay, token, "", "Replay it once more", &[("again", "yes")])) }
+        }
+    };
+    let lead = html! { (explain_reason(letter.reason)) " " span.soft { (fault_of(letter.reason.fault())) "." } };
+    let news = html! {
+        @match asked.get("done") {
+            Some("replayed") => { (note(Tone::Good, "status", &html! { "It is on its way again, as a new round of attempts with the same id and body." })) },
+            Some("discarded") => { (note(Tone::Good, "status", &html! { "Discarded. It is kept until its retention ends, and can still be replayed." })) },
+            _ => {},
+        }
+    };
+    let similar = letter_group_path(&letter);
+    let title = title_of(&letter);
+    let attempts = letter.delivery().map(|delivery| {
+        let history = &delivery.history;
+        html! {
+            @if history.is_empty() { (empty("No attempt was made", &html! { (explain_reason(letter.reason)) })) }
+            @else { div.pad { (phase_legend()) } (timeline(history, visitor.now)) }
+        }
+    });
+    let content = html! {
+        (head(Some((&similar, "Dead letters of this cause")), &html! { (title) }, &lead, &actions))
+        (news)
+        section.card aria-label="Facts" { div.pad { (letter_facts(&letter, visitor.now)) } }
+        @if let Some(attempts) = attempts { (card("Attempts", &html! {}, &attempts)) }
+        (content_part(&visitor, &letter, &path, asked.get("show") == Some("content")))
+        @if visitor.may_manage() && is_open { (discard_part(&path, token)) }
+    };
+    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letter").respond(&content))
+}
+
+fn letter_group_path(letter: &DeadLetter) -> String {
+    let cause = escape_query(&letter.cause.fingerprint);
+    match &letter.project {
+        Some(project) => format!("/dead-letters/list?project={project}&cause={cause}"),
+        None => format!("/dead-letters/list?cause={cause}"),
+    }
+}
+
+fn letter_facts(letter: &DeadLetter, now: Timestamp) -> Markup {
+    let delivery = letter.delivery();
+    let event = match &letter.content {
+        DeadLetterContent::Delivery(delivery) => Some(&delivery.event.id),
+        DeadLetterContent::Event { event, .. } => Some(&event.id),
+        DeadLetterContent::Raw { .. } => None,
+    };
+    let disposal = html! {
+        (disposal_badge(&letter.disposal)) " "
+        @match &letter.disposal {
+            Disposal::Open => {},
+            Disposal::Replayed(Replayed { at, by, generation }) => {
+                (moments(*at, now)) " by " (harmless_text(by.as_bytes())) ", as round " (generation.get() + 1)
+                @if let Some(delivery) = delivery { " · " a href={ "/deliveries/" (delivery.id) } { "what became of it" } }
+            },
+            Disposal::Discarded { at, note } => { (moments(*at, now)) ": " (harmless_text(note.as_bytes())) },
+        }
+    };
+    facts(&[
+        ("State", disposal),
+        ("Dead letter", html! { code { (letter.id) } }),
+        (
+            "Cause",
+            html! { (harmless_text(letter.cause.summary.as_bytes())) },
+        ),
+        ("Given up", moment(letter.died_at)),
+        (
+            "Project",
+            html! { @match &letter.project { Some(project) => (project), None => span.soft { "could not be told" } } },
+        ),
+        (
+            "Event",
+            html! { @if let Some(event) = event { code { (event) } } },
+        ),
+        (
+            "Job",
+            html! { @if let Some(job) = letter.job() { a href={ "/deliveries?job=" (escape_query(job.as_str())) } { code { (job) } } } },
+        ),
+        (
+            "Destination",
+            html! { @if let Some(delivery) = delivery { (deliveries::destination(&delivery.destination)) } },
+        ),
+        (
+            "Profile",
+            html! { @if let Some(delivery) = delivery { (delivery.profile) } },
+        ),
+        (
+            "Delivery",
+            html! { @if let Some(delivery) = delivery { a href={ "/deliveries/" (delivery.id) } { code { (delivery.id) } } } },
+        ),
+    ])
+}
+
+/// The bytes that are kept: data of other people's jobs. They are not in the page unless somebody who may manage asks.
+fn content_part(visitor: &Visitor, letter: &DeadLetter, path: &str, is_asked: bool) -> Markup {
+    let (name, bytes, why) = match &letter.content {
+        DeadLetterContent::Delivery(delivery) => ("Body", &delivery.body, None),
+        DeadLetterContent::Event { event, why } => ("Event document", &event.document, Some(why)),
+        DeadLetterContent::Raw { bytes, why } => ("Bytes as they came", bytes, Some(why)),
+    };
+    let may = visitor.may_manage();
+    if may && is_asked {
+        tracing::info!(
+            ringback.dead_letter.id = %letter.id,
+            ringback.key.id = %visitor.key().id,
+            "the content of a dead letter was looked at"
+        );
+    }
+    let size = html! { (count(bytes.len() as u64)) " bytes" };
+    let content = html! {
+        div.pad.stack {
+            @if let Some(why) = why { p { "What is wrong with it: " (harmless_text(why.as_bytes())) } }
+            @if !may { p.soft { "It may hold data of other people's jobs. Seeing it needs a key with scope " code { "manage" } "." } }
+            @else if is_asked { pre { (harmless_text(bytes)) } div { a href=(path) { "Hide it" } } }
+            @else {
+                p.soft { "It may hold data of other people's jobs, so it is not shown until you ask; that you did is written to the log." }
+                div { a.button href={ (path) "?show=content" } { "Show it" } }
+            }
+        }
+    };
+    card(name, &size, &content)
+}
+
+fn discard_part(path: &str, token: &str) -> Markup {
+    let fields = html! {
+        div.form {
+            (Field::text("note", "Why", "").required().show(&Faults::default()))
+            div { button.danger type="submit" { "Discard it" } }
+        }
+    };
+    html! {
+        section.card aria-label="Discard" {
+            div.pad {
+                details {
+                    summary { "Leave it: discard" }
+                    p.soft { "It no longer counts as open, and joins no replay plan. It is kept until its retention ends." }
+                    (form(&format!("{path}/discard"), token, &fields))
+                }
+            }
+        }
+    }
+}
+
+async fn replay(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+    fields: Fields,
+) -> Answer {
+    let letter = find(&desk, &visitor, &text).await?;
+    let request = ReplayRequest {
+        id: letter.id.clone(),
+        by: visitor.name(),
+        again: fields.has("again", "yes"),
+    };
+    desk.services.replay.replay(&request).await?;
+    super::on_to(&format!("/dead-letters/{}?done=replayed", letter.id))
+}
+
+async fn discard(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+    fields: Fields,
+) -> Answer {
+    let letter = find(&desk, &visitor, &text).await?;
+    let note = format!("{} ({})", note_of(&fields)?, visitor.name());
+    let discarded = Disposal::Discarded {
+        at: visitor.now,
+        note,
+    };
+    let store = &desk.services.context.store;
+    match store.dispose(&letter.id, &discarded, false).await? {
+        // Somebody was faster: the page tells how.
+        DisposeAnswer::Disposed => {
+            super::on_to(&format!("/dead-letters/{}?done=discarded", letter.id))
+        }
+        DisposeAnswer::Already(_) => super::on_to(&format!("/dead-letters/{}", letter.id)),
+        DisposeAnswer::NotFound => {
+            Err(Problem::not_found(format!("there is no dead letter {}", letter.id)).into())
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Deliveries: the list, and one with every attempt.
+
+use super::{
+    Answer, PAGE_ENTRIES, cursor_asked, faulty_filter, id, pager, project_asked, project_filter,
+    since_asked, span_filter, text_filter, word_filter,
+};
+use crate::{
+    Desk,
+    form::{Faults, Fields},
+    view::{
+        Column, Page, Section, Table, Tone, badge, card, delivery_state, empty, facts, get_form,
+        head, moment, moments, outcome, phase_legend, short_id, timeline,
+    },
+    visitor::Visitor,
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use maud::{Markup, html};
+use ringback_delivery::port::DeliveryFilter;
+use ringback_domain::{
+    DeliveryId, DeliveryRecord, DeliveryState, Destination, Timestamp, harmless_text,
+};
+use std::sync::Arc;
+
+/// The words of [`DeliveryState::class`].
+const STATES: [&str; 4] = ["attempting", "waiting", "delivered", "dead_lettered"];
+
+pub(super) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/deliveries", get(list))
+        .route("/deliveries/{id}", get(show))
+}
+
+async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    let mut faults = Faults::default();
+    let filter = DeliveryFilter {
+        project: project_asked(&visitor, &asked)?,
+        event: asked.read("event", &mut faults),
+        job: asked.read("job", &mut faults),
+        destination: asked.read("destination", &mut faults),
+        state: asked
+            .get("state")
+            .filter(|state| STATES.contains(state))
+            .map(ToOwned::to_owned),
+        since: since_asked(&visitor, &asked),
+        until: None,
+    };
+    let is_filtered = ["event", "job", "destination", "state", "within"]
+        .iter()
+        .any(|name| asked.get(name).is_some());
+    let filters = html! {
+        (project_filter(&desk, &visitor, &asked))
+        (word_filter("state", "State", &asked, STATES))
+        (span_filter(&asked))
+        (text_filter("destination", "Destination", &asked, "whk_… or cbk_…"))
+        (text_filter("job", "Job", &asked, "task_…"))
+        (text_filter("event", "Event", &asked, "evt_…"))
+    };
+    let content = if faults.is_empty() {
+        let cursor = cursor_asked(&asked);
+        let store = &desk.services.context.store;
+        let page = store
+            .deliveries(&filter, cursor.as_ref(), PAGE_ENTRIES)
+            .await?;
+        html! {
+            @if page.entries.is_empty() { (nothing(is_filtered)) }
+            @else { (table("Deliveries, newest first", &page.entries, visitor.now)) }
+            (pager(&asked, page.next.as_ref()))
+        }
+    } else {
+        faulty_filter(&faults)
+    };
+    let lead = html! { "One event on its way to one destination, newest first. The log is bounded: the oldest that are final are forgotten first." };
+    let whole = html! {
+        (head(None, &html! { "Deliveries" }, &lead, &html! {}))
+        section.card aria-label="Deliveries" {
+            div.pad { (get_form("/deliveries", "Filter deliveries", &filters)) }
+            (content)
+        }
+    };
+    Ok(Page::new(&visitor, Section::Deliveries, "Deliveries").respond(&whole))
+}
+
+fn nothing(is_filtered: bool) -> Markup {
+    if is_filtered {
+        empty(
+            "No delivery matches",
+            &html! { "Take a filter away, or look further back." },
+        )
+    } else {
+        let advice = html! {
+            "An event that is published goes to every webhook that wants it. "
+            a href="/webhooks/new" { "Create a webhook" } ", then publish an event: "
+            a href="/settings" { "the settings" } " show how."
+        };
+        empty("Nothing was delivered yet", &advice)
+    }
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::wide("Event"),
+    Column::tight("State"),
+    Column::wide("Destination"),
+    Column::tight("Last outcome"),
+    Column::number("Attempts"),
+    Column::tight("Changed"),
+];
+
+/// Deliveries as rows; other pages show a few, too.
+pub(super) fn table(caption: &str, records: &[DeliveryRecord], now: Timestamp) -> Markup {
+    let rows = records.iter().map(|record| row(record, now)).collect();
+    html! { (Table { caption, columns: &COLUMNS, rows }) }
+}
+
+fn row(record: &DeliveryRecord, now: Timestamp) -> Vec<Markup> {
+    let event = &record.event;
+    vec![
+        html! {
+            a href={ "/deliveries/" (record.id) } { (event.event_type) }
+            span.under { "job " code { (event.job.id) } }
+        },
+        html! { (delivery_state(&record.state)) (due(&record.state, now)) },
+        html! { (record.destination.display_url()) },
+        html! { @if let Some(attempt) = record.attempts.last() { (outcome(&attempt.outcome)) } },
+        html! { (record.attempts.len()) },
+        moments(record.updated_at, now),
+    ]
+}
+
+fn due(state: &DeliveryState, now: Timestamp) -> Markup {
+    html! {
+        @if let DeliveryState::Waiting { until } = state { span.under { "next " (moments(*until, now)) } }
+    }
+}
+
+async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<String>) -> Answer {
+    let id: DeliveryId = id(&text)?;
+    let found = desk.services.context.store.delivery(&id).await?;
+    let record = visitor.if_in_reach(
+        found,
+        |record| Some(&record.event.project),
+        &format!("delivery {id}"),
+    )?;
+    let now = visitor.now;
+    let actions = html! {
+        @if let DeliveryState::DeadLettered { id } = &record.state {
+            a.button.main href={ "/dead-letters/" (id) } { "Open its dead letter" }
+        }
+    };
+    let lead = html! { "to " (record.destination.display_url()) };
+    let is_moving = !record.state.is_final();
+    let attempts = html! {
+        @if record.attempts.is_empty() {
+            (empty("No attempt has ended yet", &html! { "The first one is under way." }))
+        } @else {
+            div.pad { (phase_legend()) }
+            (timeline(&record.attempts, now))
+        }
+    };
+    let attempt_count = match record.attempts.len() {
+        1 => html! { "1 attempt" },
+        count => html! { (count) " attempts" },
+    };
+    let whole = html! {
+        (head(Some(("/deliveries", "Deliveries")), &html! { (record.event.event_type) }, &lead, &actions))
+        div.stack #delivery data-live {
+            section.card aria-label="Facts" { div.pad { (delivery_facts(&record, now)) } }
+            (card("Attempts", &attempt_count, &attempts))
+        }
+    };
+    let mut page = Page::new(&visitor, Section::Deliveries, "Delivery");
+    page.refresh = is_moving.then_some(3);
+    Ok(page.respond(&whole))
+}
+
+fn delivery_facts(record: &DeliveryRecord, now: Timestamp) -> Markup {
+    let event = &record.event;
+    let state = html! {
+        (delivery_state(&record.state)) " "
+        @match &record.state {
+            DeliveryState::Waiting { until } => { "next attempt " (moments(*until, now)) },
+            DeliveryState::Delivered { at } => { (moments(*at, now)) },
+            DeliveryState::DeadLettered { id } => { a href={ "/dead-letters/" (id) } { "what is kept of it" } },
+            DeliveryState::Attempting => {},
+        }
+    };
+    facts(&[
+        ("State", state),
+        ("Delivery", html! { code { (record.id) } }),
+        (
+            "Event",
+            html! { a href={ "/deliveries?event=" (event.id) } { code { (event.id) } } },
+        ),
+        ("Project", html! { (event.project) }),
+        ("Job", job(record)),
+        ("Destination", destination(&record.destination)),
+        ("Profile", html! { (record.profile) }),
+        (
+            "Rounds",
+            html! { @if record.generation.get() > 0 { (record.generation.get() + 1) ", the later ones by replay" } },
+        ),
+        ("Happened", moment(event.occurred_at)),
+        ("Dispatched", moment(event.dispatched_at)),
+    ])
+}
+
+fn job(record: &DeliveryRecord) -> Markup {
+    let job = &record.event.job;
+    // Kind and status are the producer's words.
+    let words: Vec<_> = [&job.kind, &job.status]
+        .into_iter()
+        .flatten()
+        .map(|word| harmless_text(word.as_bytes()))
+        .collect();
+    html! {
+        a href={ "/deliveries?job=" (crate::view::escape_query(job.id.as_str())) } { code { (job.id) } }
+        @if !words.is_empty() { span.soft { " " (words.join(", ")) } }
+    }
+}
+
+/// A destination, and the way to its webhook.
+pub(super) fn destination(destination: &Destination) -> Markup {
+    html! {
+        @match destination {
+            Destination::Webhook { id, .. } => {
+                "webhook " a href={ "/webhooks/" (id) } { (short_id(id.as_str())) }
+            }
+            Destination::Callback { .. } => { (badge(Tone::Quiet, "↩", "callback")) " named by the job" }
+        }
+        span.soft { " · " (destination.display_url()) }
+    }
+}

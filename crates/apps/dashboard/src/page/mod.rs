@@ -1,0 +1,187 @@
+//! The pages, one module for each part of the menu.
+
+mod dead_letters;
+mod deliveries;
+mod overview;
+mod replays;
+mod settings;
+mod sign_in;
+mod webhooks;
+
+use crate::{
+    Desk,
+    form::{Faults, Fields},
+    refusal::Refusal,
+    view::{Control, filter},
+    visitor::Visitor,
+};
+use axum::{
+    Router,
+    extract::FromRequestParts,
+    response::{IntoResponse, Redirect, Response},
+};
+use http::request::Parts;
+use maud::{Markup, html};
+use ringback_api::problem::Problem;
+use ringback_delivery::port::Cursor;
+use ringback_domain::{IdError, KeyOwner, ProjectName};
+use std::{convert::Infallible, str::FromStr, sync::Arc};
+
+/// Entries of a list on one page.
+pub(crate) const PAGE_ENTRIES: usize = 50;
+
+type Answer = Result<Response, Refusal>;
+
+pub(crate) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .merge(sign_in::routes())
+        .merge(overview::routes())
+        .merge(webhooks::routes())
+        .merge(deliveries::routes())
+        .merge(dead_letters::routes())
+        .merge(replays::routes())
+        .merge(settings::routes())
+}
+
+/// The guard has read them.
+impl<S: Sync> FromRequestParts<S> for Fields {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.remove().unwrap_or_default())
+    }
+}
+
+/// An id out of an address: what cannot be one leads to nothing.
+fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|_| Problem::not_found("there is nothing at this address"))
+}
+
+/// Whose things a list shows, by what its address asks for.
+fn project_asked(visitor: &Visitor, asked: &Fields) -> Result<Option<ProjectName>, Refusal> {
+    let project = asked.get("project").map(id::<ProjectName>).transpose()?;
+    Ok(visitor.project_of_list(project)?)
+}
+
+/// All projects that the visitor may choose from.
+fn projects(desk: &Desk, visitor: &Visitor) -> Vec<ProjectName> {
+    match &visitor.key().owner {
+        KeyOwner::Project(own) => vec![own.clone()],
+        KeyOwner::Operator => {
+            let all = desk.services.context.profiles.projects();
+            all.map(|(project, _)| project.clone()).collect()
+        }
+    }
+}
+
+/// The choice among projects, for those who see several.
+fn project_filter(desk: &Desk, visitor: &Visitor, asked: &Fields) -> Markup {
+    if !visitor.is_operator() {
+        return html! {};
+    }
+    let all = (String::new(), "All projects".to_owned());
+    let each = projects(desk, visitor)
+        .into_iter()
+        .map(|project| (project.to_string(), project.to_string()));
+    let options = std::iter::once(all).chain(each).collect();
+    filter(
+        "project",
+        "Project",
+        asked.written("project"),
+        Control::Choice(options),
+    )
+}
+
+/// The choice of a word, or of any.
+fn word_filter<'a>(
+    name: &'static str,
+    label: &'static str,
+    asked: &Fields,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Markup {
+    let any = (String::new(), "Any".to_owned());
+    let each = words
+        .into_iter()
+        .map(|word| (word.to_owned(), word.replace('_', " ")));
+    let options = std::iter::once(any).chain(each).collect();
+    filter(name, label, asked.written(name), Control::Choice(options))
+}
+
+/// How far back a list reaches.
+const SPANS: [(&str, &str, u64); 4] = [
+    ("1h", "The last hour", 3_600),
+    ("24h", "The last 24 hours", 86_400),
+    ("7d", "The last 7 days", 604_800),
+    ("30d", "The last 30 days", 2_592_000),
+];
+
+fn span_filter(asked: &Fields) -> Markup {
+    let any = (String::new(), "Any time".to_owned());
+    let each = SPANS
+        .iter()
+        .map(|(word, words, _)| ((*word).to_owned(), (*words).to_owned()));
+    let options = std::iter::once(any).chain(each).collect();
+    filter(
+        "within",
+        "Within",
+        asked.written("within"),
+        Control::Choice(options),
+    )
+}
+
+/// The moment a list begins at.
+fn since_asked(visitor: &Visitor, asked: &Fields) -> Option<ringback_domain::Timestamp> {
+    let (_, _, seconds) = SPANS
+        .iter()
+        .find(|(word, _, _)| asked.get("within") == Some(word))?;
+    let back = std::time::Duration::from_secs(*seconds);
+    visitor.now.saturating_sub(back).ok()
+}
+
+fn text_filter(
+    name: &'static str,
+    label: &'static str,
+    asked: &Fields,
+    placeholder: &str,
+) -> Markup {
+    let control = Control::Text {
+        kind: "search",
+        placeholder,
+    };
+    filter(name, label, asked.written(name), control)
+}
+
+fn cursor_asked(asked: &Fields) -> Option<Cursor> {
+    asked.get("cursor").map(|text| Cursor(text.to_owned()))
+}
+
+/// What is below a list: the way to the rest of it.
+fn pager(asked: &Fields, next: Option<&Cursor>) -> Markup {
+    let is_first = asked.get("cursor").is_none();
+    if is_first && next.is_none() {
+        return html! {};
+    }
+    html! {
+        footer {
+            @if is_first { span {} } @else { a href=(asked.with("cursor", None)) { "↑ Newest" } }
+            @if let Some(Cursor(next)) = next { a rel="next" href=(asked.with("cursor", Some(next))) { "Older ↓" } }
+        }
+    }
+}
+
+/// What is wrong with a filter, above the list that is not shown.
+fn faulty_filter(faults: &Faults) -> Markup {
+    html! {
+        div.empty {
+            strong { "The filter cannot be applied" }
+            @for fault in faults.iter() { p { code { (fault.member) } ": " (fault.problem) } }
+        }
+    }
+}
+
+/// Done: on to the page that shows it, so that a reload sends nothing again.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a page ends with")]
+fn on_to(path: &str) -> Answer {
+    Ok(Redirect::to(path).into_response())
+}

@@ -1,0 +1,788 @@
+//! Webhooks: the list, one with what can be done about it, and the forms.
+
+mod rotation;
+
+use super::{Answer, deliveries, id, project_asked, project_filter, projects};
+use crate::{
+    Desk,
+    form::{Faults, Fields},
+    refusal::Refusal,
+    view::{
+        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, count, empty,
+        facts, fault_summary, form, get_form, head, moment, moments, note, phase_legend, share,
+        single_attempt, spark, webhook_state,
+    },
+    visitor::{Manager, Visitor},
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::Response,
+    routing::{get, post},
+};
+use futures_util::future::try_join_all;
+use http::StatusCode;
+use maud::{Markup, html};
+use ringback_api::problem::{Code, Problem};
+use ringback_delivery::port::{DeliveryFilter, StoreError};
+use ringback_domain::{
+    DestinationId, EventFilter, EventType, ProjectName, Timestamp, Traffic, TrafficOf,
+    TrafficPoint, TrafficStep, Webhook, WebhookId, WebhookState, harmless_text,
+};
+use ringback_profile::DestinationKind;
+use ringback_signing::Secret;
+use ringback_worker::webhooks::{NewWebhook, Tested, WebhookChange, WithSecret};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+
+/// Webhooks on one page of the list; each is shown with its traffic.
+const WEBHOOKS_PER_PAGE: usize = 25;
+/// Deliveries shown with their webhook.
+const RECENT: usize = 10;
+/// Characters of a description.
+const DESCRIPTION_CHARS_MAX: usize = 1024;
+pub(super) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/webhooks", get(list).post(create))
+        .route("/webhooks/new", get(new))
+        .route("/webhooks/{id}", get(show))
+        .route("/webhooks/{id}/edit", get(edit).post(change))
+        .route("/webhooks/{id}/test", post(test))
+        .route(
+            "/webhooks/{id}/rotate-secret",
+            get(rotation::ask).post(rotation::rotate),
+        )
+        .route("/webhooks/{id}/enable", post(enable))
+        .route("/webhooks/{id}/disable", post(disable))
+        .route("/webhooks/{id}/delete", get(confirm_delete).post(delete))
+}
+
+/// The webhook, when it is the visitor's.
+async fn find(desk: &Desk, visitor: &Visitor, text: &str) -> Result<Webhook, Refusal> {
+    let id: WebhookId = id(text)?;
+    let found = desk.services.context.store.webhook(&id).await?;
+    let what = format!("webhook {id}");
+    Ok(visitor.if_in_reach(found, |webhook| Some(&webhook.project), &what)?)
+}
+
+/// The last hour of a webhook, by the minute.
+async fn last_hour(
+    desk: &Desk,
+    webhook: &Webhook,
+    now: Timestamp,
+) -> Result<Vec<TrafficPoint>, StoreError> {
+    let of = TrafficOf::Destination(DestinationId::webhook(&webhook.id));
+    let store = &desk.services.context.store;
+    let mut points = store.traffic(&of, TrafficStep::Minute, now).await?;
+    points.drain(..points.len().saturating_sub(60));
+    Ok(points)
+}
+
+fn sum(points: &[TrafficPoint]) -> Traffic {
+    points.iter().fold(Traffic::default(), |mut sum, point| {
+        sum += point.traffic;
+        sum
+    })
+}
+
+async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    let chosen = project_asked(&visitor, &asked)?;
+    let of = match chosen {
+        Some(project) => vec![project],
+        None => projects(&desk, &visitor),
+    };
+    let store = &desk.services.context.store;
+    let found = try_join_all(of.iter().map(|project| store.webhooks(project))).await?;
+    let mut webhooks: Vec<_> = found.into_iter().flatten().collect();
+    webhooks.sort_by(|a, b| {
+        b.created_at
+            .cmp(&a.created_at)
+            .then_with(|| a.id.cmp(&b.id))
+    });
+    let pages = webhooks.len().div_ceil(WEBHOOKS_PER_PAGE).max(1);
+    let number = asked.get("page").and_then(|page| page.parse().ok());
+    let number = number.unwrap_or(1_usize).clamp(1, pages);
+    let shown = webhooks
+        .chunks(WEBHOOKS_PER_PAGE)
+        .nth(number - 1)
+        .unwrap_or_default();
+    let hours = shown
+        .iter()
+        .map(|webhook| last_hour(&desk, webhook, visitor.now));
+    let hours = try_join_all(hours).await?;
+    let rows = shown
+        .iter()
+        .zip(&hours)
+        .map(|(webhook, hour)| row(&desk, webhook, hour))
+        .collect();
+    let columns = [
+        Column::wide("URL"),
+        Column::tight("State"),
+        Column::wide("Events"),
+        Column::tight("Profile"),
+        Column::tight("The last hour"),
+        Column::number("Delivered"),
+    ];
+    let actions =
+        html! { @if visitor.may_manage() { a.button.main href="/webhooks/new" { "New webhook" } } };
+    let page_address = |page: usize| asked.with("page", Some(&page.to_string()));
+    let content = html! {
+        (head(None, &html! { "Webhooks" }, &html! { "The registered destinations of a project: where its events are sent, and signed with which secret." }, &actions))
+        section.card aria-label="Webhooks" {
+            @if visitor.is_operator() {
+                div.pad { (get_form("/webhooks", "Filter webhooks", &project_filter(&desk, &visitor, &asked))) }
+            }
+            @if webhooks.is_empty() { (none_yet(&visitor)) }
+            @else {
+                (Table { caption: "Webhooks, newest first", columns: &columns, rows })
+                @if pages > 1 {
+                    footer {
+                        @if number > 1 { a href=(page_address(number - 1)) { "← Newer" } } @else { span {} }
+                        span { (count(webhooks.len() as u64)) " webhooks, page " (number) " of " (pages) }
+                        @if number < pages { a href=(page_address(number + 1)) { "Older →" } } @else { span {} }
+                    }
+                }
+            }
+        }
+    };
+    Ok(Page::new(&visitor, Section::Webhooks, "Webhooks").respond(&content))
+}
+
+fn none_yet(visitor: &Visitor) -> Markup {
+    let advice = html! {
+        "A webhook is a URL that your events are sent to. "
+        @if visitor.may_manage() {
+            a href="/webhooks/new" { "Create the first one" } ", send it a test event, and look at what came back."
+        } @else {
+            "Your key may look only; one with scope " code { "manage" } " can create a webhook."
+        }
+    };
+    empty("No webhook yet", &advice)
+}
+
+fn row(desk: &Desk, webhook: &Webhook, hour: &[TrafficPoint]) -> Vec<Markup> {
+    let traffic = sum(hour);
+    vec![
+        html! {
+            a href={ "/webhooks/" (webhook.id) } { (webhook.display_url()) }
+            @if let Some(description) = &webhook.description { span.under { (harmless_text(description.as_bytes())) } }
+        },
+        webhook_state(webhook),
+        events_short(&webhook.events),
+        profile(desk, webhook),
+        spark(hour),
+        html! {
+            @match traffic.success_share() {
+                Some(part) => { (share(part)) },
+                None => { span.soft { "no traffic" } },
+            }
+        },
+    ]
+}
+
+fn events_short(events: &EventFilter) -> Markup {
+    const SHOWN: usize = 2;
+    html! {
+        @match events {
+            EventFilter::All => { span.soft { "every event" } },
+            EventFilter::Only(types) => {
+                @for (index, event_type) in types.iter().take(SHOWN).enumerate() { @if index > 0 { ", " } (event_type) }
+                @if types.len() > SHOWN { span.soft { " and " (types.len() - SHOWN) " more" } }
+            },
+        }
+    }
+}
+
+fn profile(desk: &Desk, webhook: &Webhook) -> Markup {
+    match desk.services.context.profiles.name_for(webhook) {
+        Some(name) => html! { (name) },
+        None => badge(Tone::Warn, "!", "not configured"),
+    }
+}
+
+async fn show(
+    visitor: Visitor,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+    asked: Fields,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let done = match asked.get("done") {
+        Some("changed") => Some(
+            "Changed. It holds for events published from now on, within a second in every worker.",
+        ),
+        Some("enabled") => Some("Enabled. Events published from now on are sent to it."),
+        Some("disabled") => Some(
+            "Disabled. What is under way to it becomes dead letters, which can be replayed later.",
+        ),
+        _ => None,
+    };
+    let news =
+        html! { @if let Some(done) = done { (note(Tone::Good, "status", &html! { (done) })) } };
+    page(&desk, &visitor, &webhook, &news, None).await
+}
+
+/// The page of a webhook, with what is new about it at the top.
+async fn page(
+    desk: &Desk,
+    visitor: &Visitor,
+    webhook: &Webhook,
+    news: &Markup,
+    place: Option<&str>,
+) -> Answer {
+    let now = visitor.now;
+    let filter = DeliveryFilter {
+        project: Some(webhook.project.clone()),
+        destination: Some(DestinationId::webhook(&webhook.id)),
+        ..DeliveryFilter::default()
+    };
+    let store = &desk.services.context.store;
+    let recent = store.deliveries(&filter, None, RECENT).await?;
+    let hour = last_hour(desk, webhook, now).await?;
+    let path = format!("/webhooks/{}", webhook.id);
+    let token = visitor.token.as_str();
+    let actions = html! {
+        @if visitor.may_manage() {
+            (button(&format!("{path}/test"), token, "main", "Send a test event"))
+            a.button href={ (path) "/edit" } { "Edit" }
+            @if webhook.is_enabled() { (button(&format!("{path}/disable"), token, "", "Disable")) }
+            @else { (button(&format!("{path}/enable"), token, "", "Enable")) }
+        }
+    };
+    let lead = html! { @if let Some(description) = &webhook.description { (harmless_text(description.as_bytes())) } };
+    let all = html! { a href={ "/deliveries?destination=" (webhook.id) } { "all of them" } };
+    let deliveries = html! {
+        @if recent.entries.is_empty() { (empty("Nothing was sent to it yet", &html! { "Publish an event of a type it wants, or send a test event." })) }
+        @else { (deliveries::table("Newest deliveries", &recent.entries, now)) }
+    };
+    let traffic = sum(&hour);
+    let content = html! {
+        (head(Some(("/webhooks", "Webhooks")), &html! { (webhook.display_url()) }, &lead, &actions))
+        (news)
+        div.columns.wide-left {
+            section.card aria-label="Facts" { div.pad { (webhook_facts(desk, webhook, now)) } }
+            section.card aria-label="The last hour" {
+                header { h2 { "The last hour" } }
+                div.pad.stack {
+                    (spark(&hour))
+                    (facts(&[
+                        ("Delivered", html! { (count(traffic.delivered)) }),
+                        ("Failed attempts", html! { (count(traffic.failed_attempts)) }),
+                        ("Dead letters", html! { (count(traffic.dead_lettered)) @if traffic.dead_lettered > 0 { " · " a href={ "/dead-letters/list?destination=" (webhook.id) } { "look at them" } } }),
+                    ]))
+                }
+            }
+        }
+        (card("Newest deliveries", &all, &deliveries))
+        @if visitor.may_manage() {
+            section.card aria-label="Secret and deletion" {
+                div.pad.actions {
+                    @if signs(desk, webhook) { a.button href={ (path) "/rotate-secret" } { "Rotate its secret" } }
+                    a.button.danger href={ (path) "/delete" } { "Delete it" }
+                }
+            }
+        }
+    };
+    let mut page = Page::new(visitor, Section::Webhooks, "Webhook");
+    page.place = place;
+    Ok(page.respond(&content))
+}
+
+fn signs(desk: &Desk, webhook: &Webhook) -> bool {
+    let book = &desk.services.context.profiles;
+    let profile = book.name_for(webhook).and_then(|name| book.profile(name));
+    profile.is_some_and(|profile| profile.signature(DestinationKind::Webhook).is_some())
+}
+
+fn webhook_facts(desk: &Desk, webhook: &Webhook, now: Timestamp) -> Markup {
+    let state = html! {
+        (webhook_state(webhook))
+        @if let WebhookState::Disabled { at, reason } = &webhook.state {
+            span.soft { " " (moments(*at, now)) ": " (harmless_text(reason.as_bytes())) }
+        }
+    };
+    let events = html! {
+        @match &webhook.events {
+            EventFilter::All => { "every event of the project" },
+            EventFilter::Only(types) => { @for (index, event_type) in types.iter().enumerate() { @if index > 0 { ", " } code { (event_type) } } },
+        }
+    };
+    let secrets = html! {
+        @if webhook.secrets.is_empty() { span.soft { "none: the profile does not sign" } }
+        @else {
+            ul { @for secret in &webhook.secrets { li {
+                @if secret.signs_from > now { "signs " (moments(secret.signs_from, now)) }
+                @else if let Some(until) = secret.overlaps_until { "replaced, signs beside the new one until " (moment(until)) }
+                @else { "signs since " (moment(secret.signs_from)) }
+            } } }
+        }
+    };
+    let headers = html! {
+        @for (index, (name, _)) in webhook.headers.iter().enumerate() { @if index > 0 { ", " } code { (name) } }
+        @if !webhook.headers.is_empty() { span.soft { " (the values are kept sealed)" } }
+    };
+    facts(&[
+        ("State", state),
+        ("Id", html! { code { (webhook.id) } }),
+        ("Project", html! { (webhook.project) }),
+        (
+            "Profile",
+            html! { (profile(desk, webhook)) @if webhook.profile.is_none() { span.soft { ", as the project has it" } } },
+        ),
+        ("Events", events),
+        ("Secret", secrets),
+        ("Headers", headers),
+        (
+            "At most",
+            html! { @if let Some(rate) = webhook.rate_limit { (rate) " attempts a second" } },
+        ),
+        ("Created", moment(webhook.created_at)),
+        (
+            "Changed",
+            html! { @if webhook.revision > 1 { (moment(webhook.updated_at)) } },
+        ),
+    ])
+}
+
+async fn new(Manager(visitor): Manager, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    Ok(new_page(
+        &desk,
+        &visitor,
+        &asked,
+        &Faults::default(),
+        StatusCode::OK,
+    ))
+}
+
+fn new_page(
+    desk: &Desk,
+    visitor: &Visitor,
+    fields: &Fields,
+    faults: &Faults,
+    status: StatusCode,
+) -> Response {
+    let content = html! {
+        (head(Some(("/webhooks", "Webhooks")), &html! { "New webhook" }, &html! {}, &html! {}))
+        section.card aria-label="New webhook" {
+            div.pad {
+                (form("/webhooks", &visitor.token, &html! { div.form {
+                    (fault_summary(faults))
+                    @if visitor.is_operator() { (project_field(desk, visitor, fields, faults)) }
+                    (common_fields(fields, faults))
+                    (profile_field(desk, visitor, fields, faults))
+                    (Field::text("secret", "Secret", "")
+                        .hint(html! { "What requests are signed with. Leave it empty to have a good one made." })
+                        .control(Control::Text { kind: "password", placeholder: "" })
+                        .show(faults))
+                    (header_field(fields, html! { "One a line, sent besides the profile's own. Their values are kept sealed and not shown again." }, faults))
+                    div.actions { button.main type="submit" { "Create webhook" } a.button href="/webhooks" { "Cancel" } }
+                } }))
+            }
+        }
+    };
+    Page::new(visitor, Section::Webhooks, "New webhook").respond_with(status, &content)
+}
+
+fn project_field(desk: &Desk, visitor: &Visitor, fields: &Fields, faults: &Faults) -> Markup {
+    let options = projects(desk, visitor)
+        .into_iter()
+        .map(|project| (project.to_string(), project.to_string()))
+        .collect();
+    Field::text("project", "Project", fields.written("project"))
+        .control(Control::Choice(options))
+        .show(faults)
+}
+
+fn common_fields(fields: &Fields, faults: &Faults) -> Markup {
+    html! {
+        (Field::text("url", "URL", fields.written("url"))
+            .hint(html! { "Where to send: a public " code { "https" } " or " code { "http" } " address." })
+            .control(Control::Text { kind: "text", placeholder: "https://example.com/webhooks" })
+            .required()
+            .show(faults))
+        (Field::text("events", "Event types", fields.written("events"))
+            .hint(html! { "One a line. Empty: every event of the project." })
+            .control(Control::Lines { rows: 3, placeholder: "task.completed" })
+            .show(faults))
+        div.pair {
+            (Field::text("description", "Description", fields.written("description")).hint(html! { "For people." }).show(faults))
+            (Field::text("rate_limit", "Attempts a second, at most", fields.written("rate_limit"))
+                .hint(html! { "Over all workers. Empty: no limit of its own." })
+                .control(Control::Text { kind: "text", placeholder: "" })
+                .show(faults))
+        }
+    }
+}
+
+fn profile_field(desk: &Desk, visitor: &Visitor, fields: &Fields, faults: &Faults) -> Markup {
+    let book = &desk.services.context.profiles;
+    let own = visitor
+        .key()
+        .owner
+        .project()
+        .and_then(|project| book.of_project(project).ok());
+    let own_words = own.map_or_else(
+        || "As the project has it".to_owned(),
+        |(name, _)| format!("As the project has it ({name})"),
+    );
+    let first = (String::new(), own_words);
+    let each = book
+        .profiles()
+        .map(|(name, _)| (name.to_string(), name.to_string()));
+    let known = book
+        .profiles()
+        .filter_map(|(name, profile)| Some((name, profile.event_types()?)));
+    html! {
+        (Field::text("profile", "Profile", fields.written("profile"))
+            .hint(html! { "The contract with the receiver: body, headers, signature, what counts as delivered, and when to try again." })
+            .control(Control::Choice(std::iter::once(first).chain(each).collect()))
+            .show(faults))
+        details {
+            summary { "Event types that profiles know" }
+            dl.facts {
+                @for (name, types) in known {
+                    dt { (name) } dd { @for (index, event_type) in types.iter().enumerate() { @if index > 0 { ", " } code { (event_type) } } }
+                }
+            }
+            p.soft { "Profiles that are not listed take every type." }
+        }
+    }
+}
+
+fn header_field(fields: &Fields, hint: Markup, faults: &Faults) -> Markup {
+    Field::text("headers", "Headers", fields.written("headers"))
+        .hint(hint)
+        .control(Control::Lines {
+            rows: 2,
+            placeholder: "X-Environment: production",
+        })
+        .show(faults)
+}
+
+/// What a form says of a webhook, as far as new and changed ones have it in common.
+struct Said {
+    url: String,
+    events: BTreeSet<EventType>,
+    headers: Vec<(String, String)>,
+    description: String,
+    rate_limit: Option<NonZeroU32>,
+}
+
+fn said(fields: &Fields, faults: &mut Faults) -> Said {
+    let mut events = BTreeSet::new();
+    for line in fields.lines("events") {
+        match line.parse() {
+            Ok(event_type) => {
+                events.insert(event_type);
+            }
+            Err(fault) => faults.add("events", ringback_domain::IdError::to_string(&fault)),
+        }
+    }
+    let mut headers = Vec::new();
+    for line in fields.lines("headers") {
+        match line.split_once(':') {
+            Some((name, value)) => headers.push((name.trim().to_owned(), value.trim().to_owned())),
+            None => faults.add("headers", "a line is a name, a colon and a value"),
+        }
+    }
+    let rate_limit = fields.get("rate_limit").and_then(|text| {
+        let rate = text.parse().ok();
+        if rate.is_none() {
+            faults.add("rate_limit", "not a whole number of 1 or more");
+        }
+        rate
+    });
+    let description = fields.get("description").unwrap_or_default().to_owned();
+    if description.chars().count() > DESCRIPTION_CHARS_MAX {
+        faults.add(
+            "description",
+            format!("longer than {DESCRIPTION_CHARS_MAX} characters"),
+        );
+    }
+    Said {
+        url: fields.get("url").unwrap_or_default().to_owned(),
+        events,
+        headers,
+        description,
+        rate_limit,
+    }
+}
+
+async fn create(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    fields: Fields,
+) -> Answer {
+    let mut faults = Faults::default();
+    let said = said(&fields, &mut faults);
+    let secret = fields.get("secret").and_then(|text| {
+        let secret = Secret::try_new(text.to_owned());
+        secret
+            .map_err(|fault| faults.add("secret", fault.to_string()))
+            .ok()
+    });
+    let project: ProjectName = match visitor.key().owner.project() {
+        Some(own) => own.clone(),
+        None => id(fields.get("project").unwrap_or_default())?,
+    };
+    let new = NewWebhook {
+        project,
+        url: said.url,
+        events: said.events,
+        profile: fields.read("profile", &mut faults),
+        secret,
+        headers: said.headers,
+        description: Some(said.description).filter(|text| !text.is_empty()),
+        rate_limit: said.rate_limit,
+    };
+    let again = |faults: &Faults| {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Ok(new_page(&desk, &visitor, &fields, faults, status))
+    };
+    if !faults.is_empty() {
+        return again(&faults);
+    }
+    match desk.services.webhooks.add(new).await.map_err(Problem::from) {
+        Ok(made) => shown_once(&desk, &visitor, made, "Created. Keep this secret now").await,
+        Err(problem) if problem.code() == Code::MembersRefused => {
+            again(&problem.faults().to_vec().into())
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+/// The page of a webhook with a secret that no other page will show.
+async fn shown_once(desk: &Desk, visitor: &Visitor, made: WithSecret, title: &str) -> Answer {
+    let place = format!("/webhooks/{}", made.webhook.id);
+    let news = html! {
+        @match &made.secret {
+            Some(secret) => {
+                strong { (title) ": it is not shown again." }
+                div.secret {
+                    code #secret { (secret.expose()) }
+                    button type="button" data-copy="secret" hidden { "Copy" }
+                }
+                @if let Some(advice) = &made.advice { p { (advice) } }
+            },
+            None => { strong { "Created." } p { "Its profile does not sign, so there is no secret." } },
+        }
+    };
+    page(
+        desk,
+        visitor,
+        &made.webhook,
+        &note(Tone::Good, "status", &news),
+        Some(&place),
+    )
+    .await
+}
+
+async fn edit(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let events = match &webhook.events {
+        EventFilter::All => String::new(),
+        EventFilter::Only(types) => {
+            let lines: Vec<_> = types.iter().map(EventType::as_str).collect();
+            lines.join("\n")
+        }
+    };
+    let rate = webhook
+        .rate_limit
+        .map_or(String::new(), |rate| rate.to_string());
+    let fields = Fields::default()
+        .or("events", events)
+        .or(
+            "description",
+            webhook.description.clone().unwrap_or_default(),
+        )
+        .or("rate_limit", rate);
+    Ok(edit_page(
+        &visitor,
+        &webhook,
+        &fields,
+        &Faults::default(),
+        StatusCode::OK,
+    ))
+}
+
+fn edit_page(
+    visitor: &Visitor,
+    webhook: &Webhook,
+    fields: &Fields,
+    faults: &Faults,
+    status: StatusCode,
+) -> Response {
+    let path = format!("/webhooks/{}", webhook.id);
+    let shown = webhook.display_url();
+    let url_hint = html! { "Now " code { (shown) } ". Leave it empty to keep it; what may be secret in it is not shown." };
+    let header_hint = html! {
+        @if webhook.headers.is_empty() { "One a line, sent besides the profile's own." }
+        @else { "Now: " @for (name, _) in &webhook.headers { code { (name) } " " } ". Lines written here replace all of them; leave it empty to keep them." }
+    };
+    let content = html! {
+        (head(Some((&path, &shown)), &html! { "Edit webhook" }, &html! {}, &html! {}))
+        section.card aria-label="Edit webhook" {
+            div.pad {
+                (form(&format!("{path}/edit"), &visitor.token, &html! { div.form {
+                    (fault_summary(faults))
+                    (Field::text("url", "URL", fields.written("url")).hint(url_hint).show(faults))
+                    (Field::text("events", "Event types", fields.written("events"))
+                        .hint(html! { "One a line. Empty: every event of the project." })
+                        .control(Control::Lines { rows: 3, placeholder: "" })
+                        .show(faults))
+                    div.pair {
+                        (Field::text("description", "Description", fields.written("description")).show(faults))
+                        (Field::text("rate_limit", "Attempts a second, at most", fields.written("rate_limit"))
+                            .hint(html! { "Over all workers. Empty: no limit of its own." })
+                            .show(faults))
+                    }
+                    (header_field(fields, header_hint, faults))
+                    @if !webhook.headers.is_empty() {
+                        label.check { input type="checkbox" name="no_headers" value="yes" checked[fields.has("no_headers", "yes")]; "Send no headers of its own any more" }
+                    }
+                    div.actions { button.main type="submit" { "Save" } a.button href=(path) { "Cancel" } }
+                } }))
+            }
+        }
+    };
+    Page::new(visitor, Section::Webhooks, "Edit webhook").respond_with(status, &content)
+}
+
+async fn change(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+    fields: Fields,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let mut faults = Faults::default();
+    let said = said(&fields, &mut faults);
+    let again = |faults: &Faults| {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Ok(edit_page(&visitor, &webhook, &fields, faults, status))
+    };
+    if !faults.is_empty() {
+        return again(&faults);
+    }
+    let replaces_headers = !said.headers.is_empty() || fields.has("no_headers", "yes");
+    let change = WebhookChange {
+        url: Some(said.url).filter(|url| !url.is_empty()),
+        events: Some(said.events),
+        headers: replaces_headers.then_some(said.headers),
+        description: Some(said.description),
+        rate_limit: Some(said.rate_limit),
+        state: None,
+    };
+    let changed = desk.services.webhooks.change(&webhook.id, change).await;
+    match changed.map_err(Problem::from) {
+        Ok(webhook) => super::on_to(&format!("/webhooks/{}?done=changed", webhook.id)),
+        Err(problem) if problem.code() == Code::MembersRefused => {
+            again(&problem.faults().to_vec().into())
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+async fn enable(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    set_state(&desk, &webhook, WebhookState::Enabled, "enabled").await
+}
+
+async fn disable(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let state = WebhookState::Disabled {
+        at: visitor.now,
+        reason: format!("by {}", visitor.name()),
+    };
+    set_state(&desk, &webhook, state, "disabled").await
+}
+
+async fn set_state(desk: &Desk, webhook: &Webhook, state: WebhookState, done: &str) -> Answer {
+    let change = WebhookChange {
+        state: Some(state),
+        ..WebhookChange::default()
+    };
+    desk.services.webhooks.change(&webhook.id, change).await?;
+    super::on_to(&format!("/webhooks/{}?done={done}", webhook.id))
+}
+
+async fn test(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let context = &desk.services.context;
+    let worker = context.worker.clone();
+    let testing = desk
+        .services
+        .webhooks
+        .test(&webhook.id, &*context.sender, worker);
+    let tested = testing.await?;
+    let place = format!("/webhooks/{}", webhook.id);
+    let news = what_came_back(&tested, visitor.now);
+    page(&desk, &visitor, &webhook, &news, Some(&place)).await
+}
+
+fn what_came_back(tested: &Tested, now: Timestamp) -> Markup {
+    let aside = html! { "never retried, never a dead letter" };
+    card(
+        "What came back of the test event",
+        &aside,
+        &html! {
+            div.pad { (phase_legend()) }
+            (single_attempt(&tested.attempt, now))
+            div.pad {
+                details {
+                    summary { "The body that was sent, " (count(tested.body.len() as u64)) " bytes" }
+                    pre { (harmless_text(&tested.body)) }
+                }
+            }
+        },
+    )
+}
+
+async fn confirm_delete(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let path = format!("/webhooks/{}", webhook.id);
+    let shown = webhook.display_url();
+    let content = html! {
+        (head(Some((&path, &shown)), &html! { "Delete this webhook?" }, &html! {}, &html! {}))
+        section.card aria-label="Delete this webhook?" {
+            div.pad.stack {
+                p { "Nothing more is sent to " strong { (shown) } ". Deliveries under way to it become dead letters. This cannot be undone." }
+                p.soft { "To stop for a while, disable it instead: it keeps its secret, and what becomes a dead letter can be replayed." }
+                div.actions {
+                    (button(&format!("{path}/delete"), &visitor.token, "danger", "Delete it"))
+                    a.button href=(path) { "Keep it" }
+                }
+            }
+        }
+    };
+    Ok(Page::new(&visitor, Section::Webhooks, "Delete webhook").respond(&content))
+}
+
+async fn delete(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    desk.services.webhooks.remove(&webhook.id).await?;
+    super::on_to("/webhooks")
+}

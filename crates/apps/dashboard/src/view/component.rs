@@ -1,0 +1,192 @@
+//! Small parts that many pages share.
+
+use super::words::{ago, explain};
+use jiff::Timestamp;
+use maud::{Markup, PreEscaped, html};
+use ringback_domain::{AttemptOutcome, DeliveryState, Fault, Webhook, WebhookState};
+
+/// What a thing means for the one who looks at it; never told by colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Warn,
+    Bad,
+    Accent,
+    Quiet,
+}
+
+impl Tone {
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Accent => "accent",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
+pub(crate) fn badge(tone: Tone, sign: &str, text: &str) -> Markup {
+    html! { span class={ "badge " (tone.class()) } { span aria-hidden="true" { (sign) } (text) } }
+}
+
+/// Where a delivery stands.
+pub(crate) fn delivery_state(state: &DeliveryState) -> Markup {
+    match state {
+        DeliveryState::Attempting => badge(Tone::Accent, "→", "attempting"),
+        DeliveryState::Waiting { .. } => badge(Tone::Warn, "↻", "waiting"),
+        DeliveryState::Delivered { .. } => badge(Tone::Good, "✓", "delivered"),
+        DeliveryState::DeadLettered { .. } => badge(Tone::Bad, "✕", "dead letter"),
+    }
+}
+
+pub(crate) fn webhook_state(webhook: &Webhook) -> Markup {
+    match &webhook.state {
+        WebhookState::Enabled => badge(Tone::Good, "●", "enabled"),
+        WebhookState::Disabled { .. } => badge(Tone::Quiet, "○", "disabled"),
+    }
+}
+
+/// What came of an attempt, with what it means under the pointer.
+pub(crate) fn outcome(outcome: &AttemptOutcome) -> Markup {
+    let (tone, sign) = match outcome {
+        AttemptOutcome::Accepted { .. } => (Tone::Good, "✓"),
+        AttemptOutcome::Refused { .. } | AttemptOutcome::Unreachable(_) => (Tone::Bad, "✕"),
+        AttemptOutcome::NotSent(_) => (Tone::Warn, "⊘"),
+        AttemptOutcome::Unknown => (Tone::Warn, "?"),
+    };
+    html! { span title=(explain(outcome)) { (badge(tone, sign, &outcome.to_string())) } }
+}
+
+/// Whose fault it was.
+pub(crate) fn fault_of(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Destination => "the destination's fault",
+        Fault::Network => "the network's fault",
+        Fault::Ours => "our fault",
+    }
+}
+
+/// A moment to the second, in UTC.
+pub(crate) fn moment(at: Timestamp) -> Markup {
+    html! {
+        time.nowrap datetime=(at) { (at.strftime("%Y-%m-%d %H:%M:%S")) span.soft { " UTC" } }
+    }
+}
+
+/// A moment as its distance from now, and exactly under the pointer.
+pub(crate) fn moments(at: Timestamp, now: Timestamp) -> Markup {
+    html! {
+        time.nowrap datetime=(at) title=(at.strftime("%Y-%m-%d %H:%M:%S UTC")) { (ago(at, now)) }
+    }
+}
+
+/// The beginning of an id, which is enough to tell a few apart.
+pub(crate) fn short_id(id: &str) -> Markup {
+    const CHARS: usize = 12;
+    match id.char_indices().nth(CHARS) {
+        Some((end, _)) if id.len() > end + 2 => {
+            html! { code title=(id) { (&id[..end]) "…" } }
+        }
+        _ => html! { code { (id) } },
+    }
+}
+
+pub(crate) fn facts(facts: &[(&str, Markup)]) -> Markup {
+    html! {
+        dl.facts {
+            @for (name, value) in facts {
+                @if !value.0.is_empty() { dt { (name) } dd { (value) } }
+            }
+        }
+    }
+}
+
+/// A number that is looked at first.
+pub(crate) fn tile(name: &str, value: &Markup, under: &Markup) -> Markup {
+    html! {
+        div.tile {
+            dt { (name) }
+            dd { (value) @if !under.0.is_empty() { small { (under) } } }
+        }
+    }
+}
+
+/// A part of a page with a heading.
+pub(crate) fn card(title: &str, aside: &Markup, content: &Markup) -> Markup {
+    html! {
+        section.card aria-label=(title) {
+            header { h2 { (title) } @if !aside.0.is_empty() { p { (aside) } } }
+            (content)
+        }
+    }
+}
+
+/// Nothing there yet, and what to do next.
+pub(crate) fn empty(title: &str, advice: &Markup) -> Markup {
+    html! { div.empty { strong { (title) } p { (advice) } } }
+}
+
+pub(crate) fn note(tone: Tone, role: &str, content: &Markup) -> Markup {
+    html! { div class={ "note " (tone.class()) } role=(role) { (content) } }
+}
+
+/// A column of a table.
+#[derive(Clone, Copy)]
+pub(crate) struct Column {
+    name: &'static str,
+    class: &'static str,
+}
+
+impl Column {
+    /// As wide as there is room.
+    pub(crate) const fn wide(name: &'static str) -> Self {
+        Self { name, class: "" }
+    }
+
+    /// As narrow as its content.
+    pub(crate) const fn tight(name: &'static str) -> Self {
+        Self {
+            name,
+            class: "tight",
+        }
+    }
+
+    /// Numbers, to the right.
+    pub(crate) const fn number(name: &'static str) -> Self {
+        Self {
+            name,
+            class: "number",
+        }
+    }
+}
+
+/// A table, which folds into one card for each row where there is little room.
+pub(crate) struct Table<'a> {
+    pub(crate) caption: &'a str,
+    pub(crate) columns: &'a [Column],
+    pub(crate) rows: Vec<Vec<Markup>>,
+}
+
+impl maud::Render for Table<'_> {
+    fn render(&self) -> Markup {
+        html! {
+            div.scroll {
+                table.fold {
+                    caption.unseen { (self.caption) }
+                    thead { tr { @for column in self.columns { th scope="col" class=(column.class) { (column.name) } } } }
+                    tbody {
+                        @for row in &self.rows {
+                            tr {
+                                @for (column, cell) in self.columns.iter().zip(row) {
+                                    td class=(column.class) data-label=(column.name) { (PreEscaped(&cell.0)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

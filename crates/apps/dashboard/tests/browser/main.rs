@@ -1,0 +1,302 @@
+//! The dashboard in a real Chromium.
+#![expect(
+    clippy::unwrap_used,
+    reason = "panicking is how tests fail, also in what they share"
+)]
+
+mod busy;
+mod driver;
+#[path = "../scene/mod.rs"]
+mod scene;
+
+use busy::Busy;
+use driver::{Browser, DESKTOP, ENTER, PHONE, Screen, TAB};
+use ringback_api::Server;
+use ringback_domain::KeyScope;
+use ringback_testkit::receiver::Answer;
+use scene::Scene;
+
+const MANAGE: &[KeyScope] = &[KeyScope::Read, KeyScope::Manage];
+
+/// The scene behind a real socket.
+struct Stage {
+    scene: Scene,
+    server: Server,
+    address: String,
+}
+
+impl Stage {
+    async fn begin() -> Self {
+        let scene = Scene::begin().await;
+        let services = scene.services.clone();
+        let listen = ([127, 0, 0, 1], 0).into();
+        let server = Server::start(
+            listen,
+            scene.router.clone(),
+            services.limits,
+            services.stop.clone(),
+        )
+        .await
+        .unwrap();
+        let address = format!("http://{}", server.address());
+        Self {
+            scene,
+            server,
+            address,
+        }
+    }
+
+    async fn end(self) {
+        self.server.stop().await;
+        self.scene.end().await;
+    }
+}
+
+/// What a stranger might answer with to act on the page that shows it.
+const HOSTILE: &str = "<script>document.title='owned'; alert(1)</script><img src=x onerror=\"document.title='owned'\">\
+     \u{202e}reversed\u{202c} \u{1b}[31mred\u{7} \"'><svg onload=alert(2)>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_answers_are_shown_and_do_nothing() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    scene
+        .receiver
+        .script("/hostile", [Answer::status(500).with_body(HOSTILE)]);
+    let webhook = scene.webhook("acme", "/hostile").await;
+    scene.publish("acme", "task.completed").await;
+    let letter = scene.dead_letters("acme", 1).await.remove(0);
+    let delivery = letter.delivery().unwrap().id.clone();
+
+    let browser = Browser::start().await;
+    browser
+        .sign_in(&stage.address, &scene.key(Some("acme"), MANAGE).await)
+        .await;
+    let cause = &letter.cause.fingerprint;
+    for path in [
+        "/".to_owned(),
+        "/dead-letters".to_owned(),
+        format!("/dead-letters/list?project=acme&cause={cause}"),
+        format!("/dead-letters/{}", letter.id),
+        format!("/dead-letters/{}?show=content", letter.id),
+        format!("/deliveries/{delivery}"),
+        format!("/webhooks/{}", webhook.id),
+    ] {
+        browser.go(&format!("{}{path}", stage.address)).await;
+        let title = browser.ask("return document.title").await;
+        assert!(
+            title.as_str().unwrap().ends_with("· Ringback"),
+            "{path}: {title}"
+        );
+        assert_eq!(browser.dialog().await, None, "{path}");
+        let strange = browser.ask("return document.querySelectorAll('main script, main svg[onload], main img').length").await;
+        assert_eq!(strange, 0, "{path}");
+    }
+    browser
+        .go(&format!("{}/deliveries/{delivery}", stage.address))
+        .await;
+    let text = browser.text().await;
+    for shown in [
+        "<script>document.title='owned'; alert(1)</script>",
+        "\\u{202e}reversed",
+        "\\u{1b}[31mred\\u{7}",
+    ] {
+        assert!(text.contains(shown), "{shown} in {text}");
+    }
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_by_keyboard_and_all_else_works_without_a_script() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    scene.receiver.script(
+        "/failing",
+        [Answer::status(503).with_body("maintenance until ten o'clock")],
+    );
+    let webhook = scene.webhook("acme", "/failing").await;
+    scene.publish("acme", "task.completed").await;
+    let letter = scene.dead_letters("acme", 1).await.remove(0);
+    let delivery = letter.delivery().unwrap().id.clone();
+    let key = scene.key(Some("acme"), MANAGE).await;
+
+    let browser = Browser::start().await;
+    let screen = Screen {
+        has_script: false,
+        ..DESKTOP
+    };
+    browser.show_as(screen).await;
+    browser
+        .go(&format!("{}/deliveries/{delivery}", stage.address))
+        .await;
+    // The way to skip the menu, the field, the button.
+    browser.press(TAB).await;
+    let focused = browser
+        .ask("return document.activeElement.textContent")
+        .await;
+    assert_eq!(focused, "Skip to the content");
+    browser.press(TAB).await;
+    browser.press(&key).await;
+    browser.press(TAB).await;
+    browser.press(ENTER).await;
+    browser.see("maintenance until ten o'clock").await;
+
+    browser
+        .go(&format!("{}/webhooks/{}", stage.address, webhook.id))
+        .await;
+    browser.click("Send a test event").await;
+    browser.see("What came back of the test event").await;
+    browser.click("Disable").await;
+    browser.see("Disabled. What is under way").await;
+    browser
+        .go(&format!("{}/dead-letters/{}", stage.address, letter.id))
+        .await;
+    browser.click("Leave it: discard").await;
+    browser.write("Why", "the job was a test").await;
+    browser.click("Discard it").await;
+    browser.see("the job was a test").await;
+    browser.click("Sign out").await;
+    browser.see("A key shows what its project has").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_project_fits_every_screen_and_every_field_has_its_label() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    let Busy {
+        webhook,
+        letter,
+        plan,
+    } = busy::happen(scene).await;
+    let delivery = letter.delivery().unwrap().id.clone();
+    let cause = &letter.cause.fingerprint;
+
+    let browser = Browser::start().await;
+    browser
+        .sign_in(&stage.address, &scene.key(Some("acme"), MANAGE).await)
+        .await;
+    let pages = [
+        ("overview", "/".to_owned()),
+        ("webhooks", "/webhooks".to_owned()),
+        ("webhook", format!("/webhooks/{}", webhook.id)),
+        ("new-webhook", "/webhooks/new".to_owned()),
+        ("edit-webhook", format!("/webhooks/{}/edit", webhook.id)),
+        ("rotate", format!("/webhooks/{}/rotate-secret", webhook.id)),
+        ("delete", format!("/webhooks/{}/delete", webhook.id)),
+        ("deliveries", "/deliveries".to_owned()),
+        ("delivery", format!("/deliveries/{delivery}")),
+        ("groups", "/dead-letters".to_owned()),
+        (
+            "group",
+            format!("/dead-letters/list?project=acme&cause={cause}"),
+        ),
+        ("dead-letter", format!("/dead-letters/{}", letter.id)),
+        ("replays", "/replays".to_owned()),
+        ("new-replay", format!("/replays/new?cause={cause}")),
+        ("replay", format!("/replays/{plan}")),
+        ("settings", "/settings".to_owned()),
+    ];
+    for (screen, kind) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
+        for (is_dark, colours) in [(false, "light"), (true, "dark")] {
+            browser.show_as(Screen { is_dark, ..screen }).await;
+            for (name, path) in &pages {
+                browser.go(&format!("{}{path}", stage.address)).await;
+                browser.picture(&format!("{name}-{kind}-{colours}")).await;
+                assert_eq!(
+                    browser.overflow().await,
+                    0,
+                    "{path} is too wide for a {kind}"
+                );
+                if is_dark {
+                    continue;
+                }
+                let unlabelled = browser
+                    .ask("return [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(f => !f.labels.length).map(f => f.name).join()")
+                    .await;
+                assert_eq!(unlabelled, "", "{path}");
+                let landmarks = browser
+                    .ask("return ['main', 'header.side', 'nav[aria-label=Main]', 'h1'].filter(s => document.querySelectorAll(s).length != 1).join()")
+                    .await;
+                assert_eq!(landmarks, "", "{path}");
+            }
+        }
+    }
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_breaks_and_its_dead_letters_are_replayed() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    let down = Answer::status(503).with_body("closed for maintenance");
+    scene.receiver.script("/orders", [down]);
+    let browser = Browser::start().await;
+    browser
+        .sign_in(&stage.address, &scene.key(Some("acme"), MANAGE).await)
+        .await;
+    browser.see("Nothing was sent yet").await;
+
+    // Create a webhook.
+    browser.click("Create a webhook").await;
+    browser.write("URL", &scene.receiver.url("/orders")).await;
+    browser.write("Description", "Orders").await;
+    browser.click("Create webhook").await;
+    browser.see("it is not shown again").await;
+    let secret = browser
+        .ask("return document.getElementById('secret').textContent")
+        .await;
+    assert!(secret.as_str().unwrap().starts_with("whsec_"));
+    browser.click("Send a test event").await;
+    browser.see("closed for maintenance").await;
+    assert!(!browser.text().await.contains("whsec_"));
+
+    // Deliveries fail, and are given up.
+    for _ in 0..12 {
+        scene.publish("acme", "task.completed").await;
+    }
+    scene.dead_letters("acme", 12).await;
+    browser.click("Deliveries").await;
+    browser.see("dead letter").await;
+
+    // One cause, one group.
+    browser.click("Dead letters").await;
+    browser.see("closed for maintenance").await;
+    browser.click("refused 503").await;
+    browser.see("Does somebody know?").await;
+    browser.write("Note", "the warehouse is on it").await;
+    browser.click("I know of it").await;
+    browser.see("the warehouse is on it").await;
+
+    // The plan shows what it would do, and does nothing before it is started.
+    browser.click("Plan a replay of these").await;
+    browser.write("Reason", "the warehouse is back").await;
+    browser.click("Make the plan").await;
+    browser.see("Replay of 12 dead letters").await;
+    browser.see("Nothing was sent yet").await;
+    assert_eq!(scene.dead_letters("acme", 12).await.len(), 12);
+
+    // The receiver is repaired.
+    scene.receiver.script("/orders", [Answer::status(200)]);
+    browser.click("Start").await;
+    // The script keeps the page up to date.
+    browser.see("12 of 12 delivered").await;
+    browser.see("finished").await;
+    let orders = scene.receiver.received("/orders");
+    let accepted = orders.len() - 1 - 2 * 12;
+    assert_eq!(
+        accepted, 12,
+        "one test event, two attempts each, and one replay each"
+    );
+    browser.click("Overview").await;
+    browser.see("Nothing was given up").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}
