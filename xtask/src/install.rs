@@ -18,7 +18,7 @@ struct Program {
     packages: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         name: "RabbitMQ 3.10 or later",
         is_there: || std::env::var_os(AMQP_URL_VARIABLE).is_some() || RabbitServer::is_installed(),
