@@ -187,9 +187,8 @@ impl Receiver {
 
     fn answer_of(&self, manner: Manner, name: &str, id: &str, chance: u8) -> u16 {
         match manner {
-            Manner::Accepts => 200,
             Manner::RefusesHalf if chance.is_multiple_of(2) => 500,
-            Manner::RefusesHalf => 200,
+            Manner::Accepts | Manner::RefusesHalf => 200,
             Manner::FailsFirst => {
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if seen.len() >= SEEN_MAX {

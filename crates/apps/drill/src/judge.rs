@@ -187,17 +187,16 @@ fn judge_requests<'a>(
         verdict.signatures_wrong += u64::from(!request.verified);
         if let Some(first_at) = accepted.get(&delivery) {
             verdict.duplicated += 1;
-            match cause_of(&evidence.struck, *first_at, request.at) {
-                Some(class) => verdict.classes.entry(class).or_default().duplicated += 1,
-                None => {
-                    verdict.duplicated_unexplained += 1;
-                    note(&mut verdict.unexplained_examples, || {
-                        format!(
-                            "{} at {} at {first_at} and at {}",
-                            request.id, request.destination, request.at
-                        )
-                    });
-                }
+            if let Some(class) = cause_of(&evidence.struck, *first_at, request.at) {
+                verdict.classes.entry(class).or_default().duplicated += 1;
+            } else {
+                verdict.duplicated_unexplained += 1;
+                note(&mut verdict.unexplained_examples, || {
+                    format!(
+                        "{} at {} at {first_at} and at {}",
+                        request.id, request.destination, request.at
+                    )
+                });
             }
         } else if request.status == 200 && request.verified && !is_changed {
             accepted.insert(delivery, request.at);

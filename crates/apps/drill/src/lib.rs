@@ -150,7 +150,7 @@ pub async fn run(
     options: &DrillOptions,
     tell: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<Report, DrillError> {
-    let began_at = Instant::now();
+    let started_at = Instant::now();
     let schedule = options.schedule();
     tell(Progress::Stage("starting servers"));
     let mut stage = Stage::build(options).await?;
@@ -209,7 +209,7 @@ pub async fn run(
         record::keep(folder, &evidence, log.path()).map_err(DrillError::io("keep the logs"))?;
     }
     let mut report = Report::of(judge(&evidence, STEADY), options);
-    report.took_s = began_at.elapsed().as_secs();
+    report.took_s = started_at.elapsed().as_secs();
     report.rabbitmq = broker;
     report.store = store;
     report.left_in_queues = waiting;
@@ -276,9 +276,9 @@ async fn come_to_rest(
         if waiting == 0 && judge(evidence, STEADY).lost == 0 {
             return Ok(());
         }
-        let sees = (evidence.received.len(), evidence.given_up.len(), waiting);
-        if sees != seen {
-            (seen, moved_at) = (sees, Instant::now());
+        let now_seen = (evidence.received.len(), evidence.given_up.len(), waiting);
+        if now_seen != seen {
+            (seen, moved_at) = (now_seen, Instant::now());
         } else if moved_at.elapsed() > patience {
             return Ok(());
         }
@@ -301,7 +301,7 @@ async fn answered<T, E>(
     loop {
         match ask().await {
             Err(error) if is_passing(&error) && asked_at.elapsed() < ANSWER_WITHIN => {
-                sleep(LOOK_EVERY).await
+                sleep(LOOK_EVERY).await;
             }
             answer => return answer,
         }

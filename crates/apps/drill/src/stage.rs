@@ -177,7 +177,7 @@ impl Stage {
             }
             Class::NodeKilled => {
                 self.kill_node(of(self.cluster.nodes().len()), lasts)
-                    .await?
+                    .await?;
             }
             Class::NodeRestarted => {
                 let index = of(self.cluster.nodes().len());
@@ -218,7 +218,7 @@ impl Stage {
                 self.receiver.restart(&self.program)?;
             }
             Class::ReceiverCut | Class::ReceiverHeld => {
-                fail([&self.receiver_link], class, lasts).await
+                fail([&self.receiver_link], class, lasts).await;
             }
         }
         self.replace_deserters()
