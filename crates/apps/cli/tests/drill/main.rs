@@ -39,7 +39,7 @@ async fn under_a_dozen_faults_nothing_is_lost_changed_or_wrongly_signed() {
     assert!(report.holds, "{report:?}");
     assert_eq!((report.attempted, report.faults), (500, 12));
     assert!(
-        report.delivered > 400 && report.dead_lettered > 0,
+        report.delivered > 250 && report.dead_lettered > 0,
         "{report:?}"
     );
     assert_eq!((report.bodies_changed, report.signatures_wrong), (0, 0));
