@@ -15,7 +15,7 @@ on_both_grounds! {
 }
 
 failing_on_both_grounds! {
-    a_dead_letter_is_sent_again: "what is waited for does not come within a minute",
+    a_dead_letter_is_sent_again: "the request it waits for does not come within a minute",
 }
 
 /// Keeps the dead letter of a delivery to this webhook.

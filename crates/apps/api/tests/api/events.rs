@@ -17,7 +17,7 @@ on_both_grounds! {
 }
 
 failing_on_both_grounds! {
-    an_event_reaches_the_queue_as_it_was_written: "the event in the queue is not the text that was sent",
+    an_event_reaches_the_queue_as_it_was_written: "the event is answered 422: its `callback.secret` is not accepted",
 }
 
 /// An event of the project `acme` with these further members.
