@@ -15,6 +15,7 @@ usage: cargo xtask <task>
   test [ARGS]   install what the tests need, start private servers, run `cargo test` with ARGS, stop the servers
   tidy          check the conventions that compilers do not know
   simulate ARGS run the use cases under seeded faults; --help tells more
+  fuzz ARGS     look for inputs that break what reads them; --help tells more
   model ARGS    check the claim and retry protocol in every order of events; --help tells more
 ";
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let done = match args.next().as_deref() {
         Some("test") => test::run(&args.collect::<Vec<_>>()),
         Some("tidy") => tidy::run(),
+        Some("fuzz") => proofs::run("ringback-fuzz", args),
         Some("simulate") => proofs::run("ringback-simulation", args),
         Some("model") => proofs::run("ringback-model", args),
         _ => {

@@ -92,6 +92,11 @@ impl RabbitServer {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its port on the loopback address.
     pub fn port(&self) -> u16 {
         self.port

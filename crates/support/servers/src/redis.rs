@@ -5,6 +5,7 @@ use rustix::process::Signal;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -67,6 +68,11 @@ impl RedisServer {
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its port on the loopback address.

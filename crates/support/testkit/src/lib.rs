@@ -5,6 +5,7 @@
 )]
 
 pub mod contract;
+pub mod golden;
 pub mod load;
 pub mod receiver;
 pub mod samples;

@@ -79,6 +79,11 @@ impl Desk {
         self.backend.queue.publish_event(event, None).await.unwrap();
     }
 
+    /// Puts any bytes where events are expected.
+    pub(crate) async fn publish_bytes(&self, bytes: Bytes) {
+        self.backend.queue.publish_raw_event(bytes).await.unwrap();
+    }
+
     /// Messages that wait in one place, in nobody's hands.
     pub(crate) async fn waiting(&self, queue: QueueName) -> u64 {
         let depths = self.backend.queue.depths().await.unwrap();

@@ -80,6 +80,16 @@ log.level = "info"
         self.folder.path().join("ringback.toml")
     }
 
+    /// Where the embedded ground keeps its files.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The configuration, as processes with these variables have it.
+    pub(crate) fn config(&self, variables: impl IntoIterator<Item = (String, String)>) -> Config {
+        Config::load(Some(&self.config_path()), variables).unwrap()
+    }
+
     /// The binary, with nothing of the environment but the way to programs.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringback"));
@@ -106,8 +116,7 @@ log.level = "info"
 
     /// A look, and a hand, from this process. On the embedded ground it holds the directory when nobody serves: close it.
     pub(crate) async fn desk(&self) -> Desk {
-        let config = Config::load(Some(&self.config_path()), []).unwrap();
-        Desk::open(config).await
+        Desk::open(self.config([])).await
     }
 }
 

@@ -12,5 +12,6 @@ mod no_fault_points;
 mod desk;
 mod graceful_stop;
 mod installation;
+mod leaks;
 mod process;
 mod replay_plans;

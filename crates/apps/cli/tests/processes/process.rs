@@ -52,6 +52,18 @@ impl Process {
         assert!(has_said, "it never said `{words}`, but: {said}");
     }
 
+    /// All it said so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.borrow().clone()
+    }
+
+    /// Kills it without warning; all it said.
+    pub(crate) async fn kill(mut self) -> String {
+        self.child.start_kill().unwrap();
+        let (_, said) = self.end().await;
+        said
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn ask_to_stop(&self) {
         let id = self.child.id().expect("it has not ended");

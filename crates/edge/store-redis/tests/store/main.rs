@@ -4,6 +4,7 @@
 mod bounds;
 mod cluster;
 mod faults;
+mod golden;
 mod sentinel;
 mod shared;
 mod tls;
