@@ -11,7 +11,7 @@ use url::Host;
 
 pub(crate) fn event(bytes: &[u8]) {
     let text = Bytes::copy_from_slice(bytes);
-    match wire::read(&text) {
+    match wire::read(&text, None) {
         Err(unreadable) => {
             assert!(!unreadable.why.is_empty());
             // What is kept of it is kept once: nothing in it is taken for a secret again.

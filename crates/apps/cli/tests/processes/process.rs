@@ -71,11 +71,6 @@ impl Process {
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     }
 
-    /// Kills it, whatever it is doing.
-    pub(crate) async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
     /// Waits for its end; how it ended, and all it said.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
         let ending = async {

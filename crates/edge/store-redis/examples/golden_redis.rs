@@ -1,4 +1,4 @@
-//! Makes the golden store on Redis: `cargo run -p ringback-store-redis --example golden -- redis://127.0.0.1:6379/ > FILE`; needs
+//! Makes the golden store on Redis: `cargo run -p ringback-store-redis --example golden_redis -- redis://127.0.0.1:6379/ > FILE`; needs
 //! a server to itself.
 //!
 //! The file has the commands that bring an empty server to the same contents, as they go over the wire: any version of Redis

@@ -1,6 +1,6 @@
 //! Measures what `docs/store.md` says of the embedded store: fills a directory with dead letters and asks for pages.
 //!
-//! `cargo run --release -p ringback-embedded --example fill -- DIRECTORY 1000000`
+//! `cargo run --release -p ringback-embedded --example fill_embedded -- DIRECTORY 1000000`
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
 use async_trait::async_trait;

@@ -1,6 +1,6 @@
 //! Measures what `docs/store.md` says of memory, lists and settlements: fills a server with dead letters and asks for pages.
 //!
-//! `cargo run --release -p ringback-store-redis --example fill -- redis://127.0.0.1:6379/ 1000000`; needs a server to itself.
+//! `cargo run --release -p ringback-store-redis --example fill_redis -- redis://127.0.0.1:6379/ 1000000`; needs a server to itself.
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Makes the golden store of the embedded ground: `cargo run -p ringback-embedded --example golden -- <new directory>`.
+//! Makes the golden store of the embedded ground: `cargo run -p ringback-embedded --example golden_embedded -- <new directory>`.
 //!
 //! Run once for each version of the wire format, before it is released; a file once made is never made again.
 
@@ -26,7 +26,7 @@ impl Clock for StandingClock {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::args().nth(1).ok_or("say into which directory")?;
-    let dir = DataDir::lock(&PathBuf::from(dir))?;
+    let dir = DataDir::lock(PathBuf::from(dir))?;
     let settings = Settings {
         dead_letter_retention: golden::KEPT_FOR,
         idempotency_window: golden::KEPT_FOR,
