@@ -12,6 +12,7 @@ mod forward;
 mod help;
 mod keys;
 mod listen;
+mod output;
 mod place;
 mod process;
 mod publish;

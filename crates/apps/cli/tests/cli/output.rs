@@ -1,0 +1,408 @@
+//! What every command prints, at two widths and for machines, over a store whose content is known to the last byte.
+
+use crate::place::{Place, Ran};
+use insta::assert_snapshot;
+use ringback_delivery::port::{
+    ClaimAnswer, ClaimNonce, ClaimRequest, Clock, SettledAs, Settlement, Store,
+};
+use ringback_domain::{
+    Attempt, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination, Disposal,
+    EventFilter, Excerpt, Phases, Timestamp, UnreachableCause, Webhook, WebhookSecret,
+    WebhookState,
+};
+use ringback_testkit::samples;
+use ringback_worker::{Backend, Opener, SystemClock, config::Config};
+use std::{
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A narrow terminal and a wide one.
+const WIDTHS: [u16; 2] = [80, 120];
+const WEBHOOK: &str = "whk_5f0c2c1e6d7b4b7a9a512f1d0c9b8a77";
+const DISABLED: &str = "whk_0b8e7d52c3f94a6f8d21aa4c55e0f913";
+const LEASE: Duration = Duration::from_mins(1);
+
+/// One place for all tests here: nothing in it changes any more.
+static SCENE: LazyLock<Scene> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    std::thread::spawn(|| runtime.unwrap().block_on(Scene::make()))
+        .join()
+        .unwrap()
+});
+
+struct Scene {
+    place: Place,
+    /// One process at a time holds the directory.
+    turn: Mutex<()>,
+    delivered: Delivery,
+    waiting: Delivery,
+    dead: DeadLetter,
+    raw: DeadLetter,
+}
+
+/// Long from now, so that nothing is too old to be kept.
+fn at(time: &str) -> Timestamp {
+    format!("2040-06-01T{time}Z").parse().unwrap()
+}
+
+fn signs_from(time: &str) -> WebhookSecret {
+    WebhookSecret {
+        sealed: samples::sealed_secret(),
+        signs_from: at(time),
+        overlaps_until: None,
+    }
+}
+
+fn registered() -> [Webhook; 2] {
+    let project = "acme".parse().unwrap();
+    let first = Webhook {
+        id: WEBHOOK.parse().unwrap(),
+        url: "https://hooks.customer.example/ringback/v1/events?token=never-shown"
+            .parse()
+            .unwrap(),
+        events: EventFilter::All,
+        secrets: vec![signs_from("09:00:00")],
+        headers: Vec::new(),
+        description: None,
+        created_at: at("09:00:00"),
+        updated_at: at("09:00:00"),
+        ..samples::webhook_of(&project)
+    };
+    let second = Webhook {
+        id: DISABLED.parse().unwrap(),
+        url: "https://shop.example/hook".parse().unwrap(),
+        events: EventFilter::Only(
+            ["task.completed", "task.failed"]
+                .map(|name| name.parse().unwrap())
+                .into(),
+        ),
+        profile: Some("github".parse().unwrap()),
+        description: Some("the shop's staging system".to_owned()),
+        rate_limit: std::num::NonZeroU32::new(5),
+        secrets: vec![signs_from("09:10:00")],
+        state: WebhookState::Disabled {
+            at: at("10:30:00"),
+            reason: "the receiver answered 410".to_owned(),
+        },
+        created_at: at("09:10:00"),
+        updated_at: at("10:30:00"),
+        ..samples::webhook_of(&project)
+    };
+    [first, second]
+}
+
+fn delivery(number: u8, event_type: &str, webhook: &Webhook) -> Delivery {
+    let mut event = samples::event_of(&webhook.project);
+    event.id = format!("evt_01jz5x8k3q{number}").parse().unwrap();
+    event.event_type = event_type.parse().unwrap();
+    event.occurred_at = Some(at("10:00:00"));
+    event.job.id = format!("task_render_{number}").parse().unwrap();
+    event.document = r#"{"a":1}"#.into();
+    let destination = Destination::Webhook {
+        id: webhook.id.clone(),
+        url: webhook.url.clone(),
+    };
+    samples::delivery_of(&event, destination)
+}
+
+fn attempt(
+    delivery: &Delivery,
+    time: &str,
+    outcome: AttemptOutcome,
+    total_ms: u64,
+    answer: &str,
+) -> Attempt {
+    let answered = outcome.status().is_some();
+    Attempt {
+        started_at: at(time),
+        worker: "wrk_0011223344556677".parse().unwrap(),
+        phases: Phases {
+            dns: Some(Duration::from_millis(2)),
+            connect: Some(Duration::from_millis(14)),
+            tls: Some(Duration::from_millis(31)),
+            first_byte: answered.then(|| Duration::from_millis(total_ms)),
+            total: Duration::from_millis(total_ms),
+        },
+        address: "198.51.100.7:443".parse().ok(),
+        outcome,
+        excerpt: Excerpt::new(answer.as_bytes(), false),
+        ..samples::attempt_of(delivery)
+    }
+}
+
+async fn settle(
+    store: &dyn Store,
+    delivery: &Delivery,
+    attempts: &[Attempt],
+    settled_as: &SettledAs,
+    time: &str,
+) {
+    let request = ClaimRequest {
+        delivery,
+        worker: &attempts[0].worker,
+        nonce: ClaimNonce(1),
+        lease: LEASE,
+    };
+    let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
+        panic!("nobody else is here")
+    };
+    let settlement = Settlement {
+        claim: &claim,
+        delivery,
+        attempts,
+        settled_as,
+        at: at(time),
+    };
+    store.settle(settlement).await.unwrap();
+    // The list is in the order of claims, by the millisecond.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
+impl Scene {
+    async fn make() -> Self {
+        let place = Place::new();
+        let file = place.write("ringback.toml", "[projects.acme]\nprofile = \"standard\"\n");
+        let data_dir = place.path("ringback-data").display().to_string();
+        let variables = [("RINGBACK_DATA_DIR".to_owned(), data_dir)];
+        let config = Config::load(Some(&file), variables).unwrap();
+        let backend = Backend::open(&config, Opener::Command).await.unwrap();
+        let store = &*backend.store;
+        let [webhook, disabled] = registered();
+        for webhook in [&webhook, &disabled] {
+            store.put_webhook(webhook).await.unwrap();
+        }
+        let refused = |status| AttemptOutcome::Refused {
+            status,
+            retry_after: None,
+        };
+
+        let delivered = delivery(1, "task.completed", &webhook);
+        let accepted = AttemptOutcome::Accepted { status: 200 };
+        let attempts = [attempt(&delivered, "10:00:01", accepted, 84, "ok")];
+        settle(
+            store,
+            &delivered,
+            &attempts,
+            &SettledAs::Delivered,
+            "10:00:02",
+        )
+        .await;
+
+        let waiting = delivery(2, "task.completed", &webhook);
+        let attempts = [attempt(
+            &waiting,
+            "10:05:00",
+            refused(503),
+            1204,
+            "<html>\n<h1>upstream timed out</h1>",
+        )];
+        let retrying = SettledAs::Retrying {
+            due_at: at("10:10:02"),
+        };
+        settle(store, &waiting, &attempts, &retrying, "10:05:02").await;
+
+        let mut given_up = delivery(3, "task.failed", &webhook);
+        let unreachable = AttemptOutcome::Unreachable(UnreachableCause::TimeLimit);
+        given_up.history = vec![
+            attempt(
+                &given_up,
+                "10:06:00",
+                refused(500),
+                42,
+                "{\"error\":\"no such order\"}",
+            ),
+            attempt(&given_up, "10:06:06", unreachable, 20_000, ""),
+        ];
+        given_up.history[1].number = given_up.attempt.next();
+        let dead = DeadLetter::of_delivery(
+            given_up.clone(),
+            DeadLetterReason::AttemptsExhausted,
+            at("10:06:26"),
+        );
+        let settled_as = SettledAs::DeadLettered(Box::new(dead.clone()));
+        settle(store, &given_up, &given_up.history, &settled_as, "10:06:26").await;
+
+        let why = "`project` is missing".to_owned();
+        let bytes = bytes::Bytes::from_static(b"{\"id\": \"evt_9\"");
+        let raw = DeadLetter::of_raw(bytes, DeadLetterReason::Malformed, why, at("10:07:00"));
+        store.put_dead_letter(&raw).await.unwrap();
+        let discarded = DeadLetter::of_delivery(
+            delivery(4, "task.completed", &disabled),
+            DeadLetterReason::DestinationGone,
+            at("10:31:00"),
+        );
+        store.put_dead_letter(&discarded).await.unwrap();
+        let disposal = Disposal::Discarded {
+            at: at("11:00:00"),
+            note: "staging".to_owned(),
+        };
+        store
+            .dispose(&discarded.id, &disposal, false)
+            .await
+            .unwrap();
+        backend.close().await;
+        Self {
+            place,
+            turn: Mutex::default(),
+            delivered,
+            waiting,
+            dead,
+            raw,
+        }
+    }
+
+    fn run(&self, columns: Option<u16>, arguments: &[&str]) -> Ran {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let columns = columns.map(|columns| columns.to_string());
+        let variables = columns.iter().map(|columns| ("COLUMNS", columns.as_str()));
+        let mut ran = self.place.run_with(variables, arguments);
+        ran.stdout = dated(&ran.stdout);
+        ran
+    }
+
+    /// What a command prints for people at each width, and what it says.
+    fn told(&self, arguments: &[&str]) -> String {
+        let mut told = Vec::new();
+        for columns in WIDTHS {
+            let ran = self.run(Some(columns), arguments);
+            let command = arguments.join(" ");
+            told.push(format!(
+                "$ ringback {command}    # {columns} columns, exit code {}",
+                ran.code
+            ));
+            told.push(format!("{}{}", ran.stdout, ran.stderr));
+            for line in ran.stdout.lines() {
+                let too_long = line.chars().count() > columns.into();
+                assert!(
+                    !too_long || !line.contains("  ") || line.starts_with(' '),
+                    "{columns}: {line}"
+                );
+            }
+        }
+        told.join("\n")
+    }
+
+    fn json(&self, arguments: &[&str]) -> String {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        self.run(None, &arguments).stdout
+    }
+}
+
+/// The text with moments of this test's own running made the same in every run.
+fn dated(text: &str) -> String {
+    let year = SystemClock.now().strftime("%Y-").to_string();
+    let mut dated = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(&year) {
+        let moment = &rest[at..];
+        let length = moment
+            .find(|c: char| !(c.is_ascii_digit() || "-:T Z.".contains(c)))
+            .unwrap_or(moment.len());
+        let moment = moment[..length].trim_end();
+        dated.push_str(&rest[..at]);
+        dated.push_str("[now]");
+        rest = &rest[at + moment.len()..];
+    }
+    dated.push_str(rest);
+    dated
+}
+
+#[test]
+fn webhooks() {
+    assert_snapshot!("webhooks-list", SCENE.told(&["webhooks", "list"]));
+    assert_snapshot!("webhooks-show", SCENE.told(&["webhooks", "show", WEBHOOK]));
+    assert_snapshot!(
+        "webhooks-show-disabled",
+        SCENE.told(&["webhooks", "show", DISABLED])
+    );
+    assert_snapshot!("webhooks-as-json", SCENE.json(&["webhooks", "list"]));
+}
+
+#[test]
+fn deliveries() {
+    let (delivered, waiting) = (SCENE.delivered.id.as_str(), SCENE.waiting.id.as_str());
+    assert_snapshot!("deliveries-list", SCENE.told(&["deliveries", "list"]));
+    assert_snapshot!(
+        "deliveries-show-delivered",
+        SCENE.told(&["deliveries", "show", delivered])
+    );
+    assert_snapshot!(
+        "deliveries-show-waiting",
+        SCENE.told(&["deliveries", "show", waiting])
+    );
+    assert_snapshot!(
+        "deliveries-as-json",
+        SCENE.json(&["deliveries", "show", waiting])
+    );
+}
+
+#[test]
+fn dead_letters() {
+    let (dead, raw) = (SCENE.dead.id.as_str(), SCENE.raw.id.as_str());
+    assert_snapshot!("dead-list", SCENE.told(&["dead", "list"]));
+    assert_snapshot!("dead-list-all", SCENE.told(&["dead", "list", "--all"]));
+    assert_snapshot!("dead-show", SCENE.told(&["dead", "show", dead]));
+    assert_snapshot!("dead-show-raw", SCENE.told(&["dead", "show", raw]));
+    assert_snapshot!("dead-letters-as-json", SCENE.json(&["dead", "list"]));
+}
+
+#[test]
+fn what_needs_no_store() {
+    assert_snapshot!("profiles-list", SCENE.told(&["profiles", "list"]));
+    assert_snapshot!(
+        "topology-show",
+        SCENE.run(None, &["topology", "show"]).stdout
+    );
+    assert_snapshot!("doctor", SCENE.told(&["doctor"]));
+    assert_snapshot!("doctor-as-json", SCENE.json(&["doctor"]));
+}
+
+#[test]
+fn errors_with_their_hints() {
+    let raw = SCENE.raw.id.as_str();
+    let commands: [&[&str]; 9] = [
+        &["webhooks", "show", "whk_nobody"],
+        &[
+            "webhooks",
+            "add",
+            "http://169.254.169.254/latest",
+            "--project",
+            "acme",
+        ],
+        &[
+            "webhooks",
+            "add",
+            "https://shop.example/",
+            "--project",
+            "nobody",
+        ],
+        &[
+            "webhooks",
+            "add",
+            "https://shop.example/",
+            "--project",
+            "acme",
+            "--profile",
+            "nope",
+        ],
+        &["webhooks", "disable", WEBHOOK],
+        &["dead", "replay", raw],
+        &["deliveries", "list", "--since", "yesterday"],
+        &["topology", "check"],
+        &["publish", "no-such-file"],
+    ];
+    let told = commands.map(|command| {
+        let ran = SCENE.run(Some(80), command);
+        assert_eq!(ran.stdout, "", "{command:?}");
+        format!(
+            "$ ringback {}    # exit code {}\n{}",
+            command.join(" "),
+            ran.code,
+            ran.stderr
+        )
+    });
+    assert_snapshot!("errors", told.join("\n"));
+}
