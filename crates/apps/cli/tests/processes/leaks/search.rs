@@ -117,7 +117,7 @@ impl Searcher {
                 let (marker, spelling, needle) = &self.needles[*index];
                 if bytes[at..].starts_with(needle) {
                     findings.insert(Finding {
-                        marker: *marker,
+                        marker,
                         spelling: spelling.clone(),
                         place: place.to_owned(),
                     });
