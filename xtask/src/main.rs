@@ -13,6 +13,7 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [ARGS]   install what the tests need, start private servers, run `cargo test` with ARGS, stop the servers
+                RINGBACK_TEST_SCHEMATHESIS_EXAMPLES=200 lets the HTTP API be tried for longer
   tidy          check the conventions that compilers do not know
   simulate ARGS run the use cases under seeded faults; --help tells more
   fuzz ARGS     look for inputs that break what reads them; --help tells more

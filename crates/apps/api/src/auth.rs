@@ -26,7 +26,7 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 /// Accepted keys that are remembered.
 const REMEMBERED_MAX: usize = 10_000;
-/// Wrong keys that one address may show within [`FAILURES_WINDOW`].
+/// Wrong keys that one address may show within [`FAILURES_WINDOW`], unless [`Limits`](crate::Limits) say otherwise.
 pub const FAILURES_MAX: u32 = 20;
 /// See [`FAILURES_MAX`].
 pub const FAILURES_WINDOW: Duration = Duration::from_mins(1);
@@ -43,15 +43,18 @@ pub struct Authenticator {
     /// By the digest of their text.
     accepted: Mutex<Bounded<[u8; 32], Arc<ApiKey>>>,
     failures: Mutex<Bounded<IpAddr, u32>>,
+    failures_max: u32,
 }
 
 impl Authenticator {
-    pub fn new(keys: Arc<Keys>, clock: Arc<dyn Clock>) -> Self {
+    /// With so many wrong keys of one address within [`FAILURES_WINDOW`].
+    pub fn new(keys: Arc<Keys>, clock: Arc<dyn Clock>, failures_max: u32) -> Self {
         Self {
             keys,
             clock,
             accepted: Mutex::new(Bounded::new(REMEMBERED_MAX)),
             failures: Mutex::new(Bounded::new(ADDRESSES_MAX)),
+            failures_max,
         }
     }
 
@@ -73,12 +76,13 @@ impl Authenticator {
         let address = network_of(peer);
         let failed = lock(&self.failures).get(&address, now, FAILURES_WINDOW);
         if let Some((count, age)) = failed
-            && count >= FAILURES_MAX
+            && count >= self.failures_max
             && remembered.is_none()
         {
             let wait = FAILURES_WINDOW.saturating_sub(age);
             let detail = format!(
-                "more than {FAILURES_MAX} keys from this address were refused within {}s",
+                "more than {} keys from this address were refused within {}s",
+                self.failures_max,
                 FAILURES_WINDOW.as_secs()
             );
             return Err(Problem::new(Code::TooManyFailures)

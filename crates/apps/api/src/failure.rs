@@ -147,7 +147,7 @@ impl From<ReplayError> for Problem {
             ReplayError::Already { .. } => {
                 Self::new(Code::AlreadyDealtWith).detail(error.to_string())
             }
-            ReplayError::NotAnEvent { .. } => {
+            ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => {
                 Self::new(Code::NotReplayable).detail(error.to_string())
             }
             ReplayError::Queue(error) => error.into(),

@@ -39,6 +39,8 @@ pub struct Limits {
     pub head_time_limit: Duration,
     /// How long a body may take to arrive.
     pub body_time_limit: Duration,
+    /// Wrong keys that one address may show within [`FAILURES_WINDOW`](crate::auth::FAILURES_WINDOW).
+    pub key_failures_max: u32,
     /// How long answers under way may go on after the wish to stop.
     pub stop_grace: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Limits {
             connections_max: 1024,
             head_time_limit: Duration::from_secs(20),
             body_time_limit: Duration::from_secs(30),
+            key_failures_max: crate::auth::FAILURES_MAX,
             stop_grace: Duration::from_secs(35),
         }
     }

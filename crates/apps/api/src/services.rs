@@ -1,7 +1,8 @@
 //! What the calls work with: the same use cases as the commands, over the same queue and store.
 
 use crate::{auth::Authenticator, body::BATCHES_MAX, server::Limits};
-use ringback_delivery::{Context, Plans, Replay, WebhookCache};
+use ringback_delivery::{Context, Plans, Replay};
+use ringback_domain::ProjectName;
 use ringback_sender_http::UrlPolicy;
 use ringback_worker::{Role, keys::Keys, publish::Publisher, webhooks::Webhooks};
 use std::{collections::BTreeSet, sync::Arc};
@@ -59,7 +60,7 @@ impl Services {
             },
             publisher: Publisher {
                 queue: context.queue.clone(),
-                webhooks: WebhookCache::new(context.store.clone(), context.clock.clone()),
+                webhooks: context.webhooks.clone(),
                 profiles: context.profiles.clone(),
                 keys: context.keys.clone(),
                 urls,
@@ -78,7 +79,11 @@ impl Services {
                 entropy: context.entropy.clone(),
                 profiles: context.profiles.clone(),
             },
-            authenticator: Authenticator::new(keys.clone(), context.clock.clone()),
+            authenticator: Authenticator::new(
+                keys.clone(),
+                context.clock.clone(),
+                limits.key_failures_max,
+            ),
             keys,
             roles: roles.into_iter().collect(),
             limits,
@@ -86,5 +91,10 @@ impl Services {
             stop: CancellationToken::new(),
             context,
         })
+    }
+
+    /// To be told after each change of a webhook: it is in force at once in this process, in others within a second.
+    pub fn webhooks_changed(&self, project: &ProjectName) {
+        self.context.webhooks.forget(project);
     }
 }

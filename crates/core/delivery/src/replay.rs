@@ -4,8 +4,8 @@ use crate::port::{
     Clock, DisposeAnswer, Lane, Observer, Occurrence, Queue, QueueError, Store, StoreError,
 };
 use ringback_domain::{
-    AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, Detour, Disposal,
-    Generation, Replayed,
+    AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, DeliveryRecord,
+    DeliveryState, Detour, Disposal, Generation, Replayed, Timestamp,
 };
 use std::sync::Arc;
 
@@ -45,6 +45,16 @@ pub enum ReplayError {
         id: DeadLetterId,
         /// How.
         disposal: Disposal,
+    },
+    /// It was replayed before, and that time it was accepted. The claim would let no further request through.
+    #[error(
+        "dead letter {id} was replayed, and delivered at {at}; what was delivered is not sent again"
+    )]
+    Delivered {
+        /// Which.
+        id: DeadLetterId,
+        /// When.
+        at: Timestamp,
     },
     /// It never was an event, and would not be one now.
     #[error("dead letter {id} holds bytes that are no event: {why}")]
@@ -125,7 +135,10 @@ impl Replay {
                 let newest = match &dead_letter.disposal {
                     // Not looked up: after a crash before it was marked, the same generation must go out.
                     Disposal::Open => delivery.generation,
-                    dealt_with => self.newest_generation(dealt_with, delivery).await?,
+                    dealt_with => {
+                        self.newest_generation(&dead_letter.id, dealt_with, delivery)
+                            .await?
+                    }
                 };
                 let generation = newest.next();
                 let replay = replay_of(delivery, generation);
@@ -151,15 +164,25 @@ impl Replay {
     /// used before would be taken for a duplicate and dropped.
     async fn newest_generation(
         &self,
+        id: &DeadLetterId,
         disposal: &Disposal,
         delivery: &Delivery,
-    ) -> Result<Generation, StoreError> {
+    ) -> Result<Generation, ReplayError> {
         let published = match disposal {
             Disposal::Replayed(replayed) => replayed.generation,
             Disposal::Open | Disposal::Discarded { .. } => delivery.generation,
         };
-        let claimed = self.store.delivery(&delivery.id).await?;
-        let claimed = claimed.map_or(delivery.generation, |record| record.generation);
+        let record = self.store.delivery(&delivery.id).await?;
+        let claimed = match record {
+            Some(DeliveryRecord {
+                state: DeliveryState::Delivered { at },
+                ..
+            }) => {
+                return Err(ReplayError::Delivered { id: id.clone(), at });
+            }
+            Some(record) => record.generation,
+            None => delivery.generation,
+        };
         Ok(delivery.generation.max(published).max(claimed))
     }
 }

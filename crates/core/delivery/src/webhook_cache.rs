@@ -10,11 +10,13 @@ use std::{
 
 /// The webhooks of each project, read from the store at most every [`WebhookCache::FRESH_FOR`].
 ///
-/// A webhook's change takes effect within a second in every worker; half of it is left for the read itself.
+/// A webhook's change takes effect within a second in every worker; half of it is left for the read itself. In the process
+/// that made the change it takes effect at once, where that process [forgets](WebhookCache::forget): clones are one cache.
+#[derive(Clone)]
 pub struct WebhookCache {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    projects: Mutex<HashMap<ProjectName, Arc<Slot>>>,
+    projects: Arc<Mutex<HashMap<ProjectName, Arc<Slot>>>>,
 }
 
 /// Locked while it is read, so that those who come meanwhile wait for the one who asks, and never go on with less.
@@ -35,7 +37,7 @@ impl WebhookCache {
         Self {
             store,
             clock,
-            projects: Mutex::default(),
+            projects: Arc::default(),
         }
     }
 

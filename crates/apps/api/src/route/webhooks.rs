@@ -104,6 +104,7 @@ async fn add(
     members.end()?;
     let new = new.expect("what is missing is a fault");
     let done = services.webhooks.add(new).await?;
+    services.webhooks_changed(&done.webhook.project);
     let location = format!("/api/v1/webhooks/{}", done.webhook.id);
     let mut response = (
         StatusCode::CREATED,
@@ -238,6 +239,7 @@ async fn change(
     members.add_faults(faults.iter().filter_map(webhook_fault));
     members.end()?;
     let changed = services.webhooks.change(&webhook.id, change).await?;
+    services.webhooks_changed(&webhook.project);
     Ok(axum::Json(WebhookView::from(&changed)))
 }
 
@@ -270,6 +272,7 @@ async fn remove(
 ) -> Result<StatusCode, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     services.webhooks.remove(&webhook.id).await?;
+    services.webhooks_changed(&webhook.project);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -334,7 +337,9 @@ async fn rotate_secret(
     members.add_faults(faults.iter().filter_map(webhook_fault));
     members.end()?;
     let rotating = services.webhooks.rotate_secret(&webhook.id, rotation);
-    Ok(axum::Json(WebhookWithSecretView::from(rotating.await?)))
+    let rotated = rotating.await?;
+    services.webhooks_changed(&webhook.project);
+    Ok(axum::Json(WebhookWithSecretView::from(rotated)))
 }
 
 /// The webhook of this id, when it is within reach.

@@ -121,9 +121,12 @@ impl Installation {
         Self::serve(ground, Limits::default(), roles.into_iter().collect()).await
     }
 
-    /// One whose attempts go nowhere, for clients that make up addresses.
+    /// One whose attempts go nowhere, and where any number of keys may be tried, for clients that make up both.
     pub(crate) async fn start_without_a_way_out() -> Self {
-        let limits = Limits::default();
+        let limits = Limits {
+            key_failures_max: u32::MAX,
+            ..Limits::default()
+        };
         Self::serve_with(Ground::Embedded, limits, Vec::new(), |config, backend| {
             let (observer, sender) = (Arc::new(LogObserver), Arc::new(NoWayOut));
             context_with(backend, observer, sender, config.profile_book())
@@ -181,7 +184,10 @@ impl Installation {
             server,
             service: None,
             backend,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            // Some servers here close what is idle after a moment, which may be the moment it is used again.
+            client: Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build_http(),
             _folder: folder,
         }
     }

@@ -39,28 +39,3 @@ macro_rules! on_both_grounds {
     };
 }
 pub(crate) use on_both_grounds;
-
-/// The same for tests that fail, each with what it is that it shows. Run them with `-- --ignored`.
-macro_rules! failing_on_both_grounds {
-    ($($name:ident: $why:literal),* $(,)?) => {
-        mod failing_on_embedded {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = $why]
-                async fn $name() {
-                    super::$name(crate::installation::Ground::Embedded).await;
-                }
-            )*
-        }
-        mod failing_on_servers {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = $why]
-                async fn $name() {
-                    super::$name(crate::installation::Ground::Servers).await;
-                }
-            )*
-        }
-    };
-}
-pub(crate) use failing_on_both_grounds;

@@ -6,11 +6,83 @@ use crate::{
 };
 use ringback_testkit::receiver::{Answer, Receiver};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 on_both_grounds! {
     a_webhook_from_registering_to_removing,
     another_projects_webhook_is_not_there,
     a_test_event_is_signed_and_sent_at_once,
+    a_change_is_in_force_for_what_is_published_after_the_answer,
+    a_change_by_another_process_is_in_force_soon,
+}
+
+/// Publishes an event of `acme` and returns its id.
+async fn publish(installation: &Installation, key: &str) -> String {
+    let event = r#"{"project":"acme","type":"a.b","job":{"id":"1"}}"#;
+    let published = installation.post("/api/v1/events", key, event).await;
+    published.json(202)["id"].as_str().unwrap().to_owned()
+}
+
+async fn a_change_is_in_force_for_what_is_published_after_the_answer(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let key = installation.project_key("acme").await;
+    let receiver = Receiver::start().await;
+    // Once it is dispatched, the workers have looked, and know of no webhook.
+    let unwanted = publish(&installation, &key).await.parse().unwrap();
+    let project = "acme".parse().unwrap();
+    let store = &installation.services.context.store;
+    installation
+        .until("the first event is dispatched", async || {
+            store.event_mark(&project, &unwanted).await.unwrap()
+        })
+        .await;
+    let webhook = json!({"url": receiver.url("/old")}).to_string();
+    let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
+    let path = format!(
+        "/api/v1/webhooks/{}",
+        added.json(201)["id"].as_str().unwrap()
+    );
+    publish(&installation, &key).await;
+    receiver.wait_for("/old", 1).await;
+
+    let change = json!({"url": receiver.url("/new")}).to_string();
+    let changed = installation.call("PATCH", &path, &key, &change).await;
+    changed.json(200);
+    publish(&installation, &key).await;
+    receiver.wait_for("/new", 1).await;
+    assert_eq!(receiver.received("/old").len(), 1);
+    installation.stop().await;
+}
+
+async fn a_change_by_another_process_is_in_force_soon(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let key = installation.project_key("acme").await;
+    let receiver = Receiver::start().await;
+    let webhook = json!({"url": receiver.url("/old")}).to_string();
+    let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
+    let id = added.json(201)["id"].as_str().unwrap().parse().unwrap();
+    publish(&installation, &key).await;
+    receiver.wait_for("/old", 1).await;
+
+    // Not through the service of this process, which would tell its workers.
+    let store = &installation.services.context.store;
+    let mut webhook = store.webhook(&id).await.unwrap().unwrap();
+    webhook.url = receiver.url("/new").parse().unwrap();
+    webhook.revision += 1;
+    store.put_webhook(&webhook).await.unwrap();
+    let changed_at = Instant::now();
+    installation
+        .until("the workers go by the change", async || {
+            publish(&installation, &key).await;
+            (!receiver.received("/new").is_empty()).then_some(())
+        })
+        .await;
+    let took = changed_at.elapsed();
+    assert!(
+        took < Duration::from_secs(20),
+        "promised is a second, on a machine at rest: {took:?}"
+    );
+    installation.stop().await;
 }
 
 async fn a_webhook_from_registering_to_removing(ground: Ground) {

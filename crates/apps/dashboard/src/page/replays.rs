@@ -190,7 +190,7 @@ fn new_page(
                 (text_filter("cause", "Cause", fields, "a fingerprint"))
             } }))
             (card("How", &html! {}, &html! { div.pad { div.form {
-                (Field::text("why", "Reason", fields.written("why"))
+                (Field::text("why", "Why", fields.written("why"))
                     .hint(html! { "For the record: what was repaired, and who says so." })
                     .control(Control::Text { kind: "text", placeholder: "The receiver was restored at 14:00" })
                     .required()

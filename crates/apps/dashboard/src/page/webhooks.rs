@@ -542,7 +542,10 @@ async fn create(
         return again(&faults);
     }
     match desk.services.webhooks.add(new).await.map_err(Problem::from) {
-        Ok(made) => shown_once(&desk, &visitor, made, "Created. Keep this secret now").await,
+        Ok(made) => {
+            desk.services.webhooks_changed(&made.webhook.project);
+            shown_once(&desk, &visitor, made, "Created. Keep this secret now").await
+        }
         Err(problem) if problem.code() == Code::MembersRefused => {
             again(&problem.faults().to_vec().into())
         }
@@ -678,7 +681,10 @@ async fn change(
     };
     let changed = desk.services.webhooks.change(&webhook.id, change).await;
     match changed.map_err(Problem::from) {
-        Ok(webhook) => super::on_to(&format!("/webhooks/{}?done=changed", webhook.id)),
+        Ok(webhook) => {
+            desk.services.webhooks_changed(&webhook.project);
+            super::on_to(&format!("/webhooks/{}?done=changed", webhook.id))
+        }
         Err(problem) if problem.code() == Code::MembersRefused => {
             again(&problem.faults().to_vec().into())
         }
@@ -714,6 +720,7 @@ async fn set_state(desk: &Desk, webhook: &Webhook, state: WebhookState, done: &s
         ..WebhookChange::default()
     };
     desk.services.webhooks.change(&webhook.id, change).await?;
+    desk.services.webhooks_changed(&webhook.project);
     super::on_to(&format!("/webhooks/{}?done={done}", webhook.id))
 }
 
@@ -784,5 +791,6 @@ async fn delete(
 ) -> Answer {
     let webhook = find(&desk, &visitor, &text).await?;
     desk.services.webhooks.remove(&webhook.id).await?;
+    desk.services.webhooks_changed(&webhook.project);
     super::on_to("/webhooks")
 }

@@ -94,6 +94,11 @@ async fn a_dead_letter_is_replayed_with_the_same_body_and_a_new_round_of_attempt
         refused.contains("already replayed") && refused.contains("--again"),
         "{refused}"
     );
+    let refused = world.replay(true).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("what was delivered is not sent again"),
+        "{refused}"
+    );
     world.sender.with_requests(|requests| {
         assert_eq!(requests.len(), 5);
         assert_eq!(requests[4].body, requests[0].body);

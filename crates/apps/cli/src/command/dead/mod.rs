@@ -344,7 +344,9 @@ impl From<ReplayError> for Failure {
     fn from(error: ReplayError) -> Self {
         let exit = match &error {
             ReplayError::NotFound(_) => Exit::NotFound,
-            ReplayError::Already { .. } | ReplayError::NotAnEvent { .. } => Exit::Refused,
+            ReplayError::Already { .. }
+            | ReplayError::Delivered { .. }
+            | ReplayError::NotAnEvent { .. } => Exit::Refused,
             ReplayError::Queue(cause) if cause.is_passing() => Exit::Unreachable,
             ReplayError::Store(cause) if cause.is_passing() => Exit::Unreachable,
             ReplayError::Queue(_) | ReplayError::Store(_) => Exit::Failed,

@@ -130,7 +130,10 @@ pub(super) async fn rotate(
         .rotate_secret(&webhook.id, rotation)
         .await;
     match rotated.map_err(Problem::from) {
-        Ok(made) => shown_once(&desk, &visitor, made, "Rotated. Keep the new secret now").await,
+        Ok(made) => {
+            desk.services.webhooks_changed(&made.webhook.project);
+            shown_once(&desk, &visitor, made, "Rotated. Keep the new secret now").await
+        }
         Err(problem) if problem.code() == Code::MembersRefused => {
             again(&problem.faults().to_vec().into())
         }
