@@ -128,10 +128,13 @@ fn check_dead_letter(dead: &DeadLetter, path: &str) {
                 assert_eq!(attempt.excerpt.bytes(), b"out of order");
             }
             "/redirects" => assert_eq!(outcome.status(), Some(307)),
+            // A busy machine may use the limit up before it has connected.
             "/hangs" => assert!(
                 matches!(
                     outcome,
-                    AttemptOutcome::Unreachable(UnreachableCause::TimeLimit)
+                    AttemptOutcome::Unreachable(
+                        UnreachableCause::TimeLimit | UnreachableCause::ConnectTimeout
+                    )
                 ),
                 "{outcome:?}"
             ),

@@ -1,7 +1,8 @@
 //! What a seed stands for.
 
 use crate::dice::Fault;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use ringback_domain::BreakerRules;
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// One run: a seed, how much there is of everything, and what is left out or broken on purpose.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub enum Sabotage {
     GrantsEveryClaim,
     /// Settled attempts are forgotten: claims to them are granted again.
     ForgetsSettlements,
+    /// A settlement that came too late is taken for one that was kept.
+    AcknowledgesStale,
     /// A claim is over before its request.
     LeasesTooShort,
     /// A claim is never over.
@@ -75,7 +78,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgesFirst,
         Self::ConfirmsEarly,
         Self::ForgetsRetries,
@@ -83,6 +86,7 @@ impl Sabotage {
         Self::RendersAgain,
         Self::GrantsEveryClaim,
         Self::ForgetsSettlements,
+        Self::AcknowledgesStale,
         Self::LeasesTooShort,
         Self::LeasesForEver,
         Self::StoresDeadLettersLater,
@@ -99,6 +103,7 @@ impl Sabotage {
             Self::RendersAgain => "renders-again",
             Self::GrantsEveryClaim => "grants-every-claim",
             Self::ForgetsSettlements => "forgets-settlements",
+            Self::AcknowledgesStale => "acknowledges-stale",
             Self::LeasesTooShort => "leases-too-short",
             Self::LeasesForEver => "leases-for-ever",
             Self::StoresDeadLettersLater => "stores-dead-letters-later",
@@ -137,6 +142,12 @@ impl Plan {
         }
     }
 
+    /// When workers spare a destination that is down; in every other run never, so that it is asked all the harder.
+    pub(crate) fn breakers(&self) -> Option<BreakerRules> {
+        let is_sparing = crate::dice::mix(self.seed ^ 0x0b5e).is_multiple_of(2);
+        is_sparing.then_some(BREAKERS)
+    }
+
     pub(crate) fn breaks(&self, sabotage: Sabotage) -> bool {
         self.sabotage == Some(sabotage)
     }
@@ -172,6 +183,12 @@ pub(crate) const HEALED_AFTER: Duration = Duration::from_mins(5);
 pub(crate) const REST_WITHIN: Duration = Duration::from_hours(24);
 /// The longest a clock jumps.
 pub(crate) const CLOCK_JUMP_MAX: Duration = Duration::from_hours(2);
+/// Few failures, and probes as often as retries: within the minutes of a run breakers open, are probed, and close again.
+const BREAKERS: BreakerRules = BreakerRules {
+    failures: NonZeroU32::new(2).expect("not zero"),
+    probe_first: Duration::from_secs(3),
+    probe_max: Duration::from_secs(30),
+};
 /// How much longer than an attempt's time limit its claim is held.
 pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// A webhook's change is what attempts go by after this.

@@ -88,7 +88,7 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
         worker,
     });
     let dispatch = Dispatch::new(context.clone(), PlainSecrets::Refuse);
-    let deliver = Deliver::new(context.clone(), LEASE_MARGIN, None);
+    let deliver = Deliver::new(context.clone(), LEASE_MARGIN, world.plan.breakers());
     let intake = Intake::new(context);
 
     let consumed = "the simulated queue takes every consumer";

@@ -154,6 +154,9 @@ impl FaultyStore {
         };
         self.witness
             .claim_settled(settlement.claim, as_what, answer == SettleAnswer::Stale);
+        if self.plan.breaks(Sabotage::AcknowledgesStale) {
+            return Ok(SettleAnswer::Settled);
+        }
         Ok(answer)
     }
 

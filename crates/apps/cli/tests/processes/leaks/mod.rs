@@ -153,7 +153,14 @@ async fn plant(place: &mut Place, receiver: &Receiver) -> String {
     }
     let listed = place.run(&["webhooks", "list", "-o", "json"], "").await;
     let id = word_beginning(&listed, "whk_");
-    let rotate = ["webhooks", "rotate-secret", &id, "--secret-file", "-"];
+    let rotate = [
+        "webhooks",
+        "rotate-secret",
+        &id,
+        "--secret-file",
+        "-",
+        "--yes",
+    ];
     place.run_secretly(&rotate, planted::ROTATED).await;
     let create = ["keys", "create", "--operator", "-o", "json"];
     let created = place.run_secretly(&create, "").await;
