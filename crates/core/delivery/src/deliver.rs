@@ -162,9 +162,9 @@ impl Deliver {
             delivery,
             attempt: &attempt,
         });
-        self.pacing.saw(delivery, &attempt.outcome).await?;
+        let outcome = attempt.outcome.clone();
         let step = next_step(
-            &attempt.outcome,
+            &outcome,
             delivery.attempt,
             rules,
             self.context.entropy.draw(),
@@ -182,7 +182,9 @@ impl Deliver {
                 }
                 self.give_up(delivery, &claim, attempts, reason).await
             }
-        }
+        }?;
+        // Last: breakers are hints, and no hint may keep an answer from being settled within its lease.
+        Ok(self.pacing.saw(delivery, &outcome).await?)
     }
 
     /// The claim to this attempt, or nothing when somebody else has it or had it.
