@@ -17,6 +17,9 @@ const EXAMPLES_MAX: usize = 20;
 /// A moment, in milliseconds since 1970.
 pub type Millis = u64;
 
+/// How long after a hold requests that were held may arrive: what an attempt may take (see the profiles in `stage.rs`).
+const UNDER_WAY_MAX: Millis = 3_000;
+
 /// SHA-256 of a body, in hexadecimal.
 pub type Digest = String;
 
@@ -210,8 +213,18 @@ fn judge_requests<'a>(
 fn cause_of(struck: &[Struck], first_at: Millis, again_at: Millis) -> Option<Class> {
     let cause = struck
         .iter()
-        .find(|fault| fault.over_at >= first_at && fault.begun_at <= again_at);
+        .find(|fault| felt_until(fault) >= first_at && fault.begun_at <= again_at);
     cause.map(|fault| fault.class)
+}
+
+/// Until when requests arrive that the fault was on for when they were made.
+fn felt_until(fault: &Struck) -> Millis {
+    match fault.class {
+        // What was written into connections that carried nothing arrives when they carry again, whether or not its sender still
+        // waits for the answer.
+        Class::ReceiverHeld => fault.over_at + UNDER_WAY_MAX,
+        _ => fault.over_at,
+    }
 }
 
 /// What was given up: deliveries, and events as a whole.
@@ -560,6 +573,27 @@ mod tests {
                 );
             }
             assert!(verdict.holds(), "duplicates are allowed, and counted");
+        }
+    }
+
+    #[test]
+    fn what_was_held_on_its_way_arrives_late_and_is_put_down_to_the_hold() {
+        for (first_at, again_at, is_explained) in
+            [(41, 45, true), (3_040, 3_045, true), (3_041, 3_045, false)]
+        {
+            let evidence = Evidence {
+                published: vec![published("e", ONE, Some(10))],
+                received: vec![
+                    received(first_at, "steady", "e"),
+                    received(again_at, "steady", "e"),
+                ],
+                given_up: vec![],
+                struck: vec![struck(Class::ReceiverHeld, 30, 40)],
+            };
+            let verdict = judge(&evidence, "steady");
+            let of_class = verdict.classes[&Class::ReceiverHeld].duplicated;
+            assert_eq!(of_class, u64::from(is_explained), "{first_at}");
+            assert_eq!(verdict.duplicated_unexplained, 1 - of_class);
         }
     }
 
