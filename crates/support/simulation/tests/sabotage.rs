@@ -39,6 +39,19 @@ fn every_breakage_is_noticed_by_the_invariant_that_is_there_for_it() {
     assert_eq!(noticed, Invariant::ALL.into(), "every invariant can fail");
 }
 
+/// Two workers, a lost connection and a crash have to meet: about one seed in twenty thousand.
+#[test]
+fn a_settlement_that_came_too_late_and_is_taken_for_kept_loses_an_event() {
+    let plan = Plan::of_seed(1_860);
+    assert!(run(&plan, false).violation.is_none());
+    let violation = run(&plan.with(Sabotage::AcknowledgesStale), false).violation;
+    assert_eq!(
+        violation.map(|violation| violation.invariant),
+        Some(Invariant::NothingLost),
+        "hint: `cargo xtask simulate --seeds 40000 --sabotage acknowledges-stale` finds another seed"
+    );
+}
+
 #[test]
 fn a_failing_run_is_told_by_its_smallest_form() {
     let sabotage = Sabotage::ForgetsRetries;
