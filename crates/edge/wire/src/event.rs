@@ -329,7 +329,16 @@ fn read_url(callback: &Object<'_>) -> Result<Url, EventFault> {
             format!("is longer than {} bytes", limits::URL_BYTES_MAX),
         ));
     }
-    Url::parse(&url).map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))
+    let url = Url::parse(&url)
+        .map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))?;
+    // Here, and not only where URLs are judged: what is read is kept as it is, and a password is nothing to keep.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(fault(
+            "callback.url",
+            "contains a user name or password; put a token into the path or the query",
+        ));
+    }
+    Ok(url)
 }
 
 fn read_secret(callback: &Object<'_>) -> Result<Option<CallbackSecret>, EventFault> {

@@ -9,11 +9,18 @@ use std::ops::ControlFlow;
 const WORD: &[u8] = b"secret";
 const INSTEAD: &str = "[redacted]";
 
-/// The bytes without the value of any member whose name ends in `secret`, or has it in its middle as in `secretKey`.
+/// The bytes without the value of any member whose name ends in `secret`, or has it in its middle as in `secretKey`, and without
+/// the user and password of any URL.
 pub fn redact(bytes: &Bytes) -> Bytes {
     let mut kept = Vec::with_capacity(bytes.len());
     let mut rest: &[u8] = bytes;
     while !rest.is_empty() {
+        if let Some((scheme_end, user_info)) = user_info(rest) {
+            kept.extend_from_slice(&rest[..scheme_end]);
+            kept.extend_from_slice(INSTEAD.as_bytes());
+            rest = &rest[scheme_end + user_info..];
+            continue;
+        }
         let Some((name, quote)) = name_of_secret(rest) else {
             kept.push(rest[0]);
             rest = &rest[1..];
@@ -30,6 +37,28 @@ pub fn redact(bytes: &Bytes) -> Bytes {
         rest = &value[end..];
     }
     kept.into()
+}
+
+/// Reads `://`, also as JSON may escape it, and what stands before the `@` of an authority: the length of each.
+fn user_info(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 1;
+    if bytes.first() != Some(&b':') {
+        return None;
+    }
+    for _ in 0..2 {
+        at += count(&bytes[at..], |byte| byte == b'\\');
+        if bytes.get(at) != Some(&b'/') {
+            return None;
+        }
+        at += 1;
+    }
+    let authority = count(&bytes[at..], |byte| {
+        !byte.is_ascii_whitespace() && !b"/\\?#\"'".contains(&byte)
+    });
+    let length = bytes[at..at + authority]
+        .iter()
+        .rposition(|byte| *byte == b'@')?;
+    (length > 0).then_some((at, length))
 }
 
 /// What a string begins and ends with.
@@ -251,6 +280,28 @@ mod tests {
                 r#"{"no":"secret","n":"a secret: none"}"#,
             ),
             (r#"{"secret":}"#, r#"{"secret":}"#),
+        ] {
+            assert_eq!(redacted(text), expected);
+        }
+    }
+
+    #[test]
+    fn user_and_password_of_a_url_are_hidden_and_the_rest_of_it_stays() {
+        for (text, expected) in [
+            (
+                r#"{"url":"https://user:hu@sh@host/a@b"}"#,
+                r#"{"url":"https://[redacted]@host/a@b"}"#,
+            ),
+            (
+                r#"{"url":"https:\/\/hush@host\/x"}"#,
+                r#"{"url":"https:\/\/[redacted]@host\/x"}"#,
+            ),
+            (
+                r#"{"url":"https://host/?to=a@b","mail":"a@b"}"#,
+                r#"{"url":"https://host/?to=a@b","mail":"a@b"}"#,
+            ),
+            ("http://user:hush@", "http://[redacted]@"),
+            ("http://@host", "http://@host"),
         ] {
             assert_eq!(redacted(text), expected);
         }

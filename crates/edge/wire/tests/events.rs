@@ -118,6 +118,10 @@ fn what_is_no_event_is_refused_with_the_member_and_the_limit() {
             "`callback.url` holds",
         ),
         (
+            &with(r#","callback":{"url":"https://user:hush@a.example/"}"#),
+            "`callback.url` contains a user name or password",
+        ),
+        (
             &with(r#","callback":{"url":"https://a.example/","secret":""}"#),
             "`callback.secret` is empty",
         ),
