@@ -316,6 +316,8 @@ fn read_rabbitmq(mut section: Section<'_>) -> RabbitMq {
         confirm_timeout: section.member("confirm_timeout", duration(SECOND..=HOUR)),
         declare: section.member("declare", yes_or_no),
         ca_file: section.path("ca_file", optional(path)),
+        allow_plaintext: section.member("allow_plaintext", yes_or_no),
+        allow_guest: section.member("allow_guest", yes_or_no),
     };
     section.end();
     rabbitmq
@@ -325,6 +327,7 @@ fn read_redis(mut section: Section<'_>) -> Redis {
     let redis = Redis {
         wait_aof: section.member("wait_aof", yes_or_no),
         ca_file: section.path("ca_file", optional(path)),
+        allow_plaintext: section.member("allow_plaintext", yes_or_no),
     };
     section.end();
     redis
@@ -477,7 +480,9 @@ fn known_profile(value: &Value, profiles: &Profiles) -> Result<ProfileName, Stri
 struct PlacesOf(BTreeMap<&'static str, Place>);
 
 impl PlacesOf {
-    const MEMBERS: [&'static str; 8] = [
+    const MEMBERS: [&'static str; 10] = [
+        "broker",
+        "store",
         "secrets.keys",
         "http.ca_file",
         "rabbitmq.ca_file",
@@ -490,11 +495,14 @@ impl PlacesOf {
 
     fn of(table: &Table) -> Self {
         let place = |member: &str| {
-            let (section, key) = member.split_once('.')?;
-            match &table.get(section)?.value {
-                Value::Table(table) => table.get(key).map(|entry| entry.place.clone()),
-                _ => None,
-            }
+            let entry = match member.split_once('.') {
+                None => table.get(member),
+                Some((section, key)) => match &table.get(section)?.value {
+                    Value::Table(table) => table.get(key),
+                    _ => None,
+                },
+            };
+            entry.map(|entry| entry.place.clone())
         };
         let found = Self::MEMBERS.map(|member| (member, place(member).unwrap_or(Place::BuiltIn)));
         Self(found.into())
@@ -545,6 +553,7 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
             );
         }
     }
+    check_access(config, &mut fault);
     let deliver = &config.deliver;
     for (member, window, name, concurrency) in [
         (
@@ -567,6 +576,52 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
                     "`{member}` (`{window}`) is less than `{name}` (`{concurrency}`), which would never be reached"
                 ),
                 None,
+            );
+        }
+    }
+}
+
+/// Other machines are reached by TLS and by a user of our own, unless the operator said that it need not be.
+fn check_access(config: &Config, fault: &mut impl FnMut(&'static str, String, Option<&str>)) {
+    if let Broker::RabbitMq { urls, .. } = &config.broker {
+        for node in urls.facts().filter(|node| !node.is_loopback) {
+            let address = node.address;
+            if node.has_default_user && !config.rabbitmq.allow_guest {
+                fault(
+                    "broker",
+                    format!(
+                        "`{address}` is on another machine and logged in to as `guest`, whose password everybody knows"
+                    ),
+                    Some(
+                        "make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`",
+                    ),
+                );
+            }
+            if !node.is_encrypted && !config.rabbitmq.allow_plaintext {
+                fault(
+                    "broker",
+                    format!(
+                        "`{address}` is on another machine and spoken to in plain text: its password and every event can be read on the way"
+                    ),
+                    Some(
+                        "use amqps://; or set `rabbitmq.allow_plaintext` where the network between is yours alone",
+                    ),
+                );
+            }
+        }
+    }
+    if let StoreAt::Redis(url) = &config.store
+        && !config.redis.allow_plaintext
+    {
+        for address in url.plain_text_to() {
+            fault(
+                "store",
+                format!(
+                    "`{address}` is on another machine and spoken to in plain text: its password and every dead letter can be read on the way"
+                ),
+                Some(
+                    "use rediss://; or set `redis.allow_plaintext` where the network between is yours alone",
+                ),
             );
         }
     }

@@ -146,6 +146,10 @@ pub struct RabbitMq {
     pub confirm_timeout: Duration,
     pub declare: bool,
     pub ca_file: Option<PathBuf>,
+    /// Whether another machine may be spoken to without TLS.
+    pub allow_plaintext: bool,
+    /// Whether another machine may be logged in to as `guest`.
+    pub allow_guest: bool,
 }
 
 /// How the store uses Redis.
@@ -153,6 +157,8 @@ pub struct RabbitMq {
 pub struct Redis {
     pub wait_aof: bool,
     pub ca_file: Option<PathBuf>,
+    /// Whether another machine may be spoken to without TLS.
+    pub allow_plaintext: bool,
 }
 
 /// The log of deliveries.

@@ -1,7 +1,7 @@
 //! Addresses of brokers and stores: URLs that may hold a password, and what of them may be shown.
 
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// The URL of one server, or of the nodes its driver finds the rest by.
 #[derive(Clone)]
@@ -19,6 +19,14 @@ impl ServerUrl {
     /// Hosts and ports; safe to show.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The hosts, with their ports, that are not this machine for sure and are spoken to without TLS; safe to show.
+    pub(super) fn plain_text_to(&self) -> impl Iterator<Item = &str> {
+        let url = self.url.expose_secret();
+        let is_encrypted = url.starts_with("rediss");
+        let hosts = self.address.split(',');
+        hosts.filter(move |host| !is_encrypted && !is_loopback(host))
     }
 }
 
@@ -81,6 +89,15 @@ impl<'a> Parts<'a> {
             address: hosts.to_owned(),
         }
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    let ip = name.trim_matches(['[', ']']).parse::<IpAddr>();
+    name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn check_host(host: &str) -> Result<(), String> {
@@ -180,6 +197,27 @@ mod tests {
             ["amqp://u:p@a/v", "amqp://u:p@b/v"]
         );
         assert_eq!(nodes("amqp://[::1]:5672/%2f"), ["amqp://[::1]:5672/%2f"]);
+    }
+
+    #[test]
+    fn other_machines_spoken_to_in_plain_text_are_found() {
+        let found = |text: &str| {
+            let url = store(text).unwrap();
+            url.plain_text_to().collect::<Vec<_>>().join(" ")
+        };
+        for text in [
+            "redis://localhost",
+            "redis://u:p@127.0.0.1:6379/0",
+            "redis://[::1]:6379",
+            "redis://[::1]",
+            "rediss://far",
+            "rediss+cluster://a,b",
+        ] {
+            assert_eq!(found(text), "", "{text}");
+        }
+        assert_eq!(found("redis://u:p@far:1/0"), "far:1");
+        assert_eq!(found("redis+sentinel://127.0.0.1:1,b:2/m"), "b:2");
+        assert_eq!(found("redis://127.0.0.1.example"), "127.0.0.1.example");
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn a_variable_stands_above_the_file_and_a_flag_above_both() {
 fn a_secret_can_be_read_from_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broker");
-    std::fs::write(&file, "amqp://u:p@rabbit/v\n").unwrap();
+    std::fs::write(&file, "amqps://u:p@rabbit/v\n").unwrap();
     let config = load("", &[("RINGBACK_BROKER_FILE", file.to_str().unwrap())]).unwrap();
     assert_eq!(config.broker.describe(), "RabbitMQ at rabbit");
 
@@ -224,12 +224,33 @@ fn text_that_is_no_toml_is_told_by_line() {
 
 #[test]
 fn members_that_contradict_each_other_are_faults() {
-    let text = "store = \"redis://r\"\n[deliver]\nconcurrency = 8\nslow_concurrency = 200\n[queue]\ndeliveries_window = 4";
+    let text = "store = \"rediss://r\"\n[deliver]\nconcurrency = 8\nslow_concurrency = 200\n[queue]\ndeliveries_window = 4";
     assert_snapshot!(faults(text, &[]), @"
     built-in default: secrets.keys: there is no key, and one can be generated for the embedded store only (hint: make one with `ringback config new-key`, the same for every worker)
     ringback.toml:6: queue.deliveries_window: `queue.deliveries_window` (`4`) is less than `deliver.concurrency` (`8`), which would never be reached
     ringback.toml:4: deliver.slow_concurrency: `queue.slow_window` (`128`) is less than `deliver.slow_concurrency` (`200`), which would never be reached
     ");
+}
+
+#[test]
+fn another_machine_is_reached_by_tls_and_as_oneself_unless_told_otherwise() {
+    let key = "[secrets]\nkeys = [\"k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\"]\n";
+    let far = format!(
+        "broker = \"amqp://far,amqps://guest:x@far\"\nstore = \"redis://:hunter2@127.0.0.1,far:1\"\n{key}"
+    )
+    .replace("redis:", "redis+cluster:");
+    assert_snapshot!(faults(&far, &[]), @"
+    ringback.toml:1: broker: `far:5672` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`)
+    ringback.toml:1: broker: `far:5672` is on another machine and spoken to in plain text: its password and every event can be read on the way (hint: use amqps://; or set `rabbitmq.allow_plaintext` where the network between is yours alone)
+    ringback.toml:1: broker: `far:5671` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`)
+    ringback.toml:2: store: `far:1` is on another machine and spoken to in plain text: its password and every dead letter can be read on the way (hint: use rediss://; or set `redis.allow_plaintext` where the network between is yours alone)
+    ");
+    let told = format!(
+        "{far}[rabbitmq]\nallow_plaintext = true\nallow_guest = true\n[redis]\nallow_plaintext = true"
+    );
+    load(&told, &[]).unwrap();
+    let near = format!("broker = \"amqp://127.0.0.1\"\nstore = \"redis://localhost\"\n{key}");
+    load(&near, &[]).unwrap();
 }
 
 #[test]
@@ -279,7 +300,7 @@ fn a_profile_is_written_here_or_in_a_file_and_its_faults_have_lines() {
 fn every_edge_gets_its_settings() {
     let key = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
     let text = format!(
-        "broker = \"amqp://a,b/v\"\nstore = \"redis://r\"\nprefix = \"p\"\n[secrets]\nkeys = [\"{key}\"]\n[idempotency]\nwindow = \"2h\"\n[http]\nconnect_timeout = \"1s\""
+        "broker = \"amqps://u:p@a,b/v\"\nstore = \"rediss://r\"\nprefix = \"p\"\n[secrets]\nkeys = [\"{key}\"]\n[idempotency]\nwindow = \"2h\"\n[http]\nconnect_timeout = \"1s\""
     );
     let config = load(&text, &[]).unwrap();
     assert_eq!(config.broker.describe(), "RabbitMQ at a,b");
@@ -306,7 +327,7 @@ fn every_edge_gets_its_settings() {
 fn no_secret_is_shown() {
     let key = format!("k1:{}", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=");
     let text = format!(
-        "broker = \"amqp://u:hunter2@a,b\"\nstore = \"redis://:hunter2@r\"\n[http]\nproxy = \"http://u:hunter2@p:3128\"\n[secrets]\nkeys = [\"{key}\"]"
+        "broker = \"amqps://u:hunter2@a,b\"\nstore = \"rediss://:hunter2@r\"\n[http]\nproxy = \"http://u:hunter2@p:3128\"\n[secrets]\nkeys = [\"{key}\"]"
     );
     let shown = format!("{:?}", load(&text, &[]).unwrap());
     assert!(
