@@ -76,8 +76,8 @@ pub(crate) fn missing_programs() -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the tests need {} (hint: install them, or, for the two servers, run `docker compose up -d` and set {AMQP_URL_VARIABLE} \
-         and {REDIS_URL_VARIABLE} as docker-compose.yml says)",
+        "the tests need {} (hint: install them, or, for the two servers, run `docker compose -f deploy/compose/test-servers.yml up -d` and set {AMQP_URL_VARIABLE} \
+         and {REDIS_URL_VARIABLE} as that file says)",
         missing.join(", ")
     )
 }
