@@ -12,13 +12,16 @@ use ringback_domain::{
     ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, KeyScope,
     ProfileName, ProjectName, WebhookId,
 };
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+/// The release, and the commit where the build knew it.
+pub(crate) const VERSION: &str = env!("RINGBACK_VERSION");
 
 /// Delivers job events as signed webhooks: retried on a schedule, kept when they cannot be delivered, replayed when asked.
 #[derive(Debug, Parser)]
 #[command(
     name = "ringback",
-    version,
+    version = VERSION,
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by policy, 5 broker or store unreachable.\n\
@@ -236,7 +239,10 @@ pub(crate) struct ListenArgs {
     /// Waits so long before each answer
     #[arg(long, value_name = "WAIT", default_value = "0s", value_parser = wait)]
     pub(crate) delay: Duration,
-    /// The port on 127.0.0.1; 0 takes a free one
+    /// The address to listen on; others than 127.0.0.1 let other machines in
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) address: IpAddr,
+    /// The port; 0 takes a free one
     #[arg(long, default_value_t = 9000)]
     pub(crate) port: u16,
     /// Ends after so many requests

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -101,9 +101,9 @@ impl Answers {
 }
 
 impl Receiver {
-    /// Listens on this port of 127.0.0.1; 0 takes a free one.
-    pub(crate) async fn bind(port: u16, answers: Answers) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    /// Listens there; port 0 takes a free one.
+    pub(crate) async fn bind(address: SocketAddr, answers: Answers) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (sender, received) = mpsc::channel(UNSEEN_MAX);
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -137,12 +137,12 @@ impl RedisServer {
     }
 }
 
-/// While it loads its file, Redis answers `-LOADING`; `+PONG` means that it serves.
+/// While it loads its file, Redis answers `-LOADING`; `+PONG` means that it serves, and `-NOAUTH` that it serves those it knows.
 fn answers_ping(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     stream.write_all(b"PING\r\n")?;
     let mut answer = [0; 5];
     stream.read_exact(&mut answer)?;
-    Ok(&answer == b"+PONG")
+    Ok(&answer == b"+PONG" || &answer == b"-NOAU")
 }

@@ -8,7 +8,9 @@ use owo_colors::OwoColorize;
 use ringback_delivery::port::{Queue, QueueName, StoreError};
 use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 use ringback_profile::DestinationKind;
-use ringback_queue_rabbitmq::{Greeting, NodeFacts, RabbitConfig, RabbitQueue, Scope, greetings};
+use ringback_queue_rabbitmq::{
+    Greeting, NodeFacts, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
+};
 use ringback_worker::{
     Backend, Opener,
     config::{Broker, Config, show_duration},
@@ -331,11 +333,20 @@ async fn check_topology(config: &Config, checks: &mut Vec<Check>) {
     match queue.check_topology().await {
         Ok(drifts) if drifts.is_empty() => checks.push(Check::well("topology", "as it should be")),
         Ok(drifts) => {
+            let (hidden, drifts): (Vec<_>, Vec<_>) = drifts
+                .into_iter()
+                .partition(|drift| matches!(drift.problem, Problem::Forbidden(_)));
             checks.extend(
                 drifts
                     .iter()
                     .map(|drift| Check::broken("topology", format!("{drift}: {}", drift.advice()))),
             );
+            if !hidden.is_empty() {
+                checks.push(Check::unseen(
+                    "topology",
+                    "this user may not make queues and so not compare those that are there: run `ringback topology check` as one who may",
+                ));
+            }
         }
         Err(error) => checks.push(Check::broken("topology", error.to_string())),
     }

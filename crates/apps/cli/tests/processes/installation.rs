@@ -76,7 +76,7 @@ log.level = "info"
         Self { folder }
     }
 
-    fn config_path(&self) -> PathBuf {
+    pub(crate) fn config_path(&self) -> PathBuf {
         self.folder.path().join("ringback.toml")
     }
 

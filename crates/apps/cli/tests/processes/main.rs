@@ -13,5 +13,8 @@ mod desk;
 mod graceful_stop;
 mod installation;
 mod leaks;
+mod least_privilege;
 mod process;
 mod replay_plans;
+mod runbooks;
+mod secured;

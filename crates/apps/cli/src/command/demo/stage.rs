@@ -18,6 +18,7 @@ use ringback_worker::{
 use secrecy::ExposeSecret;
 use std::{
     fmt::Write,
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -50,7 +51,7 @@ impl Player {
                 })
             }
         };
-        let receiver = Receiver::bind(0, answers).await;
+        let receiver = Receiver::bind((Ipv4Addr::LOCALHOST, 0).into(), answers).await;
         let receiver = receiver
             .map_err(|failure| Failure::failed("could not start a receiver").because(failure))?;
         Ok(Self {

@@ -14,6 +14,7 @@ use ringback_delivery::port::Clock;
 use ringback_signing::Secret;
 use ringback_worker::SystemClock;
 use show::ReceivedView;
+use std::net::SocketAddr;
 
 pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
     let verifier = verifier(session, &args)?;
@@ -24,13 +25,12 @@ pub(crate) async fn run(session: &Session, args: ListenArgs) -> Outcome {
         }
         None => Answers::in_turn(args.status, args.delay),
     };
-    let mut listening = Receiver::bind(args.port, answers)
-        .await
-        .map_err(|failure| {
-            Failure::failed(format!("could not listen on port {}", args.port))
-                .because(failure)
-                .hint("--port 0 takes a free one")
-        })?;
+    let address = SocketAddr::new(args.address, args.port);
+    let mut listening = Receiver::bind(address, answers).await.map_err(|failure| {
+        Failure::failed(format!("could not listen on {address}"))
+            .because(failure)
+            .hint("--port 0 takes a free one")
+    })?;
     session
         .terminal
         .say(&format!("listening on http://{}/", listening.address()));

@@ -1,7 +1,7 @@
 //! `ringback serve`: the long-running roles, until told to stop.
 
 use crate::{
-    args::{RoleName, ServeArgs},
+    args::{RoleName, ServeArgs, VERSION},
     failure::{Exit, Failure, Outcome},
     session::Session,
 };
@@ -105,7 +105,7 @@ fn tell(config: &Config, backend: &Backend) {
         .as_ref()
         .map_or_else(|| "none".to_owned(), |file| file.display().to_string());
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = VERSION,
         %file,
         broker = %config.broker.describe(),
         store = %config.store.describe(),

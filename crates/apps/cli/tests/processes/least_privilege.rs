@@ -1,0 +1,64 @@
+//! Everything over TLS, each role as a user of its own with the rights that `deploy/` gives it, and no more.
+
+use crate::{
+    installation::{HASTY, UNFORGIVING},
+    secured::Secured,
+};
+use ringback_producer::{Job, NewEvent, Producer};
+use ringback_testkit::receiver::{Answer, Receiver};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_does_its_work_over_tls_with_no_more_rights_than_it_needs() {
+    let place = Secured::new().await;
+    let made = place.run("topology", &["topology", "apply"]).await;
+    assert!(made.is_success, "{}", made.said);
+
+    let worker = place.serve("worker", "dispatch,deliver,replay").await;
+    let api = place.serve("api", "api").await;
+    let receiver = Receiver::start().await;
+    receiver.script("/retried", [Answer::status(500), Answer::status(200)]);
+    receiver.script("/replayed", [Answer::status(500), Answer::status(200)]);
+    for (project, path) in [(HASTY, "/retried"), (UNFORGIVING, "/replayed")] {
+        let url = receiver.url(path);
+        let add = ["webhooks", "add", &url, "--project", project];
+        let added = place.run("api", &add).await;
+        assert!(added.is_success, "{}", added.said);
+    }
+
+    let producer = Producer::builder(&place.broker("producer"))
+        .ca_file(place.ca())
+        .connect()
+        .await
+        .unwrap();
+    for project in [HASTY, UNFORGIVING] {
+        let event = NewEvent::new(project, "task.completed", Job::new("task_1"));
+        producer.publish(event).await.unwrap();
+    }
+    receiver.wait_for("/retried", 2).await;
+    receiver.wait_for("/replayed", 1).await;
+    let dead_letter = place.wait_for_dead_letters(1).await;
+    let replay = ["dead", "replay", &dead_letter, "-y"];
+    let replayed = place.run("api", &replay).await;
+    assert!(replayed.is_success, "{}", replayed.said);
+    receiver.wait_for("/replayed", 2).await;
+
+    for user in ["worker", "api", "producer"] {
+        let refused = place.run(user, &["topology", "apply"]).await;
+        assert!(!refused.is_success, "{user} may make queues");
+        assert!(refused.said.contains("out of reach"), "{}", refused.said);
+    }
+    let found = place.run("api", &["doctor"]).await.said;
+    assert!(found.contains("unseen  topology"), "{found}");
+    assert!(!found.contains("broken"), "{found}");
+    for command in ["FLUSHALL", "KEYS *", "GET another", "CONFIG SET save 1"] {
+        let answer = place.tell_redis(command).await;
+        assert!(answer.starts_with("-NOPERM"), "{command}: {answer}");
+    }
+    for process in [worker, api] {
+        let said = process.said();
+        for complaint in ["ACCESS_REFUSED", "out of reach", "NOPERM", " ERROR "] {
+            assert!(!said.contains(complaint), "{complaint}: {said}");
+        }
+        process.stop().await;
+    }
+}

@@ -1,0 +1,244 @@
+//! The commands of docs/operations.md, in the order they stand there, run against a real broker and store.
+
+use crate::{
+    desk::event,
+    installation::UNFORGIVING,
+    secured::{PASSWORD, SIGNED, Secured, deploy},
+};
+use ringback_testkit::receiver::{Answer, Receiver};
+use std::{collections::HashSet, ffi::OsString, fs, path::Path, process::Output};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// What runs on other machines than ours, and is only read here.
+const NOT_RUN: [&str; 2] = ["systemctl", "kubectl"];
+/// Deliveries that die before the receiver is repaired.
+const DEAD_LETTERS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_runbooks_does_what_its_page_says() {
+    let commands = commands();
+    assert!(commands.len() > 50, "{} commands", commands.len());
+    let operator = Operator::new().await;
+    let (worker, api) = (
+        operator.place.serve("worker", "dispatch,deliver,replay"),
+        operator.place.serve("api", "api"),
+    );
+    let (worker, api) = (worker.await, api.await);
+    operator.suffer_an_outage().await;
+
+    let mut run_before = HashSet::new();
+    for command in commands {
+        let program = command.split(' ').next().expect("a word");
+        let is_to_be_filled_in = command.chars().any(|c| c.is_ascii_uppercase());
+        if !run_before.insert(command.clone()) && !is_to_be_filled_in {
+            // Looking twice at the same thing takes seconds and shows nothing new.
+            continue;
+        }
+        match program {
+            "ringback" if command.starts_with("ringback serve ") => {
+                let roles = command.rsplit(' ').next().expect("a word");
+                operator.place.serve("worker", roles).await.stop().await;
+            }
+            "ringback" => operator.run(&command).await,
+            "rabbitmqctl" => operator.tell_rabbitmq(&command),
+            "redis-cli" => operator.ask_redis(&command).await,
+            other => assert!(NOT_RUN.contains(&other), "`{command}` is run by nobody"),
+        }
+    }
+    for process in [worker, api] {
+        process.stop().await;
+    }
+}
+
+#[test]
+fn every_alert_names_a_page_that_is_there() {
+    let manual = manual();
+    let pages: HashSet<_> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .collect();
+    let rules = fs::read_to_string(deploy("prometheus/rules/ringback.yml")).unwrap();
+    let named = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: docs/operations.md#"));
+    let named: Vec<_> = named.collect();
+    assert_eq!(named.len(), rules.matches("- alert: ").count());
+    for page in named {
+        assert!(pages.contains(page), "there is no page `{page}`");
+    }
+    for alert in rules.split("- alert: ").skip(1) {
+        let name = alert.lines().next().expect("a name");
+        assert!(
+            manual.contains(&format!("`{name}`")),
+            "{name} leads nowhere"
+        );
+    }
+}
+
+fn manual() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/operations.md");
+    fs::read_to_string(file).unwrap()
+}
+
+/// The lines of all fenced blocks.
+fn commands() -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in manual().lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            command if inside => commands.push(command.to_owned()),
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Who is called at night.
+struct Operator {
+    place: Secured,
+    /// Where they stand.
+    folder: TempDir,
+    receiver: Receiver,
+    /// A webhook that works, and one whose receiver was down.
+    webhook: String,
+    broken: String,
+}
+
+impl Operator {
+    async fn new() -> Self {
+        let place = Secured::new().await;
+        let made = place.run("topology", &["topology", "apply"]).await;
+        assert!(made.is_success, "{}", made.said);
+        let receiver = Receiver::start().await;
+        receiver.script("/well", [Answer::status(200)]);
+        let mut answers = vec![Answer::status(500); DEAD_LETTERS];
+        answers.push(Answer::status(200));
+        receiver.script("/down", answers);
+        let mut operator = Self {
+            place,
+            folder: tempfile::tempdir().unwrap(),
+            webhook: String::new(),
+            broken: String::new(),
+            receiver,
+        };
+        operator.webhook = operator.register(SIGNED, "/well").await;
+        operator.broken = operator.register(UNFORGIVING, "/down").await;
+        operator
+    }
+
+    async fn register(&self, project: &str, path: &str) -> String {
+        let url = self.receiver.url(path);
+        self.first_of(&format!("webhooks add {url} --project {project}"), "id")
+            .await
+    }
+
+    async fn suffer_an_outage(&self) {
+        let mut lines = String::new();
+        for number in 0..DEAD_LETTERS {
+            let event = event(UNFORGIVING, &format!("evt_{number}"), 20);
+            lines.push_str(std::str::from_utf8(&event).unwrap());
+            lines.push('\n');
+        }
+        fs::write(self.folder.path().join("events"), lines).unwrap();
+        self.run("ringback publish events").await;
+        self.receiver.wait_for("/down", DEAD_LETTERS).await;
+        self.place.wait_for_dead_letters(DEAD_LETTERS).await;
+    }
+
+    /// Runs a command as the shell does, with what is to be filled in.
+    async fn run(&self, command: &str) {
+        let filled = self.fill_in(command).await;
+        let output = self.shell(&format!("{filled} --yes")).await;
+        // It finds fault with the networks that are opened here.
+        let is_fine = output.status.success()
+            || command == "ringback doctor" && output.status.code() == Some(1);
+        assert!(is_fine, "{filled}: {}", told(&output));
+    }
+
+    async fn fill_in(&self, command: &str) -> String {
+        let mut filled = command.to_owned();
+        let dead = format!("dead list --all --destination {}", self.broken);
+        for (word, list, member) in [
+            ("CAUSE", dead.as_str(), "fingerprint"),
+            ("DEAD_LETTER", &dead.replace(" --all", ""), "id"),
+            ("DELIVERY", &dead, "delivery"),
+            ("PLAN", "replays list", "id"),
+            ("KEY", "keys list", "id"),
+        ] {
+            if filled.split(' ').any(|part| part == word) {
+                filled = filled.replace(word, &self.first_of(list, member).await);
+            }
+        }
+        filled
+            .replace("WEBHOOK", &self.webhook)
+            .replace("PROJECT", SIGNED)
+    }
+
+    /// The first value of this member in what a command prints.
+    async fn first_of(&self, command: &str, member: &str) -> String {
+        let output = self.shell(&format!("ringback {command} -o json")).await;
+        let printed = told(&output);
+        let value = printed
+            .split_once(&format!("\"{member}\": \""))
+            .and_then(|(_, rest)| rest.split('"').next());
+        value
+            .unwrap_or_else(|| panic!("{command}: no {member} in {printed}"))
+            .to_owned()
+    }
+
+    async fn shell(&self, line: &str) -> Output {
+        let user = if line.contains(" topology ") {
+            "topology"
+        } else {
+            "api"
+        };
+        let program = Path::new(env!("CARGO_BIN_EXE_ringback"));
+        let programs = [
+            program.parent().expect("it is in a folder").as_os_str(),
+            ":".as_ref(),
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ];
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", line])
+            .env_clear()
+            .env("PATH", OsString::from_iter(programs))
+            .envs(self.place.variables(user))
+            .current_dir(self.folder.path());
+        shell.output().await.unwrap()
+    }
+
+    fn tell_rabbitmq(&self, command: &str) {
+        let definitions = deploy("rabbitmq").display().to_string();
+        let command = command
+            .replace("deploy/rabbitmq", &definitions)
+            .replace("NEW_PASSWORD", PASSWORD);
+        let words: Vec<_> = command.split(' ').skip(1).collect();
+        self.place.rabbitmq.rabbitmqctl(&words).unwrap();
+    }
+
+    async fn ask_redis(&self, command: &str) {
+        let port = self.place.redis.port().to_string();
+        let words = command.split(' ').skip(1);
+        let output = Command::new("redis-cli")
+            .args(["-p", &port, "--user", "ringback", "--pass", PASSWORD])
+            .args(words)
+            .output()
+            .await
+            .unwrap();
+        let printed = told(&output);
+        assert!(
+            printed.contains("PONG") || printed.contains("loading:0"),
+            "{command}: {printed}"
+        );
+    }
+}
+
+fn told(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8(all).unwrap()
+}
