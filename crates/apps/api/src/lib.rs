@@ -21,6 +21,7 @@
 pub mod auth;
 mod body;
 mod failure;
+mod measure;
 mod members;
 mod openapi;
 pub mod problem;
@@ -31,12 +32,23 @@ mod services;
 pub mod view;
 
 pub use body::BATCH_BYTES_MAX;
+pub use measure::measured;
 pub use openapi::document as openapi_document;
 pub use server::{Limits, Peer, Server};
 pub use services::Services;
 
 use axum::Router;
 use std::sync::Arc;
+
+/// Health checks alone, for a process that answers nothing else.
+pub fn health_router(services: Arc<Services>) -> Router {
+    let calls: Router<Arc<Services>> = route::health_calls().into();
+    let router = calls
+        .with_state(services)
+        .fallback(route::no_such_route)
+        .method_not_allowed_fallback(route::method_not_allowed);
+    route::with_common_headers(router)
+}
 
 /// All calls, and the pages of another router beside them. That one sets no fallback: what nobody knows is a problem here.
 pub fn router(services: Arc<Services>, pages: Router) -> Router {

@@ -23,6 +23,7 @@ mod environment;
 #[cfg(debug_assertions)]
 mod fault_points;
 pub mod keys;
+pub mod measure;
 pub mod observe;
 mod plans;
 pub mod publish;
@@ -42,6 +43,7 @@ use ringback_delivery::{
 };
 use ringback_domain::{DeadLetterBudget, WorkerId};
 use ringback_sender_http::{HttpSender, HttpSenderError};
+use ringback_telemetry::TelemetrySettings;
 use std::sync::Arc;
 
 /// Why there is no sender.
@@ -113,6 +115,25 @@ impl Config {
         ProfileBook::new(profiles, projects)
     }
 
+    /// What is measured and traced, and where it goes. `instance` tells this process from its like.
+    pub fn telemetry_settings(&self, version: &'static str, instance: String) -> TelemetrySettings {
+        TelemetrySettings {
+            otlp: self.telemetry.otlp.as_ref().map(ToString::to_string),
+            push_interval: self.telemetry.push_interval,
+            trace_ratio: f64::from(self.telemetry.trace_percent) / 100.0,
+            version,
+            instance,
+        }
+    }
+
+    /// Room for dead letters.
+    pub fn dead_letter_budget(&self) -> DeadLetterBudget {
+        DeadLetterBudget {
+            entries_max: self.dead_letters.entries_max,
+            bytes_max: self.dead_letters.bytes_max,
+        }
+    }
+
     /// How much a process takes on.
     pub fn service_settings(&self, roles: impl IntoIterator<Item = Role>) -> ServiceSettings {
         ServiceSettings {
@@ -126,10 +147,7 @@ impl Config {
             lease_margin: self.deliver.lease_margin,
             breaker: self.deliver.breaker_rules(),
             shutdown_grace: self.deliver.shutdown_grace,
-            dead_letters: DeadLetterBudget {
-                entries_max: self.dead_letters.entries_max,
-                bytes_max: self.dead_letters.bytes_max,
-            },
+            dead_letters: self.dead_letter_budget(),
             spill_dir: self.dead_letters.spill_dir.clone(),
             plain_secrets: if self.secrets.allow_plain_callback_secrets {
                 PlainSecrets::Seal

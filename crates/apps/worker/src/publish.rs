@@ -5,7 +5,9 @@ use ringback_delivery::{
     ProfileBook, UnknownProject, WebhookCache,
     port::{Clock, Entropy, Queue, QueueError, StoreError},
 };
-use ringback_domain::{Callback, CallbackSecret, Event, EventId, ProfileName, ProjectName};
+use ringback_domain::{
+    Callback, CallbackSecret, Event, EventId, ProfileName, ProjectName, TraceContext,
+};
 use ringback_profile::{DestinationKind, Profile, RenderError};
 use ringback_sender_http::{UrlFault, UrlPolicy};
 use ringback_signing::{KeyRing, NONCE_BYTES, OpenError, SealedFor, Secret, SecretError};
@@ -95,23 +97,27 @@ impl Publisher {
     ///
     /// The first thing that is wrong with the event, or that the queue or store did not answer.
     pub async fn publish(&self, text: &Bytes) -> Result<EventId, PublishError> {
-        let published = self.publish_event(event::parse(text)?).await;
+        let published = self.publish_event(event::parse(text)?, None).await;
         published.map_err(|mut faults| faults.swap_remove(0))
     }
 
-    /// Checks and publishes an event that was read before; returns once it is safe.
+    /// Checks and publishes an event that was read before, as a part of a trace; returns once it is safe.
     ///
     /// # Errors
     ///
     /// All that is wrong with the event, or, alone, that the queue or store did not answer.
-    pub async fn publish_event(&self, event: Event) -> Result<EventId, Vec<PublishError>> {
+    pub async fn publish_event(
+        &self,
+        event: Event,
+        trace: Option<&TraceContext>,
+    ) -> Result<EventId, Vec<PublishError>> {
         let mut event = event.dated(self.clock.now());
         let faults = self.faults_of(&event).await.map_err(|away| vec![away])?;
         if !faults.is_empty() {
             return Err(faults);
         }
         self.seal(&mut event).map_err(|fault| vec![fault])?;
-        match self.queue.publish_event(&event, None).await {
+        match self.queue.publish_event(&event, trace).await {
             Ok(()) => Ok(event.id),
             Err(source) => Err(vec![PublishError::Queue {
                 id: event.id,

@@ -203,11 +203,17 @@ impl Deliver {
         };
         let (answer, send_before) = self.context.until_done("claim", ask).await?;
         match answer {
-            ClaimAnswer::Granted { claim, expired } => Ok(Some(Granted {
-                claim,
-                expired,
-                send_before,
-            })),
+            ClaimAnswer::Granted { claim, expired } => {
+                self.context.observer.saw(&Occurrence::ClaimGranted {
+                    claim: &claim,
+                    lease: request.lease,
+                });
+                Ok(Some(Granted {
+                    claim,
+                    expired,
+                    send_before,
+                }))
+            }
             ClaimAnswer::Held { remaining } => {
                 let until = self.context.clock.now() + remaining;
                 self.context
@@ -466,6 +472,9 @@ impl Deliver {
             .context
             .until_done("settle", || self.context.store.settle(settlement))
             .await?;
+        self.context
+            .observer
+            .saw(&Occurrence::ClaimSettled { claim });
         if answer == SettleAnswer::Stale {
             let Claim {
                 delivery: id,

@@ -1,6 +1,6 @@
 //! From a delivery to a signed request.
 
-use crate::port::Request;
+use crate::port::{Request, Tracing};
 use ringback_domain::{
     Delivery, Destination, Detour, NotSentReason, SealedSecret, Timestamp, Webhook,
 };
@@ -171,5 +171,12 @@ pub fn build_request(
         headers,
         body: delivery.body.clone(),
         time_limit: profile.rules(route.kind).time_limit,
+        tracing: Tracing {
+            delivery: delivery.id.clone(),
+            generation: delivery.generation,
+            attempt: delivery.attempt,
+            trace: delivery.trace.clone(),
+            is_told: profile.sends_diagnostics(route.kind),
+        },
     })
 }

@@ -153,6 +153,11 @@ impl Profile {
         self.contract(kind).body_form
     }
 
+    /// Whether receivers get headers that no platform promises: which attempt it is, and its trace.
+    pub fn sends_diagnostics(&self, kind: DestinationKind) -> bool {
+        self.contract(kind).sends_diagnostics
+    }
+
     /// Makes the body of an event, once for all attempts.
     ///
     /// # Errors

@@ -200,6 +200,10 @@ pub(crate) struct DepthLine {
     queue: String,
     waiting: u64,
     consumers: Option<u32>,
+    #[serde(default)]
+    unacknowledged: u64,
+    #[serde(default)]
+    due_soon: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -360,6 +364,8 @@ impl DepthLine {
             queue: depth.queue.as_str().to_owned(),
             waiting: depth.waiting,
             consumers: depth.consumers,
+            unacknowledged: depth.unacknowledged,
+            due_soon: depth.due_soon,
         }
     }
 
@@ -377,6 +383,8 @@ impl DepthLine {
             queue,
             waiting: self.waiting,
             consumers: self.consumers,
+            unacknowledged: self.unacknowledged,
+            due_soon: self.due_soon,
         })
     }
 }

@@ -21,7 +21,10 @@ use lapin::{
     types::FieldTable,
 };
 use ringback_delivery::port::{Consumer, Receipt, Taken};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -40,6 +43,8 @@ pub(crate) struct Source<T> {
     pub(crate) names: Names,
     pub(crate) queue: String,
     pub(crate) window: u16,
+    /// Counts the messages of this queue that are in our hands.
+    pub(crate) held: Arc<AtomicU64>,
     pub(crate) read: Read<T>,
     /// Where messages may be watched.
     pub(crate) notices: Option<Notices>,
@@ -144,7 +149,7 @@ impl<T: Send + 'static> Pump<T> {
             match opened {
                 Ok((live, channel, consumer)) => {
                     backoff.reset();
-                    let ledger = Arc::new(Ledger::new());
+                    let ledger = Arc::new(Ledger::new(self.source.held.clone()));
                     let ended = self.serve(&live, &channel, consumer, &ledger).await;
                     ledger.close();
                     match ended {
@@ -250,7 +255,10 @@ impl<T: Send + 'static> Pump<T> {
                     }
                 }
                 next = consumer.next(), if held.is_none() => match next {
-                    Some(Ok(delivery)) => held = Some(self.take(delivery, ledger)),
+                    Some(Ok(delivery)) => {
+                        live.heard.now();
+                        held = Some(self.take(delivery, ledger));
+                    }
                     Some(Err(error)) => return Err(error),
                     // The queue was deleted, or its leader moved.
                     None => return Err(std::io::Error::other("the broker ended the consumer").into()),
@@ -261,6 +269,7 @@ impl<T: Send + 'static> Pump<T> {
 
     fn take(&self, delivery: lapin::message::Delivery, ledger: &Arc<Ledger>) -> Buffered<T> {
         let tag = delivery.delivery_tag;
+        ledger.took();
         if let Some(notices) = &self.source.notices {
             notices.took(&delivery.properties);
         }

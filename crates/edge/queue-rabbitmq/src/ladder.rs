@@ -24,6 +24,17 @@ pub(crate) fn rung_wait(position: u8, digit: u8) -> Duration {
     UNIT * u32::from(digit) * BASE.pow(u32::from(position))
 }
 
+/// How many of a rung's messages leave it within a time, by how long it holds each: as many as their share of that, since
+/// nobody tells when they came.
+pub(crate) fn due_within(soon: Duration, position: u8, digit: u8, waiting: u64) -> u64 {
+    let holds = rung_wait(position, digit).max(UNIT);
+    if holds <= soon {
+        return waiting;
+    }
+    let due = u128::from(waiting) * soon.as_millis() / holds.as_millis();
+    u64::try_from(due).unwrap_or(waiting)
+}
+
 /// The rungs one message climbs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Climb {

@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::Notify;
 
@@ -27,13 +30,24 @@ pub(crate) enum Frame {
 pub(crate) struct Ledger {
     book: Mutex<Option<Book>>,
     changed: Notify,
+    /// Messages of all channels of the queue that are not settled.
+    held: Arc<AtomicU64>,
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(held: Arc<AtomicU64>) -> Self {
         Self {
             book: Mutex::new(Some(Book::default())),
             changed: Notify::new(),
+            held,
+        }
+    }
+
+    /// A message came.
+    pub(crate) fn took(&self) {
+        if let Some(book) = self.book().as_mut() {
+            book.held += 1;
+            self.held.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -51,7 +65,9 @@ impl Ledger {
     }
 
     pub(crate) fn close(&self) {
-        *self.book() = None;
+        if let Some(book) = self.book().take() {
+            self.held.fetch_sub(book.held, Ordering::Relaxed);
+        }
     }
 
     /// Waits until there may be something to tell.
@@ -67,7 +83,16 @@ impl Ledger {
     }
 
     fn write(&self, entry: impl FnOnce(&mut Book) -> bool) {
-        if self.book().as_mut().is_some_and(entry) {
+        let mut book = self.book();
+        let Some(open) = book.as_mut() else {
+            return;
+        };
+        if entry(open) {
+            if open.held > 0 {
+                open.held -= 1;
+                self.held.fetch_sub(1, Ordering::Relaxed);
+            }
+            drop(book);
             self.changed.notify_one();
         }
     }
@@ -79,6 +104,8 @@ impl Ledger {
 
 #[derive(Debug, Default)]
 struct Book {
+    /// Messages that came and are not settled.
+    held: u64,
     /// Every tag up to here has been told.
     told_up_to: Tag,
     /// Told out of order, all above `told_up_to`.
@@ -117,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_run_is_one_frame_and_stragglers_are_single() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(Arc::default());
         for tag in [1, 2, 3, 7, 9] {
             ledger.acknowledge(tag);
         }
@@ -147,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_settled_after_the_channel_is_dropped() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(Arc::default());
         ledger.acknowledge(1);
         ledger.close();
         ledger.acknowledge(2);
@@ -192,7 +219,7 @@ mod tests {
             verdicts in prop::collection::vec(0u8..3, 40),
             flushes in prop::collection::vec(any::<bool>(), 40),
         ) {
-            let ledger = Ledger::new();
+            let ledger = Ledger::new(Arc::default());
             let mut broker = Broker { unsettled: (1..=40).collect(), ..Broker::default() };
             let (mut done, mut returned) = (BTreeSet::new(), BTreeSet::new());
             for ((tag, verdict), flush) in order.into_iter().zip(verdicts).zip(flushes) {

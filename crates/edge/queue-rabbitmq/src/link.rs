@@ -3,6 +3,10 @@
 //! The library's own recovery stays off: against a peer that accepts and then says nothing it waits for ever. A connection
 //! that failed in any way is killed and replaced; whoever used it opens channels on the new one.
 
+mod heard;
+
+use heard::Heard;
+
 use crate::{
     config::{BrokerUrls, Node, RabbitConfig},
     topology::{self, Drift, Topology},
@@ -45,6 +49,7 @@ pub(crate) struct Link {
     topology: Option<Topology>,
     slot: tokio::sync::Mutex<Slot>,
     last_failure: Mutex<Option<Failure>>,
+    heard: Heard,
     closed: CancellationToken,
 }
 
@@ -90,6 +95,7 @@ impl Link {
                 backoff,
             }),
             last_failure: Mutex::new(None),
+            heard: Heard::default(),
             closed,
         }
     }
@@ -164,6 +170,11 @@ impl Link {
             .clone()
     }
 
+    /// How long ago the broker last sent anything; nothing before the first connection.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        self.heard.age()
+    }
+
     pub(crate) fn closed(&self) -> &CancellationToken {
         &self.closed
     }
@@ -218,6 +229,7 @@ impl Link {
             socket,
             address: node.address.clone(),
             blocked: watched,
+            heard: self.heard.clone(),
             drifts: Vec::new(),
         };
         if let Some(topology) = &self.topology {
@@ -239,6 +251,8 @@ pub(crate) struct Live {
     pub(crate) address: String,
     /// Why the broker takes no publishes at the moment, if so.
     pub(crate) blocked: watch::Receiver<Option<String>>,
+    /// Told whenever something comes.
+    pub(crate) heard: Heard,
     /// What was not as expected when it was made.
     pub(crate) drifts: Vec<Drift>,
 }
@@ -257,10 +271,14 @@ impl Live {
         &self,
         question: impl Future<Output = lapin::Result<T>>,
     ) -> lapin::Result<T> {
-        timeout(ANSWER_WITHIN, question).await.unwrap_or_else(|_| {
+        let answered = timeout(ANSWER_WITHIN, question).await.unwrap_or_else(|_| {
             self.kill();
             Err(timed_out())
-        })
+        });
+        if answered.is_ok() {
+            self.heard.now();
+        }
+        answered
     }
 
     pub(crate) fn is_up(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::{
     config::{BrokerUrls, RabbitConfig},
     consumer::{RabbitConsumer, Source},
-    ladder::{Climb, lane_word},
+    ladder::{self, Climb, lane_word},
     link::{Failure, Link, Live, random},
     message::{Message, Read, read_delivery, read_event, read_parked},
     publisher::Publisher,
@@ -21,8 +21,12 @@ use ringback_delivery::port::{
 use ringback_domain::{DeadLetterId, Delivery, Event, TraceContext, Wait};
 use ringback_wire::{delivery, event};
 use std::{
+    collections::HashMap,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::timeout;
@@ -41,6 +45,8 @@ pub struct RabbitQueue {
     topology: Topology,
     names: Names,
     watch: OnceLock<Arc<Watch>>,
+    /// By queue: the messages of it that are in our hands.
+    held: Mutex<HashMap<QueueName, Arc<AtomicU64>>>,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
@@ -117,6 +123,7 @@ impl RabbitQueue {
             topology,
             names,
             watch: OnceLock::new(),
+            held: Mutex::default(),
             closed,
             tasks,
         };
@@ -176,7 +183,7 @@ impl RabbitQueue {
 
     fn consume<T: Send + 'static>(
         &self,
-        queue: String,
+        name: QueueName,
         window: u16,
         read: Read<T>,
         notices: Option<Notices>,
@@ -187,12 +194,19 @@ impl RabbitQueue {
         let source = Source {
             link: Arc::clone(&self.taking),
             names: self.names.clone(),
-            queue,
+            queue: self.names.queue(name),
             window,
+            held: self.held(name),
             read,
             notices,
         };
         Ok(Box::new(RabbitConsumer::start(source, &self.tasks)))
+    }
+
+    /// The count of a queue's messages that are in our hands.
+    fn held(&self, name: QueueName) -> Arc<AtomicU64> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(held.entry(name).or_default())
     }
 
     async fn count(&self, live: &Live) -> lapin::Result<Vec<Depth>> {
@@ -213,12 +227,21 @@ impl RabbitQueue {
                     FieldTable::default(),
                 ))
                 .await?;
+            let waiting = u64::from(found.message_count());
+            let due_soon = self.names.rung(&queue.name).map_or(0, |(position, digit)| {
+                ladder::due_within(Depth::SOON, position, digit, waiting)
+            });
             match depths.iter_mut().find(|depth| depth.queue == name) {
-                Some(depth) => depth.waiting += u64::from(found.message_count()),
+                Some(depth) => {
+                    depth.waiting += waiting;
+                    depth.due_soon += due_soon;
+                }
                 None => depths.push(Depth {
                     queue: name,
-                    waiting: found.message_count().into(),
+                    waiting,
                     consumers: (name != QueueName::Delayed).then(|| found.consumer_count()),
+                    unacknowledged: self.held(name).load(Ordering::Relaxed),
+                    due_soon,
                 }),
             }
         }
@@ -311,7 +334,7 @@ impl Queue for RabbitQueue {
     }
 
     async fn consume_events(&self, window: u16) -> Result<Box<dyn Consumer<Event>>, QueueError> {
-        self.consume(self.names.events(), window, read_event, None)
+        self.consume(QueueName::Events, window, read_event, None)
     }
 
     async fn consume_deliveries(
@@ -325,7 +348,7 @@ impl Queue for RabbitQueue {
             tasks: self.tasks.clone(),
         };
         self.consume(
-            self.names.deliveries(lane),
+            QueueName::Deliveries(lane),
             window,
             read_delivery,
             Some(notices),
@@ -336,7 +359,7 @@ impl Queue for RabbitQueue {
         &self,
         window: u16,
     ) -> Result<Box<dyn Consumer<ParkedMessage>>, QueueError> {
-        self.consume(self.names.parked(), window, read_parked, None)
+        self.consume(QueueName::Parked, window, read_parked, None)
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
@@ -351,6 +374,11 @@ impl Queue for RabbitQueue {
 
     fn punctuality(&self) -> Option<Punctuality> {
         self.watch.get().map(|watch| watch.seen())
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        let links = [&self.publishing, &self.taking];
+        links.into_iter().filter_map(|link| link.silence()).max()
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

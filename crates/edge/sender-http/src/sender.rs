@@ -229,6 +229,7 @@ fn prepare(request: Request, urls: &UrlPolicy) -> Result<reqwest::Request, SendF
         headers,
         body,
         time_limit: _,
+        tracing: _,
     } = request;
     urls.check(&url).map_err(|fault| failure::of_url(&fault))?;
     let mut prepared = reqwest::Request::new(Method::POST, url);

@@ -131,7 +131,7 @@ impl Attribute {
                 "topology",
                 "closed",
             ],
-            Self::ProcessError => &["given_back", "panicked"],
+            Self::ProcessError => &["given_back"],
             Self::SendError => &[
                 "name_lookup",
                 "connection_refused",
@@ -140,8 +140,6 @@ impl Attribute {
                 "time_limit",
                 "connection_lost",
                 "not_http",
-                "address_forbidden",
-                "url_forbidden",
             ],
             Self::Method => &[
                 "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER",

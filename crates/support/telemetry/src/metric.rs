@@ -409,7 +409,7 @@ impl Metric {
                 instrument: Gauge,
                 across: Across::Max,
                 attributes: &[],
-                description: "Time since the broker last sent anything to this process, heartbeats included",
+                description: "Time since the broker last answered this process or sent it a message; it is asked every 15 s",
             },
         }
     }

@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use ringback_delivery::port::Entropy;
 use ringback_domain::{
-    EventId,
+    EventId, TraceContext,
     limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX},
 };
 use ringback_json::Limits;
@@ -122,7 +122,8 @@ async fn publish(
     Json(body): Json,
 ) -> Result<(StatusCode, axum::Json<Accepted>), Problem> {
     let named = idempotency_key(&headers)?;
-    let accepted = take_in(&caller, &services, body, named).await?;
+    let trace = trace_of(&headers);
+    let accepted = take_in(&caller, &services, body, named, trace.as_ref()).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(accepted)))
 }
 
@@ -161,8 +162,10 @@ struct LineResult<'a> {
 async fn publish_batch(
     caller: Caller<Publish>,
     State(services): State<Arc<Services>>,
+    headers: HeaderMap,
     JsonLines { text, room: _room }: JsonLines,
 ) -> Result<Response, Problem> {
+    let trace = trace_of(&headers);
     let lines = lines(&text);
     if lines.is_empty() {
         return Err(Problem::of_member("", "there is no event in the batch"));
@@ -175,7 +178,7 @@ async fn publish_batch(
         let result = if line.len() > BODY_BYTES_MAX {
             Err(too_long())
         } else {
-            take_in(&caller, &services, line, None).await
+            take_in(&caller, &services, line, None, trace.as_ref()).await
         };
         (number, result)
     };
@@ -228,12 +231,22 @@ fn lines(text: &Bytes) -> Vec<(usize, Bytes)> {
         .collect()
 }
 
+/// The caller's place in a trace of its own.
+fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
+    Some(TraceContext {
+        traceparent: text("traceparent")?,
+        tracestate: text("tracestate"),
+    })
+}
+
 /// Reads, checks and publishes one event.
 async fn take_in(
     caller: &Caller<Publish>,
     services: &Services,
     text: Bytes,
     named: Option<EventId>,
+    trace: Option<&TraceContext>,
 ) -> Result<Accepted, Problem> {
     let text = with_id(text, named, &*services.context.entropy)?;
     let event = event::parse_reporting_all(&text).map_err(|faults| {
@@ -256,7 +269,7 @@ async fn take_in(
             duplicate: true,
         });
     }
-    let published = services.publisher.publish_event(event).await;
+    let published = services.publisher.publish_event(event, trace).await;
     let id = published.map_err(not_published)?;
     Ok(Accepted {
         id: id.to_string(),

@@ -53,6 +53,11 @@ pub(crate) fn calls() -> OpenApiRouter<Arc<Services>> {
         .merge(health::calls())
 }
 
+/// The health checks alone.
+pub(crate) fn health_calls() -> OpenApiRouter<Arc<Services>> {
+    health::calls()
+}
+
 /// What every answer says to browsers, and to those who would keep it.
 pub(crate) fn with_common_headers(router: Router) -> Router {
     router.layer(map_response(async |mut response: Response| {

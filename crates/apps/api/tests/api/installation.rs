@@ -15,12 +15,17 @@ use ringback_delivery::{
 };
 use ringback_domain::{KeyOwner, KeyScope, NotSentReason, Phases};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
+use ringback_telemetry::{Telemetry, TelemetrySettings};
 use ringback_testkit::{
     samples::unique,
     servers::{shared_amqp_url, shared_redis_url},
 };
 use ringback_worker::{
-    Backend, Opener, Role, Service, config::Config, context, context_with, keys::NewKey,
+    Backend, Opener, Role, Service,
+    config::Config,
+    context, context_with,
+    keys::NewKey,
+    measure::{Collector, Measured, measured},
     observe::LogObserver,
 };
 use secrecy::ExposeSecret;
@@ -54,6 +59,8 @@ pub(crate) struct Installation {
     pub(crate) operator: String,
     config: Config,
     server: Server,
+    pub(crate) collector: Arc<Collector>,
+    telemetry: Arc<Telemetry>,
     service: Option<Service>,
     backend: Backend,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -167,13 +174,60 @@ impl Installation {
         roles: Vec<Role>,
         context: impl FnOnce(&Config, &Backend) -> Arc<Context>,
     ) -> Self {
+        let telemetry = TelemetrySettings {
+            otlp: None,
+            push_interval: Duration::from_hours(1),
+            trace_ratio: 1.0,
+            version: "0.0.0",
+            instance: "test".to_owned(),
+        };
+        Self::serve_and_send(ground, limits, roles, context, telemetry).await
+    }
+
+    /// One that sends what it measures and traces to a collector.
+    pub(crate) async fn start_with_collector(ground: Ground, collector: String) -> Self {
+        let telemetry = TelemetrySettings {
+            otlp: Some(collector),
+            push_interval: Duration::from_hours(1),
+            trace_ratio: 1.0,
+            version: "0.0.0",
+            instance: "test".to_owned(),
+        };
+        let roles = [Role::Dispatch, Role::Deliver];
+        let mut installation = Self::serve_and_send(
+            ground,
+            Limits::default(),
+            roles.into(),
+            |config, backend| context(config, backend, Arc::new(LogObserver)).unwrap(),
+            telemetry,
+        )
+        .await;
+        let settings = installation.config.service_settings(roles);
+        let context = installation.services.context.clone();
+        installation.service = Some(Service::start(context, &settings).await.unwrap());
+        installation
+    }
+
+    async fn serve_and_send(
+        ground: Ground,
+        limits: Limits,
+        roles: Vec<Role>,
+        context: impl FnOnce(&Config, &Backend) -> Arc<Context>,
+        telemetry: TelemetrySettings,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = write_config(ground, &folder);
         let backend = Backend::open(&config, Opener::Service).await.unwrap();
         let context = context(&config, &backend);
+        let telemetry = Telemetry::start(&telemetry).unwrap();
+        let telemetry = Arc::new(telemetry);
+        let budget = config.dead_letter_budget();
+        let Measured { context, collector } =
+            measured(&context, &telemetry, config.broker.system(), budget);
         let urls = config.http.url_policy();
         let services = Services::new(context, urls, roles, limits);
         let router = router(services.clone(), axum::Router::new());
+        let router = ringback_api::measured(router, telemetry.clone());
         let listen = ([127, 0, 0, 1], 0).into();
         let stop = services.stop.clone();
         let server = Server::start(listen, router, limits, stop).await.unwrap();
@@ -182,6 +236,8 @@ impl Installation {
             operator: String::new(),
             config,
             server,
+            collector,
+            telemetry,
             service: None,
             backend,
             // Some servers here close what is idle after a moment, which may be the moment it is used again.
@@ -199,6 +255,10 @@ impl Installation {
             service.stop().await;
         }
         self.backend.close().await;
+        let telemetry = self.telemetry;
+        tokio::task::spawn_blocking(move || telemetry.stop())
+            .await
+            .unwrap();
     }
 
     /// Looks again and again: what the workers do can only be asked for.

@@ -11,10 +11,12 @@ mod hostile;
 mod installation;
 mod keys;
 mod manual;
+mod metrics;
 mod platforms;
 mod reference;
 mod schemathesis;
 mod statuses;
+mod traces;
 mod webhooks;
 
 /// Each of these functions as a test on both grounds.

@@ -13,7 +13,7 @@ use ringback_queue_rabbitmq::{
 };
 use ringback_worker::{
     Backend, Opener,
-    config::{Broker, Config, show_duration},
+    config::{Broker, Config, StoreAt, show_duration},
 };
 use serde::Serialize;
 use std::{num::NonZeroU16, time::Duration};
@@ -365,6 +365,18 @@ fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
             .iter()
             .map(|finding| Check::weak("store", finding.clone())),
     );
+    if let StoreAt::Redis(url) = &config.store
+        && !url.is_encrypted()
+        && !url.is_loopback()
+    {
+        checks.push(Check::weak(
+            "encryption",
+            format!(
+                "the store at {url} is spoken to in plain text: the password and all records can be read on the way; use rediss:// \
+                 (and `redis.ca_file` for an authority of your own)"
+            ),
+        ));
+    }
     if let Some(skew) = backend
         .health
         .clock_skew_ms

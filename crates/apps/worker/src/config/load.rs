@@ -3,7 +3,7 @@
 use super::{
     Api, Broker, Config, ConfigError, ConfigFault, DEFAULT_TOML, DeadLetters, Deliver, Deliveries,
     Http, Idempotency, Log, LogFormat, Place, Project, Proxy, RabbitMq, Redis, Secrets, StoreAt,
-    Windows,
+    TelemetryMembers, Windows,
     profiles::{Profiles, read_profiles},
     read::{Section, duration, list, number, optional, shorten, size, text, unknown, yes_or_no},
     server::{self, ServerUrl},
@@ -16,6 +16,7 @@ use ringback_signing::{KeyRing, KeyRingError};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
@@ -216,6 +217,7 @@ fn read_config(
         idempotency: read_idempotency(top.section("idempotency")),
         secrets: read_secrets(top.section("secrets")),
         log: read_log(top.section("log")),
+        telemetry: read_telemetry(top.section("telemetry")),
         projects: BTreeMap::new(),
         profiles: Profiles::default(),
     };
@@ -230,21 +232,20 @@ fn read_config(
 
 fn read_api(mut section: Section<'_>) -> Api {
     let api = Api {
-        listen: section.member(
-            "listen",
-            text(|text| {
-                text.trim().parse().map_err(|_| {
-                    format!(
-                        "`{}` is not an address and a port such as `127.0.0.1:8080`",
-                        shorten(text)
-                    )
-                })
-            }),
-        ),
+        listen: section.member("listen", text(listen)),
         hosts: section.member("hosts", list(host)),
     };
     section.end();
     api
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        format!(
+            "`{}` is not an address and a port such as `127.0.0.1:8080`",
+            shorten(text)
+        )
+    })
 }
 
 /// A name as it stands in the `Host` header, without the port.
@@ -390,6 +391,28 @@ fn read_log(mut section: Section<'_>) -> Log {
     };
     section.end();
     log
+}
+
+fn read_telemetry(mut section: Section<'_>) -> TelemetryMembers {
+    let collector = |text: &str| {
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        url.ok_or_else(|| {
+            "is not the URL of a collector such as `http://127.0.0.1:4318`".to_owned()
+        })
+    };
+    let telemetry = TelemetryMembers {
+        listen: section.member("listen", optional(listen)),
+        otlp: section.member("otlp", optional(collector)),
+        push_interval: section.member("push_interval", duration(SECOND..=HOUR)),
+        trace_percent: section.member("trace_percent", number(0..=100)),
+    };
+    section.end();
+    telemetry
 }
 
 fn read_projects(

@@ -57,6 +57,7 @@ pub struct Config {
     pub idempotency: Idempotency,
     pub secrets: Secrets,
     pub log: Log,
+    pub telemetry: TelemetryMembers,
     pub projects: BTreeMap<ProjectName, Project>,
     /// Those built in, and those of the configuration.
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
@@ -197,6 +198,18 @@ pub struct Log {
     pub level: String,
 }
 
+/// What is measured and traced, and where it goes.
+#[derive(Debug, Clone)]
+pub struct TelemetryMembers {
+    /// Where a process without the role `api` answers health checks and metrics; nowhere when absent.
+    pub listen: Option<SocketAddr>,
+    /// The collector that metrics and traces are sent to; none when absent.
+    pub otlp: Option<Url>,
+    pub push_interval: Duration,
+    /// The share of traces that is kept, of those that begin here.
+    pub trace_percent: u8,
+}
+
 #[derive(Debug, Clone)]
 pub struct Project {
     pub profile: ProfileName,
@@ -216,6 +229,14 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Broker {
+    /// What it is, as OpenTelemetry's `messaging.system`.
+    pub fn system(&self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::RabbitMq { .. } => "rabbitmq",
+        }
+    }
+
     /// What it is and where, without credentials.
     pub fn describe(&self) -> String {
         match self {

@@ -16,6 +16,30 @@ impl ServerUrl {
         &self.url
     }
 
+    /// Whether what is sent there is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        let url = self.url.expose_secret();
+        ["amqps://", "rediss"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+    }
+
+    /// Whether it is this machine.
+    pub fn is_loopback(&self) -> bool {
+        let is_local =
+            |host: &str| {
+                let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+                    if port.ends_with(']') { host } else { name }
+                });
+                let address = name.trim_start_matches('[').trim_end_matches(']');
+                name == "localhost"
+                    || address
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
+            };
+        self.address.split(',').all(is_local)
+    }
+
     /// Hosts and ports; safe to show.
     pub fn address(&self) -> &str {
         &self.address
@@ -227,6 +251,26 @@ mod tests {
         assert_eq!(format!("{url:?}"), "ServerUrl(a:26379,b)");
         let broker = broker("amqp://u:hunter2@a/v").unwrap();
         assert!(!format!("{broker:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn plain_text_off_this_machine_can_be_told() {
+        for (text, encrypted, loopback) in [
+            ("redis://localhost", false, true),
+            ("redis://u:p@127.0.0.1:6379/0", false, true),
+            ("redis://[::1]:6379", false, true),
+            ("redis://store:6379", false, false),
+            ("rediss://store", true, false),
+            ("rediss+sentinel://a,b/primary", true, false),
+            ("redis+cluster://127.0.0.1,store", false, false),
+        ] {
+            let url = store(text).unwrap();
+            assert_eq!(
+                (url.is_encrypted(), url.is_loopback()),
+                (encrypted, loopback),
+                "{text}"
+            );
+        }
     }
 
     #[test]

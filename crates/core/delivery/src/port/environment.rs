@@ -1,5 +1,6 @@
 //! Time, randomness, and who watches.
 
+use super::Claim;
 use async_trait::async_trait;
 use ringback_domain::{
     Attempt, AttemptNumber, Breaker, DeadLetter, Delivery, DeliveryId, Event, Generation, PlanId,
@@ -76,6 +77,10 @@ pub enum Occurrence<'a> {
     DeadLettered { dead_letter: &'a DeadLetter },
     /// A delivery already settled was dropped.
     DuplicateSuppressed { delivery: &'a Delivery },
+    /// The claim to an attempt was granted, for so long.
+    ClaimGranted { claim: &'a Claim, lease: Duration },
+    /// A claim was settled, or found overtaken: it is nobody's care here any more.
+    ClaimSettled { claim: &'a Claim },
     /// Another worker holds the claim; the delivery waits without using up an attempt.
     ClaimHeld {
         delivery: &'a Delivery,

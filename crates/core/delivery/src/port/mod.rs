@@ -16,7 +16,7 @@ pub use queue::{
     Consumer, Depth, Lane, ParkedContent, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
     Receipt, Taken, Unreadable,
 };
-pub use sender::{Exchange, Request, SendFailure, Sender};
+pub use sender::{Exchange, Request, SendFailure, Sender, Tracing};
 pub use store::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
     DeadLetterMark, DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark,

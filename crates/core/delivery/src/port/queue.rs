@@ -50,6 +50,11 @@ pub trait Queue: Send + Sync {
         None
     }
 
+    /// How long ago the broker last answered this process or sent it a message; `None` where there is no broker.
+    fn silence(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether the queue answers.
     async fn ping(&self) -> Result<(), QueueError>;
 
@@ -165,6 +170,15 @@ pub struct Depth {
     pub waiting: u64,
     /// Consumers registered, where the queue can tell.
     pub consumers: Option<u32>,
+    /// Messages handed out to consumers of this process and not settled yet, those it only buffers included.
+    pub unacknowledged: u64,
+    /// Of those that wait for their time, how many are due within [`Depth::SOON`]; an estimate where due times are not kept.
+    pub due_soon: u64,
+}
+
+impl Depth {
+    /// What counts as soon: about as long as it takes to have another worker.
+    pub const SOON: Duration = Duration::from_mins(1);
 }
 
 /// How punctually retries come out of the queue, as far as one process has seen.

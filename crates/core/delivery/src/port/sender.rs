@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ringback_domain::{Answer, NotSentReason, Phases, UnreachableCause};
+use ringback_domain::{
+    Answer, AttemptNumber, DeliveryId, Generation, NotSentReason, Phases, TraceContext,
+    UnreachableCause,
+};
 use std::{fmt, net::SocketAddr, time::Duration};
 use url::Url;
 
@@ -32,6 +35,23 @@ pub struct Request {
     pub body: Bytes,
     /// From connecting to the end of the answer's body.
     pub time_limit: Duration,
+    /// Which attempt it is, for whoever traces it.
+    pub tracing: Tracing,
+}
+
+/// Which attempt a request is, and the trace it belongs to.
+#[derive(Debug, Clone)]
+pub struct Tracing {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The round of attempts.
+    pub generation: Generation,
+    /// The attempt.
+    pub attempt: AttemptNumber,
+    /// The trace of its event, when there is one.
+    pub trace: Option<TraceContext>,
+    /// Whether the profile lets the receiver know of the trace.
+    pub is_told: bool,
 }
 
 /// Names of headers without their values, of the URL only the host, no body: keys and people's data stand there.
@@ -43,6 +63,7 @@ impl fmt::Debug for Request {
             .field("headers", &headers)
             .field("body_bytes", &self.body.len())
             .field("time_limit", &self.time_limit)
+            .field("delivery", &self.tracing.delivery)
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     tables::{MessageKey, PARKED},
 };
 use bytes::Bytes;
-use ringback_delivery::port::{Clock, Lane, QueueName};
+use ringback_delivery::port::{Clock, Depth, Lane, QueueName};
 use ringback_domain::{Timestamp, Wait};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -356,22 +356,35 @@ impl Lanes {
         }
     }
 
-    /// Messages and consumers by queue.
-    pub(super) fn depths(&self) -> Vec<(QueueName, u64, u32)> {
+    /// What waits, and who takes it, by queue.
+    pub(super) fn depths(&self) -> Vec<Depth> {
         let now = millisecond(self.clock.now());
+        let soon = now.saturating_add(i64::try_from(Depth::SOON.as_millis()).unwrap_or(i64::MAX));
         let mut state = self.lock();
-        let mut delayed = 0;
+        let (mut delayed, mut due_soon) = (0, 0);
         let mut depths: Vec<_> = LaneName::ALL
             .into_iter()
             .map(|name| {
                 let lane = &mut state.lanes[name as usize];
                 promote(&mut lane.ready, &mut lane.delayed, now);
                 delayed += lane.delayed.len() as u64;
-                let consumers = u32::try_from(lane.held.len()).unwrap_or(u32::MAX);
-                (name.queue(), lane.ready.len() as u64, consumers)
+                due_soon += lane.delayed.range(..=(soon, u64::MAX)).count() as u64;
+                Depth {
+                    queue: name.queue(),
+                    waiting: lane.ready.len() as u64,
+                    consumers: Some(u32::try_from(lane.held.len()).unwrap_or(u32::MAX)),
+                    unacknowledged: lane.held.values().map(|held| u64::from(*held)).sum(),
+                    due_soon: 0,
+                }
             })
             .collect();
-        depths.push((QueueName::Delayed, delayed, 0));
+        depths.push(Depth {
+            queue: QueueName::Delayed,
+            waiting: delayed,
+            consumers: None,
+            unacknowledged: 0,
+            due_soon,
+        });
         depths
     }
 }

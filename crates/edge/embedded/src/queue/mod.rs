@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use consumer::EmbeddedConsumer;
 use lanes::LaneName;
-use ringback_delivery::port::{Consumer, Depth, Lane, ParkedMessage, Queue, QueueError, QueueName};
+use ringback_delivery::port::{Consumer, Depth, Lane, ParkedMessage, Queue, QueueError};
 use ringback_domain::{Delivery, Event, TraceContext, Wait};
 use ringback_wire as wire;
 use std::sync::Arc;
@@ -154,15 +154,7 @@ impl Queue for EmbeddedQueue {
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
         self.check_open()?;
-        let depths = self.lanes.depths();
-        Ok(depths
-            .into_iter()
-            .map(|(queue, waiting, consumers)| Depth {
-                queue,
-                waiting,
-                consumers: (queue != QueueName::Delayed).then_some(consumers),
-            })
-            .collect())
+        Ok(self.lanes.depths())
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

@@ -285,6 +285,23 @@ impl Names {
     }
 
     /// What a queue of this name holds; `None` for a name that is not ours.
+    /// The rung of the delay ladder that a queue is, by position and digit.
+    pub(crate) fn rung(&self, queue: &str) -> Option<(u8, u8)> {
+        let rest = queue.strip_prefix(self.prefix.as_str())?;
+        let (position, digit) = rest.strip_prefix(".delay.")?.split_once('.')?;
+        Some((position.parse().ok()?, digit.parse().ok()?))
+    }
+
+    /// The queue that messages are taken from; what is delayed lies in many.
+    pub(crate) fn queue(&self, name: QueueName) -> String {
+        match name {
+            QueueName::Events => self.events(),
+            QueueName::Deliveries(lane) => self.deliveries(lane),
+            QueueName::Delayed => format!("{}.delay", self.prefix),
+            QueueName::Parked => self.parked(),
+        }
+    }
+
     pub(crate) fn read(&self, queue: &str) -> Option<QueueName> {
         let rest = queue
             .strip_prefix(self.prefix.as_str())?

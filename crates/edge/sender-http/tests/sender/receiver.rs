@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
-use ringback_domain::UnreachableCause;
+use ringback_delivery::port::{Exchange, Request, SendFailure, Sender, Tracing};
+use ringback_domain::{AttemptNumber, Generation, UnreachableCause};
 use ringback_sender_http::{AddressPolicy, HttpConfig, HttpSender, Lookup, UrlPolicy};
 use std::{
     collections::VecDeque,
@@ -175,6 +175,13 @@ pub(crate) fn request(url: &str, time_limit: Duration) -> Request {
         ],
         body: Bytes::from_static(b"{\"a\":1}"),
         time_limit,
+        tracing: Tracing {
+            delivery: "dlv_1".parse().unwrap(),
+            generation: Generation::FIRST,
+            attempt: AttemptNumber::FIRST,
+            trace: None,
+            is_told: false,
+        },
     }
 }
 

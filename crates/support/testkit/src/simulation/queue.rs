@@ -259,12 +259,16 @@ impl Queue for SimulatedQueue {
                 queue,
                 waiting: waiting(queue),
                 consumers: None,
+                unacknowledged: 0,
+                due_soon: 0,
             })
             .collect();
         depths.push(Depth {
             queue: QueueName::Delayed,
             waiting: state.delayed.len() as u64,
             consumers: None,
+            unacknowledged: 0,
+            due_soon: 0,
         });
         Ok(depths)
     }

@@ -7,11 +7,16 @@ use crate::{
 };
 use ringback_api::{Limits, Server, Services};
 use ringback_dashboard::Hosts;
+use ringback_delivery::Context;
+use ringback_telemetry::Telemetry;
 use ringback_worker::{
-    Backend, ContextError, Opener, Role, Service, Stopped, config::Config, context,
+    Backend, ContextError, Opener, Role, Service, Stopped,
+    config::Config,
+    context,
+    measure::{Measured, measured},
     observe::LogObserver,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
@@ -25,19 +30,26 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     let backend = backend?;
     tell(&config, &backend);
     let context = context(&config, &backend, Arc::new(LogObserver))?;
+    let telemetry = start_telemetry(&config, &context)?;
+    let budget = config.dead_letter_budget();
+    let Measured { context, collector } =
+        measured(&context, &telemetry, config.broker.system(), budget);
     let roles: BTreeSet<_> = args.roles.into_iter().collect();
+    let limits = Limits {
+        stop_grace: config.deliver.shutdown_grace,
+        ..Limits::default()
+    };
+    let urls = config.http.url_policy();
+    let services = Services::new(context.clone(), urls, working_roles(&roles), limits);
     let api = if roles.contains(&RoleName::Api) {
-        let limits = Limits {
-            stop_grace: config.deliver.shutdown_grace,
-            ..Limits::default()
-        };
-        let urls = config.http.url_policy();
-        let services = Services::new(context.clone(), urls, working_roles(&roles), limits);
-        Some(start_api(&config, services).await?)
+        Some(start_api(&config, services, telemetry.clone()).await?)
+    } else if let Some(listen) = config.telemetry.listen {
+        Some(start_health(listen, services, telemetry.clone()).await?)
     } else {
         None
     };
     let service = Service::start(context, &config.service_settings(working_roles(&roles))).await?;
+    let collecting = tokio::spawn(collector.run());
     tracing::info!(roles = %in_words(&roles), "ready");
 
     stop.recv().await;
@@ -49,7 +61,10 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
             }
         };
         let (stopped, ()) = tokio::join!(service.stop(), answers);
+        collecting.abort();
         backend.close().await;
+        // Last words; they go out by a blocking client.
+        let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;
         stopped
     };
     match stop.unless_stopped(stopping).await {
@@ -63,21 +78,51 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
 }
 
 /// The one server: the API, health checks, and the pages beside them.
-async fn start_api(config: &Config, services: Arc<Services>) -> Outcome<Server> {
+async fn start_api(
+    config: &Config,
+    services: Arc<Services>,
+    telemetry: Arc<Telemetry>,
+) -> Outcome<Server> {
     let listen = config.api.listen;
     let (limits, stop) = (services.limits, services.stop.clone());
     let hosts = Hosts::new(config.api.hosts.clone());
     let pages = ringback_dashboard::router(services.clone(), hosts);
-    let router = ringback_api::router(services, pages);
+    let router = ringback_api::measured(ringback_api::router(services, pages), telemetry);
     let started = Server::start(listen, router, limits, stop).await;
-    let server = started.map_err(|failure| {
-        Failure::failed(format!("could not listen on {listen}"))
-            .because(failure)
-            .hint("see `api.listen`")
-    })?;
+    let server = started.map_err(|failure| could_not_listen(listen, failure, "api.listen"))?;
     let address = server.address();
-    tracing::info!(%address, "the dashboard is at /, the API at /api/v1, health checks at /healthz and /readyz");
+    tracing::info!(%address, "the dashboard is at /, the API at /api/v1, health checks at /healthz and /readyz, metrics at /metrics");
     Ok(server)
+}
+
+/// Health checks and metrics alone.
+async fn start_health(
+    listen: SocketAddr,
+    services: Arc<Services>,
+    telemetry: Arc<Telemetry>,
+) -> Outcome<Server> {
+    let (limits, stop) = (services.limits, services.stop.clone());
+    let router = ringback_api::measured(ringback_api::health_router(services), telemetry);
+    let started = Server::start(listen, router, limits, stop).await;
+    let server =
+        started.map_err(|failure| could_not_listen(listen, failure, "telemetry.listen"))?;
+    let address = server.address();
+    tracing::info!(%address, "health checks are at /healthz and /readyz, metrics at /metrics");
+    Ok(server)
+}
+
+fn could_not_listen(listen: SocketAddr, failure: std::io::Error, member: &str) -> Failure {
+    Failure::failed(format!("could not listen on {listen}"))
+        .because(failure)
+        .hint(format!("see `{member}`"))
+}
+
+/// Metrics and traces, named after the worker that they are of.
+fn start_telemetry(config: &Config, context: &Context) -> Outcome<Arc<Telemetry>> {
+    let settings = config.telemetry_settings(env!("CARGO_PKG_VERSION"), context.worker.to_string());
+    let telemetry = Telemetry::start(&settings)
+        .map_err(|failure| Failure::failed("could not set up telemetry").because(failure))?;
+    Ok(Arc::new(telemetry))
 }
 
 fn working_roles(roles: &BTreeSet<RoleName>) -> impl Iterator<Item = Role> {
