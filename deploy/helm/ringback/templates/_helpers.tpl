@@ -48,6 +48,7 @@ securityContext:
 env:
   - { name: RINGBACK_CONFIG, value: /etc/ringback/ringback.toml }
   - { name: RINGBACK_API__LISTEN, value: "0.0.0.0:8080" }
+  - { name: RINGBACK_TELEMETRY__LISTEN, value: "0.0.0.0:8080" }
   - { name: RINGBACK_BROKER_FILE, value: /run/secrets/ringback/broker-{{ .role }} }
   - { name: RINGBACK_STORE_FILE, value: /run/secrets/ringback/store }
   - { name: RINGBACK_SECRETS__KEYS_FILE, value: /run/secrets/ringback/keys }

@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod dead;
 mod demo;
+mod deploy;
 mod desk;
 mod docs;
 mod explain;
