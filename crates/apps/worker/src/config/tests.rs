@@ -202,7 +202,7 @@ flat = "standard"
     ringback.toml:16: http.proxy: the proxy is not a URL such as `http://proxy:3128`
     ringback.toml:27: log.format: `xml` is not a format; allowed: `human` and `json`
     ringback.toml:28: log.level: `loud=very` is not a level: write `info`, or by part `info,ringback_delivery=debug`
-    ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, rabbitmq, redis, deliveries, dead_letters, idempotency, secrets, log, projects, profiles)
+    ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, rabbitmq, redis, deliveries, dead_letters, idempotency, secrets, log, telemetry, projects, profiles)
     RINGBACK_DELIVRE__CONCURRENCY: delivre: there is no such member (hint: did you mean `deliver`?)
     ringback.toml:33: projects.Acme: project `Acme` is not accepted: 1 to 64 lower-case letters, digits, `_` or `-`
     ringback.toml:32: projects.acme.colour: there is no such member (hint: known here: profile)

@@ -101,6 +101,8 @@ impl Recorder {
 impl Observer for Recorder {
     fn saw(&self, occurrence: &Occurrence<'_>) {
         let told = match occurrence {
+            // The store's own, before and after what a story is about.
+            Occurrence::ClaimGranted { .. } | Occurrence::ClaimSettled { .. } => return,
             Occurrence::EventDispatched { deliveries, .. } => {
                 format!("event dispatched to {deliveries}")
             }
