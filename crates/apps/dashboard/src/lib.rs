@@ -4,7 +4,7 @@
 //! up to date. Nothing is loaded from elsewhere. What is seen and changed goes through the same use cases as the API and the
 //! commands, bounded by the key that signed in. What strangers sent (answers, URLs, event types) is text and nothing else.
 //!
-//! A request passes [`guard`] (is the host ours, does a form come from a page of ours), then the extractors of `visitor`
+//! A request passes `guard` (is the host ours, does a form come from a page of ours), then the extractors of `visitor`
 //! (who is it, may they), then a page.
 
 mod assets;
