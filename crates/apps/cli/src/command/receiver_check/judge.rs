@@ -25,6 +25,8 @@ pub(super) struct Observations {
     pub(super) first: Probe,
     /// One of [`BODY_BYTES_WARN`] bytes.
     pub(super) large: Option<Probe>,
+    /// The first once more, when nothing went over its connection so far.
+    pub(super) again: Option<Probe>,
     /// What a receiver must refuse; absent when it was not asked for.
     pub(super) negative: Option<Negative>,
 }
@@ -67,6 +69,26 @@ pub(super) struct Probe {
     pub(super) address: Option<SocketAddr>,
     pub(super) location: Option<String>,
     pub(super) closes: bool,
+}
+
+impl Observations {
+    /// What was sent after the first.
+    fn later(&self) -> impl Iterator<Item = &Probe> {
+        let negative = self
+            .negative
+            .iter()
+            .flat_map(|sent| [&sent.forged, &sent.unsigned, &sent.stale, &sent.repeated]);
+        [&self.large, &self.again]
+            .into_iter()
+            .chain(negative)
+            .flatten()
+    }
+}
+
+impl Probe {
+    pub(super) fn used_an_open_connection(&self) -> bool {
+        self.phases.connect.is_none() && self.phases.first_byte.is_some()
+    }
 }
 
 /// One thing that was looked at.
@@ -129,7 +151,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
         content_type(&seen.first),
         time(&seen.first, &seen.rules),
         large(seen.large.as_ref()),
-        connection(&seen.first, seen.large.as_ref()),
+        connection(seen),
     ];
     findings.extend(negative(seen));
     findings
@@ -374,23 +396,28 @@ fn large(large: Option<&Probe>) -> Finding {
     }
 }
 
-fn connection(first: &Probe, second: Option<&Probe>) -> Finding {
+/// One later request over an open connection shows that they stay open. That one opened its own shows nothing yet: it may
+/// have been there before the open one was ready for it.
+fn connection(seen: &Observations) -> Finding {
     const NAME: &str = "connection";
     const KEEP: &str = "let connections stay open for some seconds";
+    let first = &seen.first;
     let opening: Duration = [first.phases.connect, first.phases.tls]
         .into_iter()
         .flatten()
         .sum();
     let cost = || format!("each delivery opens one anew ({})", took(opening));
-    match second {
-        _ if first.closes => {
-            Finding::warning(NAME, format!("closed after each answer: {}", cost())).advised(KEEP)
-        }
-        None => Finding::not_tried(NAME, "there was no second request"),
-        Some(second) if second.phases.connect.is_none() && second.phases.first_byte.is_some() => {
-            Finding::ok(NAME, "stays open for the next delivery")
-        }
-        Some(_) => Finding::warning(NAME, format!("did not stay open: {}", cost())).advised(KEEP),
+    if first.closes {
+        return Finding::warning(NAME, format!("closed after each answer: {}", cost()))
+            .advised(KEEP);
+    }
+    let mut later = seen.later().peekable();
+    if later.peek().is_none() {
+        Finding::not_tried(NAME, "there was no second request")
+    } else if later.any(Probe::used_an_open_connection) {
+        Finding::ok(NAME, "stays open for the next delivery")
+    } else {
+        Finding::warning(NAME, format!("did not stay open: {}", cost())).advised(KEEP)
     }
 }
 

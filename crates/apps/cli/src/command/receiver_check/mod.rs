@@ -225,6 +225,15 @@ async fn observe(
                 .await,
         );
     }
+    let mut again = None;
+    if let Some(large) = &large
+        && !negative
+        && !first.closes
+        && !large.used_an_open_connection()
+    {
+        let repeated = receiver.signed(&event, SystemClock.now())?;
+        again = Some(receiver.probe(sender, repeated).await);
+    }
     let mut refusals = negative.then(Negative::default);
     if let Some(refusals) = refusals
         .as_mut()
@@ -239,6 +248,7 @@ async fn observe(
         signing: receiver.signing,
         first,
         large,
+        again,
         negative: refusals,
     })
 }
