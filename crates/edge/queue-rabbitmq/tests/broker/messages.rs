@@ -271,6 +271,68 @@ async fn a_strangers_headers_are_neither_believed_nor_passed_on() {
     assert_eq!(*again.properties.priority(), None);
 }
 
+/// `CC` and `BCC` make the broker route copies. What a stranger had copied into our queues is there once each, and comes to no
+/// more by being parked.
+#[tokio::test]
+async fn a_strangers_copies_are_messages_like_others_and_do_not_multiply() {
+    let home = Home::shared();
+    let queue = home.connect().await;
+    let (_connection, channel) = home.channel().await;
+    let copies = |rest: &str| AMQPValue::FieldArray(vec![long(&home.name(rest))].into());
+    let mut headers = FieldTable::default();
+    headers.insert("CC".into(), copies("deliveries.slow"));
+    headers.insert("BCC".into(), copies("events"));
+    let event = samples::event();
+    let properties = BasicProperties::default().with_headers(headers);
+    send(
+        &channel,
+        &home.name("deliveries"),
+        properties,
+        &event.document,
+    )
+    .await;
+
+    let mut events = queue.consume_events(5).await.unwrap();
+    let taken = take(&mut events).await;
+    assert_eq!(taken.content.unwrap().id, event.id);
+    taken.receipt.acknowledge();
+    let mut slow = queue.consume_deliveries(Lane::Slow, 5).await.unwrap();
+    assert_unreadable(take(&mut slow).await, &event.document);
+
+    let mut main = queue.consume_deliveries(Lane::Main, 5).await.unwrap();
+    let mut parked = queue.consume_parked(5).await.unwrap();
+    let found = loop {
+        tokio::select! {
+            taken = take(&mut main) => taken.receipt.give_back(),
+            taken = take(&mut parked) => break taken,
+        }
+    };
+    assert_eq!(
+        found.content.unwrap().from,
+        QueueName::Deliveries(Lane::Main)
+    );
+    found.receipt.acknowledge();
+
+    // Had anything been copied once more, it would be there before this one, which comes last.
+    let last = samples::delivery();
+    for lane in [Lane::Main, Lane::Slow] {
+        queue.publish_delivery(&last, lane, None).await.unwrap();
+    }
+    for consumer in [&mut main, &mut slow] {
+        let taken = take(consumer).await;
+        assert_eq!(taken.content.unwrap().id, last.id);
+        taken.receipt.acknowledge();
+    }
+    drop((events, parked));
+    for rest in ["events", "parked"] {
+        let got = channel
+            .basic_get(home.name(rest).into(), BasicGetOptions::default())
+            .await
+            .unwrap();
+        assert!(got.is_none(), "{rest}: {got:?}");
+    }
+}
+
 fn hostile() -> Vec<(BasicProperties, Vec<u8>)> {
     let plain = BasicProperties::default;
     let mut headers = FieldTable::default();
