@@ -40,6 +40,29 @@ async fn status_of(
 }
 
 #[tokio::test]
+async fn vp_13_the_same_bytes_verify_in_express_and_in_flask() {
+    let receivers = Published::start();
+    for receiver in ["videopilot4", "videopilot5", "videopilot_flask"] {
+        let check = async |signature: &str, body: &str| {
+            let headers = [("X-VideoPilot-Signature", signature)];
+            status_of(&receivers, receiver, "/webhook", &headers, body).await
+        };
+        assert_eq!(
+            check(VIDEOPILOT_SIGNATURE, VIDEOPILOT).await,
+            200,
+            "{receiver}"
+        );
+        assert_eq!(check(&flipped(VIDEOPILOT_SIGNATURE), VIDEOPILOT).await, 401);
+        assert_eq!(
+            check(VIDEOPILOT_SIGNATURE, &VIDEOPILOT.replace("87.5", "87.50")).await,
+            401
+        );
+        let unsigned = status_of(&receivers, receiver, "/webhook", &[], VIDEOPILOT).await;
+        assert_eq!(unsigned, 500, "the published code throws");
+    }
+}
+
+#[tokio::test]
 async fn known_answers_are_accepted_and_anything_else_refused() {
     let receivers = Published::start();
     let flipped = |signature: &str| signature.replace('b', "c");
@@ -58,25 +81,6 @@ async fn known_answers_are_accepted_and_anything_else_refused() {
             500,
             "the published code throws"
         );
-    }
-
-    for receiver in ["videopilot4", "videopilot5", "videopilot_flask"] {
-        let check = async |signature: &str, body: &str| {
-            let headers = [("X-VideoPilot-Signature", signature)];
-            status_of(&receivers, receiver, "/webhook", &headers, body).await
-        };
-        assert_eq!(
-            check(VIDEOPILOT_SIGNATURE, VIDEOPILOT).await,
-            200,
-            "{receiver}"
-        );
-        assert_eq!(check(&flipped(VIDEOPILOT_SIGNATURE), VIDEOPILOT).await, 401);
-        assert_eq!(
-            check(VIDEOPILOT_SIGNATURE, &VIDEOPILOT.replace("87.5", "87.50")).await,
-            401
-        );
-        let unsigned = status_of(&receivers, receiver, "/webhook", &[], VIDEOPILOT).await;
-        assert_eq!(unsigned, 500, "the published code throws");
     }
 
     let github = async |body: &str| {
@@ -103,7 +107,7 @@ async fn known_answers_are_accepted_and_anything_else_refused() {
         assert_eq!(unsigned, 401, "{receiver}");
     }
 
-    let seen = receivers.wait_for(30).await;
+    let seen = receivers.wait_for(18).await;
     let first = seen.iter().find(|seen| seen.receiver == "hinto4").unwrap();
     assert_eq!(first.header("x-hinto-signature"), [HINTO_SIGNATURE]);
     assert_eq!((first.body.as_str(), first.status), (HINTO, 200));

@@ -9,10 +9,10 @@ use ringback_testkit::receiver::Receiver;
 use serde_json::{Value, json};
 
 on_both_grounds! {
-    modelhunter_registers_tests_lists_and_deletes,
-    videopilot_registers_and_is_called,
-    hooked_names_its_webhook,
-    hinto_has_a_project_webhook_and_a_callback_for_each_request,
+    mh_1_2_3_4_a_customer_registers_lists_tests_and_deletes,
+    vp_7_a_customer_registers_and_is_called,
+    hk_1_the_webhook_is_the_project_s,
+    hi_2_3_13_there_is_a_project_webhook_and_a_callback_for_each_request,
 }
 
 /// A call as `curl -H "Content-Type: application/json" -d …` makes it.
@@ -40,8 +40,8 @@ async fn publish(installation: &Installation, event: Value) {
     accepted.json(202);
 }
 
-/// MH-1 to MH-5.
-async fn modelhunter_registers_tests_lists_and_deletes(ground: Ground) {
+/// By `Authorization: Bearer`.
+async fn mh_1_2_3_4_a_customer_registers_lists_tests_and_deletes(ground: Ground) {
     let installation = Installation::start(ground).await;
     let bearer = async || {
         let key = installation.project_key("modelhunter").await;
@@ -75,7 +75,7 @@ async fn modelhunter_registers_tests_lists_and_deletes(ground: Ground) {
     installation.stop().await;
 }
 
-async fn videopilot_registers_and_is_called(ground: Ground) {
+async fn vp_7_a_customer_registers_and_is_called(ground: Ground) {
     let installation = Installation::start(ground).await;
     let key = installation.project_key("videopilot").await;
     let receiver = Receiver::start().await;
@@ -97,8 +97,8 @@ async fn videopilot_registers_and_is_called(ground: Ground) {
     installation.stop().await;
 }
 
-/// HK-1: `x-api-key`, one URL.
-async fn hooked_names_its_webhook(ground: Ground) {
+/// By `x-api-key`, with one URL.
+async fn hk_1_the_webhook_is_the_project_s(ground: Ground) {
     let installation = Installation::start(ground).await;
     let key = installation.project_key("hooked").await;
     let receiver = Receiver::start().await;
@@ -122,8 +122,8 @@ async fn hooked_names_its_webhook(ground: Ground) {
     installation.stop().await;
 }
 
-/// HI-2 to HI-4, HI-9 to HI-13.
-async fn hinto_has_a_project_webhook_and_a_callback_for_each_request(ground: Ground) {
+/// By `X-API-Key`; see HI-4 and HI-9 to HI-12, too.
+async fn hi_2_3_13_there_is_a_project_webhook_and_a_callback_for_each_request(ground: Ground) {
     let installation = Installation::start(ground).await;
     let key = installation.project_key("hinto").await;
     let receiver = Receiver::start().await;
