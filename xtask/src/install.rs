@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use ringback_testkit::servers::{
-    AMQP_URL_VARIABLE, ChromeDriver, REDIS_URL_VARIABLE, RabbitServer, RedisServer,
+    AMQP_URL_VARIABLE, ChromeDriver, PrometheusServer, REDIS_URL_VARIABLE, RabbitServer,
+    RedisServer,
 };
 use std::{
     fs,
@@ -18,7 +19,7 @@ struct Program {
     packages: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 7] = [
     Program {
         name: "RabbitMQ 3.10 or later",
         is_there: || std::env::var_os(AMQP_URL_VARIABLE).is_some() || RabbitServer::is_installed(),
@@ -51,6 +52,11 @@ const PROGRAMS: [Program; 6] = [
         name: "Chromium and its driver",
         is_there: ChromeDriver::is_installed,
         packages: &["chromium", "chromium-driver"],
+    },
+    Program {
+        name: "Prometheus",
+        is_there: PrometheusServer::is_installed,
+        packages: &["prometheus"],
     },
 ];
 

@@ -8,6 +8,7 @@ mod chrome;
 mod cluster;
 mod port;
 mod process;
+mod prometheus;
 pub mod proxy;
 mod rabbitmq;
 mod redis;
@@ -16,6 +17,7 @@ pub use chrome::ChromeDriver;
 pub use cluster::RabbitCluster;
 pub use port::free_port;
 pub use process::Group;
+pub use prometheus::PrometheusServer;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};
 

@@ -15,6 +15,7 @@ mod installation;
 mod leaks;
 mod least_privilege;
 mod process;
+mod queries;
 mod replay_plans;
 mod runbooks;
 mod secured;

@@ -57,6 +57,18 @@ impl Process {
         self.said.borrow().clone()
     }
 
+    /// Where its API listens, as it said when it got ready.
+    pub(crate) fn api_port(&self) -> u16 {
+        let said = self.said();
+        let mut lines = said.lines();
+        let line = lines.find(|line| line.contains("the API at /api/v1"));
+        let (_, port) = line
+            .and_then(|line| line.split_once("127.0.0.1:"))
+            .expect("it says where it listens");
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        port.parse().expect("a port")
+    }
+
     /// Kills it without warning; all it said.
     pub(crate) async fn kill(mut self) -> String {
         self.child.start_kill().unwrap();

@@ -74,6 +74,9 @@ async fn no_secret_is_anywhere(ground: Ground) {
     let key_ring = BASE64_STANDARD.encode(planted::KEY_RING);
     place.set("RINGBACK_SECRETS__KEYS", &format!("leak:{key_ring}"));
     place.set("RINGBACK_LOG__LEVEL", "trace,lapin=trace");
+    let collector = Receiver::start().await;
+    place.set("RINGBACK_TELEMETRY__OTLP", &collector.url(""));
+    place.set("RINGBACK_TELEMETRY__TRACE_PERCENT", "100");
 
     let first = place.serve(": ready ").await;
     let api_key = plant(&mut place, &receiver).await;
@@ -85,7 +88,18 @@ async fn no_secret_is_anywhere(ground: Ground) {
     show_everything(&mut place).await;
     replay(&mut place).await;
     show_everything(&mut place).await;
-    place.hears("the log for machines", second.kill().await);
+    // It says its last words to the collector when it stops; killed, it would keep them.
+    second.ask_to_stop();
+    place.hears("the log for machines", second.end().await.1);
+    for path in ["/v1/traces", "/v1/metrics"] {
+        let requests = collector.received(path);
+        assert!(!requests.is_empty(), "nothing was sent to {path}");
+        for request in requests {
+            let body = String::from_utf8_lossy(&request.body);
+            let sent = format!("{:?} {body}", request.headers);
+            place.hears("what a collector is sent", sent);
+        }
+    }
     place.kill_servers().await;
 
     let everywhere = [
@@ -220,15 +234,8 @@ fn word_beginning(text: &str, start: &str) -> String {
 
 /// Calls the API with the right key and with a wrong one.
 async fn ask_the_api(place: &mut Place, process: &Process, key: &str) {
-    let said = process.said();
-    let mut lines = said.lines();
-    let line = lines.find(|line| line.contains("the API at /api/v1"));
-    let (_, port) = line
-        .and_then(|line| line.split_once("127.0.0.1:"))
-        .expect("it says where it listens");
-    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-    let port = port.parse().expect("a port");
-    for path in ["/healthz", "/readyz"] {
+    let port = process.api_port();
+    for path in ["/healthz", "/readyz", "/metrics"] {
         place.ask(port, path, "", "200").await;
     }
     let wrong = format!("rb_0a1b_{}", planted::WRONG_KEY);
