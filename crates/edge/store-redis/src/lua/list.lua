@@ -11,76 +11,102 @@ if ARGV[3] ~= '0' then
   from = cutoff > from and cutoff or from
 end
 
--- Walks the shortest of the lists asked for, and asks the others whether they have the entry too.
-local function walk(terms, looked_at_max)
-  local to = ARGV[2]
-  local shortest, fewest = 'a', nil
+-- Entries read from one list at once.
+local READ_MAX = 200
+
+local terms, any_of = split(ARGV[5]), split(ARGV[6])
+
+local function count_of(term)
+  return redis.call('ZLEXCOUNT', KEYS[1], '[' .. term .. from, '(' .. term .. ARGV[2])
+end
+
+-- What is walked: the shortest of the lists that an entry must be in, or all lists of which one is enough, merged, when
+-- these are shorter together.
+local walked, fewest = nil, nil
+for _, term in ipairs(terms) do
+  local count = count_of(term)
+  if not fewest or count < fewest then
+    walked, fewest = { term }, count
+  end
+end
+if #any_of > 0 then
+  local together = 0
+  for _, term in ipairs(fewest and any_of or {}) do
+    together = together + count_of(term)
+  end
+  if not fewest or together < fewest then
+    walked = any_of
+  end
+end
+walked = walked or { 'a' }
+
+local function has(suffix, term)
+  return redis.call('ZSCORE', KEYS[1], term .. suffix)
+end
+
+-- Whether the lists that are not walked have the entry too.
+local function matches(suffix)
   for _, term in ipairs(terms) do
-    local count = redis.call('ZLEXCOUNT', KEYS[1], '[' .. term .. from, '(' .. term .. to)
-    if not fewest or count < fewest then
-      shortest, fewest = term, count
+    if not (#walked == 1 and walked[1] == term) and not has(suffix, term) then
+      return false
     end
   end
-
-  local function matches(suffix)
-    for _, term in ipairs(terms) do
-      if term ~= shortest and not redis.call('ZSCORE', KEYS[1], term .. suffix) then
-        return false
-      end
-    end
+  if #any_of == 0 or walked == any_of then
     return true
   end
-
-  local found, looked_at = {}, 0
-  while looked_at < looked_at_max do
-    local batch = #terms > 1 and 200 or limit - #found
-    local members = redis.call('ZREVRANGEBYLEX', KEYS[1], '(' .. shortest .. to, '[' .. shortest .. from, 'LIMIT', 0, batch)
-    for _, member in ipairs(members) do
-      local suffix = string.match(string.sub(member, #shortest + 1), '^%S+')
-      to = suffix
-      if matches(suffix) then
-        found[#found + 1] = suffix
-        if #found == limit then
-          return found, to
-        end
-      end
-    end
-    if #members < batch then
-      return found, ''
-    end
-    looked_at = looked_at + #members
-  end
-  return found, to
-end
-
-local any_of = split(ARGV[6])
-if #any_of == 0 then
-  local found, reached = walk(split(ARGV[5]), LOOKED_AT_MAX)
-  return { found, reached }
-end
-
--- One walk for each; what lies above the point that all have reached is complete.
-local found, seen, reached = {}, {}, ''
-for _, term in ipairs(any_of) do
-  local some, to = walk(split(ARGV[5] .. ' ' .. term), math.max(200, LOOKED_AT_MAX / #any_of))
-  reached = to > reached and to or reached
-  for _, suffix in ipairs(some) do
-    if not seen[suffix] then
-      seen[suffix] = true
-      found[#found + 1] = suffix
+  for _, term in ipairs(any_of) do
+    if has(suffix, term) then
+      return true
     end
   end
+  return false
 end
-table.sort(found, function(a, b) return a > b end)
-local complete = {}
-for _, suffix in ipairs(found) do
-  if suffix < reached then
-    break
+
+-- Most lists of a merge give few entries, and most entries that other lists are asked for do not match.
+local is_filtered = #terms + #any_of > #walked
+local read_first = #walked > 1 and 2 + math.floor(limit / #walked) or is_filtered and READ_MAX or limit
+
+-- Each list's newest entry not yet looked at; none at the list's end.
+local lists = {}
+for i, term in ipairs(walked) do
+  lists[i] = { term = term, newest = '', to = ARGV[2], read_max = read_first, entries = {}, at = 0 }
+end
+
+local function advance(list)
+  list.at = list.at + 1
+  if list.at > #list.entries and not list.is_read then
+    local top, bottom = '(' .. list.term .. list.to, '[' .. list.term .. from
+    list.entries = redis.call('ZREVRANGEBYLEX', KEYS[1], top, bottom, 'LIMIT', 0, list.read_max)
+    list.is_read = #list.entries < list.read_max
+    list.read_max = math.max(list.read_max, math.min(4 * list.read_max, READ_MAX))
+    list.at = 1
   end
-  complete[#complete + 1] = suffix
-  if #complete == limit then
-    reached = suffix
-    break
+  local entry = list.entries[list.at]
+  list.newest = entry and string.match(string.sub(entry, #list.term + 1), '^%S+')
+  list.to = list.newest
+end
+
+local found, reached = {}, ''
+for _ = 1, LOOKED_AT_MAX do
+  local newest = nil
+  for _, list in ipairs(lists) do
+    -- An entry may be in several lists.
+    if list.newest == reached then
+      advance(list)
+    end
+    if list.newest and (not newest or list.newest > newest) then
+      newest = list.newest
+    end
+  end
+  if not newest then
+    return { found, '' }
+  end
+  reached = newest
+  if matches(newest) then
+    found[#found + 1] = newest
+    if #found == limit then
+      break
+    end
   end
 end
-return { complete, reached }
+return { found, reached }
