@@ -16,7 +16,7 @@ use crate::{
     },
     replay::replay_of,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use ringback_domain::{
     DeadLetter, DeadLetterContent, Delivery, DeliveryId, Destination, Detour, Disposal, Event,
     Generation, PlanId, Replayed, Timestamp, Webhook,
@@ -32,11 +32,13 @@ const LEASE_MIN: Duration = Duration::from_secs(3);
 /// The longest between two signs of life: in which a worker also learns what people want of the plan.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Entries sent in one turn.
-const SENT_MAX: usize = 512;
+const SENT_MAX: usize = 1_024;
+/// Entries read, published and marked together.
+const BATCH: usize = 256;
+/// Batches under way at once: while the broker makes one safe, the store is busy with others.
+const BATCHES_MAX: usize = 4;
 /// The shortest between two turns of a plan with a rate: a few entries share their steps.
 const PACED_EVERY: Duration = Duration::from_millis(100);
-/// Publishes waiting for their confirms at once.
-const CONFIRMS_MAX: usize = 256;
 /// Entries asked after at once.
 const WATCHED_MAX: usize = 1_000;
 /// The shortest between two looks at what was sent, and the longest while nothing changes.
@@ -204,31 +206,26 @@ impl Run<'_> {
         if picked.is_empty() {
             return Ok(self.pace.next_in().max(WATCH_EVERY));
         }
-        let entries: Vec<PlanEntry> = picked
-            .iter()
-            .map(|position| self.ledger.entry(*position).clone())
-            .collect();
-        let store = &self.context.store;
-        let read = || store.letters_of(&entries);
-        let letters = self.context.until_done("read dead letters", read).await?;
         let webhook = self.webhook_instead().await?;
+        let batches = picked
+            .chunks(BATCH)
+            .map(|batch| self.send_batch(batch, webhook.as_ref()));
+        let batches: Vec<_> = batches.collect();
+        let sent: Vec<_> = stream::iter(batches).buffered(BATCHES_MAX).collect().await;
         let now = self.context.clock.now();
-        let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
-            let letter = letter.as_ref();
-            letter.map_or(Act::Skip(SkipReason::Gone), |letter| {
-                self.act_for(entry, letter, webhook.as_ref(), now)
-            })
-        });
-        let acts: Vec<_> = acts.collect();
-        let published = self.publish(&acts).await;
-        fault_point!(PlanPublished);
-        self.note(&picked, &entries, &acts, &published).await?;
-        let sent = acts.iter().filter(|act| act.is_published()).count();
-        self.pace.spend(sent);
-        let failed = published.into_iter().find_map(Result::err);
+        let mut failed = None;
+        for (batch, sent) in picked.chunks(BATCH).zip(sent) {
+            match sent {
+                Ok(sent) => {
+                    self.note(batch, &sent, now);
+                    failed = failed.or(sent.failed.map(RunError::from));
+                }
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
+        }
         if let Some(failure) = failed {
             self.save(None, self.lease).await?;
-            return Err(failure.into());
+            return Err(failure);
         }
         Ok(match self.terms.pacing.rate {
             Some(_) => self.pace.next_in().max(PACED_EVERY),
@@ -322,6 +319,69 @@ impl Run<'_> {
         })
     }
 
+    /// Reads the dead letters, publishes what is to be published, and marks those of what went out. What another webhook gets
+    /// stays open: what becomes of it there says nothing about this delivery.
+    async fn send_batch(
+        &self,
+        picked: &[Position],
+        webhook: Option<&Webhook>,
+    ) -> Result<Sent, RunError> {
+        let entries: Vec<PlanEntry> = picked
+            .iter()
+            .map(|position| self.ledger.entry(*position).clone())
+            .collect();
+        let store = &self.context.store;
+        let read = || store.letters_of(&entries);
+        let letters = self.context.until_done("read dead letters", read).await?;
+        let now = self.context.clock.now();
+        let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
+            let letter = letter.as_ref();
+            letter.map_or(Act::Skip(SkipReason::Gone), |letter| {
+                self.act_for(entry, letter, webhook, now)
+            })
+        });
+        let acts: Vec<_> = acts.collect();
+        let published = self.publish(&acts).await;
+        fault_point!(PlanPublished);
+        let went_out = || {
+            let done = acts.iter().zip(&published).zip(entries.iter());
+            done.filter(|((act, published), _)| act.is_published() && published.is_ok())
+                .map(|((act, _), entry)| (act, entry))
+        };
+        if !matches!(self.terms.target, ReplayTarget::Webhook(_)) {
+            let mark = |(act, entry): (&Act, &PlanEntry)| {
+                let replayed = Replayed {
+                    at: now,
+                    by: self.mark.clone(),
+                    generation: match act {
+                        Act::Publish(delivery) => delivery.generation,
+                        _ => Generation::FIRST,
+                    },
+                };
+                (entry.clone(), replayed)
+            };
+            let marks: Vec<_> = went_out().map(mark).collect();
+            // Somebody else's disposal in the meantime changes nothing: it was sent.
+            let write = || store.mark_replayed(&marks);
+            self.context.until_done("mark replayed", write).await?;
+        }
+        fault_point!(PlanMarked);
+        for (act, _) in went_out() {
+            if let Act::Publish(delivery) = act {
+                let seen = Occurrence::Replayed { delivery };
+                self.context.observer.saw(&seen);
+            }
+        }
+        let marks = acts.iter().zip(&published).zip(&entries);
+        Ok(Sent {
+            count: acts.iter().filter(|act| act.is_published()).count(),
+            marks: marks
+                .map(|((act, published), entry)| published.is_ok().then(|| act.mark_of(entry)))
+                .collect(),
+            failed: published.into_iter().find_map(Result::err),
+        })
+    }
+
     /// Publishes what is to be published and waits for all confirms; what came of each.
     async fn publish(&self, acts: &[Act]) -> Vec<Result<(), QueueError>> {
         let publishes = acts.iter().map(|act| async move {
@@ -338,63 +398,17 @@ impl Run<'_> {
                 }
             }
         });
-        let publishes: Vec<_> = publishes.collect();
-        stream::iter(publishes)
-            .buffered(CONFIRMS_MAX)
-            .collect()
-            .await
+        join_all(publishes).await
     }
 
-    /// Marks the dead letters of what went out, and then notes it in the plan. What another webhook gets stays open: what
-    /// becomes of it there says nothing about this delivery.
-    async fn note(
-        &mut self,
-        picked: &[Position],
-        entries: &[PlanEntry],
-        acts: &[Act],
-        published: &[Result<(), QueueError>],
-    ) -> Result<(), RunError> {
-        let now = self.context.clock.now();
-        let went_out: Vec<_> = (0..acts.len())
-            .filter(|place| acts[*place].is_published() && published[*place].is_ok())
-            .collect();
-        if !matches!(self.terms.target, ReplayTarget::Webhook(_)) {
-            let mark = |place: &usize| {
-                let generation = match &acts[*place] {
-                    Act::Publish(delivery) => delivery.generation,
-                    _ => Generation::FIRST,
-                };
-                let replayed = Replayed {
-                    at: now,
-                    by: self.mark.clone(),
-                    generation,
-                };
-                (entries[*place].clone(), replayed)
-            };
-            let marks: Vec<_> = went_out.iter().map(mark).collect();
-            let store = &self.context.store;
-            // Somebody else's disposal in the meantime changes nothing: it was sent.
-            let write = || store.mark_replayed(&marks);
-            self.context.until_done("mark replayed", write).await?;
-        }
-        fault_point!(PlanMarked);
-        for place in &went_out {
-            if let Act::Publish(delivery) = &acts[*place] {
-                let seen = Occurrence::Replayed { delivery };
-                self.context.observer.saw(&seen);
+    /// Takes note in the ledger of what was done with a batch.
+    fn note(&mut self, picked: &[Position], sent: &Sent, now: Timestamp) {
+        for (position, mark) in picked.iter().zip(&sent.marks) {
+            if let Some(mark) = mark {
+                self.ledger.mark(*position, *mark, now);
             }
         }
-        for (place, position) in picked.iter().enumerate() {
-            let mark = match &acts[place] {
-                _ if published[place].is_err() => continue,
-                Act::Skip(reason) => EntryMark::Skipped(*reason),
-                Act::PublishEvent(_) => EntryMark::Republished,
-                Act::WentOut if entries[place].delivery.is_none() => EntryMark::Republished,
-                Act::WentOut | Act::Publish(_) => EntryMark::Sent,
-            };
-            self.ledger.mark(*position, mark, now);
-        }
-        Ok(())
+        self.pace.spend(sent.count);
     }
 
     async fn watch_if_due(&mut self) -> Result<(), RunError> {
@@ -486,7 +500,27 @@ impl Run<'_> {
     }
 }
 
+/// What became of a batch.
+struct Sent {
+    /// Entries published, or tried to.
+    count: usize,
+    /// Where each entry is now; nothing for one that the queue did not take.
+    marks: Vec<Option<EntryMark>>,
+    /// Why the queue did not take one.
+    failed: Option<QueueError>,
+}
+
 impl Act {
+    /// Where its entry is once it is done.
+    fn mark_of(&self, entry: &PlanEntry) -> EntryMark {
+        match self {
+            Self::Skip(reason) => EntryMark::Skipped(*reason),
+            Self::PublishEvent(_) => EntryMark::Republished,
+            Self::WentOut if entry.delivery.is_none() => EntryMark::Republished,
+            Self::WentOut | Self::Publish(_) => EntryMark::Sent,
+        }
+    }
+
     fn is_published(&self) -> bool {
         matches!(self, Self::Publish(_) | Self::PublishEvent(_))
     }
