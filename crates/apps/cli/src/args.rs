@@ -519,9 +519,11 @@ pub(crate) struct DeadGroupsArgs {
     /// Which come first: those that grew last, or those with the most open
     #[arg(long, default_value = "last", value_parser = ["last", "count"])]
     pub(crate) by: String,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    pub(crate) limit: u16,
+    /// Only those in whose cause, answer or host these words occur
+    #[arg(long)]
+    pub(crate) text: Option<SearchText>,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
 }
 
 #[derive(Debug, Args)]

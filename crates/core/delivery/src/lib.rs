@@ -36,6 +36,7 @@ mod prepare;
 mod profiles;
 mod replay;
 mod search;
+mod shares;
 mod webhook_cache;
 
 pub use context::{Context, Handled};
@@ -50,4 +51,5 @@ pub use prepare::{Route, build_request};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
 pub use search::{SearchText, SearchTextError, search_dead_letters};
+pub use shares::shares_of_traffic;
 pub use webhook_cache::WebhookCache;

@@ -21,6 +21,13 @@ pub struct SearchText(String);
 #[error("a text to search for has 1 to {max} characters", max = limits::SEARCH_CHARS_MAX)]
 pub struct SearchTextError;
 
+impl SearchText {
+    /// Its words, in lower case.
+    pub fn words(&self) -> Vec<String> {
+        self.0.split_whitespace().map(str::to_lowercase).collect()
+    }
+}
+
 impl std::str::FromStr for SearchText {
     type Err = SearchTextError;
 
@@ -38,7 +45,7 @@ impl std::str::FromStr for SearchText {
 /// Open dead letters that a filter asks for and a text is found in, newest first. With a text that is an id, also disposed
 /// ones, where the filter asks for them.
 ///
-/// The text's words are looked for in the newest [`limits::PAGE_ENTRIES_MAX`] groups; of those that have them all, the newest
+/// The text's words are looked for in what groups have in common; of those that have them all, the newest
 /// [`limits::SEARCH_GROUPS_MAX`] are listed.
 ///
 /// # Errors
@@ -95,20 +102,16 @@ async fn marks(
     filter: &DeadLetterFilter,
     text: &SearchText,
 ) -> Result<Vec<DeadLetterMark>, StoreError> {
-    let words: Vec<_> = text.0.split_whitespace().map(str::to_lowercase).collect();
     let groups = GroupFilter {
         project: filter.project.clone(),
+        words: text.words(),
         ..GroupFilter::default()
     };
     let list = store
-        .dead_letter_groups(&groups, limits::PAGE_ENTRIES_MAX)
+        .dead_letter_groups(&groups, limits::SEARCH_GROUPS_MAX)
         .await?;
-    let causes = list
-        .groups
-        .into_iter()
-        .filter(|group| group.head.contains(&words))
-        .take(limits::SEARCH_GROUPS_MAX)
-        .map(|group| DeadLetterMark::Cause(group.head.cause.fingerprint));
+    let causes = list.groups.into_iter();
+    let causes = causes.map(|group| DeadLetterMark::Cause(group.head.cause.fingerprint));
     let event = text.0.parse().ok().map(DeadLetterMark::Event);
     let job = text.0.parse().ok().map(DeadLetterMark::Job);
     Ok(causes.chain(event).chain(job).collect())

@@ -554,6 +554,7 @@ impl GroupStore for ControlClient {
         let Answer::Groups {
             group_count,
             ungrouped_count,
+            next,
         } = answer
         else {
             return Err(self.unexpected(step));
@@ -563,6 +564,7 @@ impl GroupStore for ControlClient {
             groups: groups.map_err(|garbled| self.store_error(step, garbled.into()))?,
             group_count,
             ungrouped_count,
+            next: next.map(Cursor),
         })
     }
 

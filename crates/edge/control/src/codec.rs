@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ringback_delivery::port::{
-    DeadLetterFilter, DeadLetterMark, DeliveryFilter, EventMark, GroupFilter, GroupOrder, Lane,
-    QueueName, StoreHealth,
+    Cursor, DeadLetterFilter, DeadLetterMark, DeliveryFilter, EventMark, GroupFilter, GroupOrder,
+    Lane, QueueName, StoreHealth,
 };
 use ringback_domain::{
     DeadLetterGroup, DeadLetterReason, DeliveryRecord, Generation, Timestamp, TraceContext,
@@ -139,6 +139,8 @@ pub(crate) enum Answer {
     Groups {
         group_count: u64,
         ungrouped_count: u64,
+        #[serde(default)]
+        next: Option<String>,
     },
     Usage {
         entry_count: u64,
@@ -252,7 +254,11 @@ pub(crate) struct GroupFilterLine {
     project: Option<String>,
     destination: Option<String>,
     cause: Option<String>,
+    #[serde(default)]
+    words: Vec<String>,
     by_count: bool,
+    #[serde(default)]
+    after: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -511,7 +517,9 @@ impl GroupFilterLine {
             project: filter.project.as_ref().map(ToString::to_string),
             destination: filter.destination.as_ref().map(ToString::to_string),
             cause: filter.cause.clone(),
+            words: filter.words.clone(),
             by_count: filter.order == GroupOrder::Count,
+            after: filter.after.clone().map(|Cursor(text)| text),
         }
     }
 
@@ -520,11 +528,13 @@ impl GroupFilterLine {
             project: parse_some(self.project.as_ref())?,
             destination: parse_some(self.destination.as_ref())?,
             cause: self.cause,
+            words: self.words,
             order: if self.by_count {
                 GroupOrder::Count
             } else {
                 GroupOrder::LastDied
             },
+            after: self.after.map(Cursor),
         })
     }
 }

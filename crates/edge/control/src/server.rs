@@ -320,6 +320,7 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             let head = to_part(&Answer::Groups {
                 group_count: list.group_count,
                 ungrouped_count: list.ungrouped_count,
+                next: list.next.map(|Cursor(text)| text),
             });
             let groups = list.groups.iter().map(group_part);
             std::iter::once(head).chain(groups).collect()

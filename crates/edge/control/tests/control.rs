@@ -65,6 +65,7 @@ through_the_socket!(
     what_is_not_there_cannot_be_disposed_of
     a_cursor_of_another_list_is_refused
     open_dead_letters_of_one_cause_are_one_group
+    groups_are_listed_piece_by_piece
     a_group_lies_within_one_project
     an_acknowledged_group_says_so_and_when_it_grows_again
     a_group_that_is_not_there_cannot_be_acknowledged

@@ -64,7 +64,7 @@ impl GroupStore for RedisStore {
             }
         }
         let limit = limit.min(limits::PAGE_ENTRIES_MAX);
-        Ok(GroupList::of(groups, filter.order, limit, ungrouped_count))
+        GroupList::of(groups, filter, limit, ungrouped_count)
     }
 
     async fn acknowledge_group(

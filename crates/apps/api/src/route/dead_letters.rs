@@ -13,8 +13,9 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_delivery::{
-    ReplayRequest,
+    ReplayRequest, SearchText,
     port::{Cursor, DeadLetterFilter, DisposeAnswer},
+    search_dead_letters,
 };
 use ringback_domain::{
     DeadLetter, DeadLetterId, DeadLetterReason, DestinationId, Disposal, WebhookId,
@@ -53,6 +54,9 @@ struct DeadLetterParams {
     cause: Option<String>,
     /// Why it was given up, such as `attempts_exhausted`.
     reason: Option<String>,
+    /// An id of a dead letter, delivery, event or job, or words that all occur in the cause, the answer or the host.
+    #[param(max_length = 200)]
+    text: Option<String>,
     /// Given up at or after this moment.
     since: Option<Timestamp>,
     /// Given up before this moment.
@@ -90,14 +94,17 @@ async fn list(
         include_disposed: parameters.yes_or_no("all"),
         any_of: None,
     };
+    let text = parameters.parsed::<SearchText>("text");
     let page = PageParams::read(&mut parameters);
     parameters.end()?;
     filter.project = caller.project_of_list(project)?;
-    let cursor = page.cursor.map(Cursor);
-    let store = &services.context.store;
-    let found = store
-        .dead_letters(&filter, cursor.as_ref(), page.limit)
-        .await?;
+    let after = page.cursor.map(Cursor);
+    let store = &*services.context.store;
+    let (after, limit) = (after.as_ref(), page.limit);
+    let found = match &text {
+        Some(text) => search_dead_letters(store, &filter, text, after, limit).await?,
+        None => store.dead_letters(&filter, after, limit).await?,
+    };
     Ok(axum::Json(ListView::of(found)))
 }
 

@@ -1,6 +1,6 @@
 //! `/dead-letters/groups`: dead letters by cause.
 
-use super::{BodyProblems, Id, KeyProblems, MembersRefused, NoSuchThing, PAGE_ENTRIES, limit};
+use super::{BodyProblems, Id, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read},
@@ -10,7 +10,11 @@ use crate::{
     view::{GroupListView, GroupView},
 };
 use axum::extract::{RawQuery, State};
-use ringback_delivery::port::{GroupFilter, GroupOrder};
+use ringback_delivery::{
+    SearchText,
+    port::{Cursor, GroupFilter, GroupOrder},
+    shares_of_traffic,
+};
 use ringback_domain::{Acknowledgement, DestinationId, WebhookId};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -36,20 +40,20 @@ struct GroupParams {
     webhook: Option<String>,
     /// The fingerprint of a cause.
     cause: Option<String>,
+    /// Words that all occur in the cause, the answer or the host.
+    #[param(max_length = 200)]
+    text: Option<String>,
     /// `last_died`, those that a dead letter joined last, or `count`, the largest.
     #[param(default = "last_died")]
     order: Option<String>,
-    /// Groups at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
 }
 
-/// Lists open dead letters by cause.
+/// Lists open dead letters by cause. A group that grew since the first piece has moved to the front.
 #[utoipa::path(
     get, path = "/dead-letters/groups", tag = "dead letters", operation_id = "list_dead_letter_groups",
-    params(GroupParams),
+    params(GroupParams, PageParams),
     responses(
-        (status = 200, description = "The first groups", body = GroupListView),
+        (status = 200, description = "A piece of the list", body = GroupListView),
         KeyProblems, NoSuchThing, MembersRefused
     )
 )]
@@ -65,14 +69,21 @@ async fn list(
         project: None,
         destination: webhook.as_ref().map(DestinationId::webhook),
         cause: parameters.optional("cause", |text| Ok(text.to_owned())),
+        words: Vec::new(),
         order: parameters.optional("order", order).unwrap_or_default(),
+        after: None,
     };
-    let groups_max = parameters.optional("limit", limit).unwrap_or(PAGE_ENTRIES);
+    let text = parameters.parsed::<SearchText>("text");
+    let page = PageParams::read(&mut parameters);
     parameters.end()?;
+    filter.words = text.map_or_else(Vec::new, |text| text.words());
+    filter.after = page.cursor.map(Cursor);
     filter.project = caller.project_of_list(project)?;
     let store = &services.context.store;
-    let list = store.dead_letter_groups(&filter, groups_max).await?;
-    Ok(axum::Json(GroupListView::from(&list)))
+    let list = store.dead_letter_groups(&filter, page.limit).await?;
+    let now = services.context.clock.now();
+    let shares = shares_of_traffic(&**store, &list.groups, now).await?;
+    Ok(axum::Json(GroupListView::of(&list, &shares)))
 }
 
 fn order(word: &str) -> Result<GroupOrder, String> {
@@ -126,5 +137,6 @@ async fn acknowledge(
     let acknowledging = store.acknowledge_group(project.as_ref(), &cause, &acknowledgement);
     let group = acknowledging.await?;
     let group = group.ok_or_else(|| Problem::not_found("there is no such group"))?;
-    Ok(axum::Json(GroupView::from(&group)))
+    let shares = shares_of_traffic(&**store, std::slice::from_ref(&group), now).await?;
+    Ok(axum::Json(GroupView::of(&group, shares[0])))
 }

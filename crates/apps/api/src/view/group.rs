@@ -2,7 +2,7 @@
 
 use super::CauseView;
 use jiff::Timestamp;
-use ringback_delivery::port::GroupList;
+use ringback_delivery::port::{Cursor, GroupList};
 use ringback_domain::DeadLetterGroup;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,10 @@ use utoipa::ToSchema;
 #[schema(as = GroupList)]
 pub struct GroupListView {
     pub data: Vec<GroupView>,
-    /// How many there are, those listed included.
+    /// What to ask the next piece with; null at the end.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+    /// How many match, those not in this piece included.
     pub group_count: u64,
     /// Open dead letters that are in no group: their project has too many.
     pub ungrouped_count: u64,
@@ -33,9 +36,15 @@ pub struct GroupView {
     pub cause: CauseView,
     /// Why the first of them was given up.
     pub reason: &'static str,
+    /// Whose fault it was: `destination`, `network` or `ours`.
+    pub fault: &'static str,
     /// The beginning of what the destination answered to the first of them.
     pub excerpt: String,
     pub open_count: u64,
+    /// Its share, 0 to 1, of the deliveries to its destination that came to an end since the first of it; null where that is
+    /// not known.
+    #[schema(required)]
+    pub share_of_traffic: Option<f64>,
     pub first_died_at: Timestamp,
     pub last_died_at: Timestamp,
     /// The newest open one, to look at.
@@ -56,18 +65,23 @@ pub struct AcknowledgementView {
     pub note: String,
 }
 
-impl From<&GroupList> for GroupListView {
-    fn from(list: &GroupList) -> Self {
+impl GroupListView {
+    /// The groups with their shares.
+    pub fn of(list: &GroupList, shares: &[Option<f64>]) -> Self {
+        let groups = list.groups.iter().zip(shares);
         Self {
-            data: list.groups.iter().map(GroupView::from).collect(),
+            data: groups
+                .map(|(group, share)| GroupView::of(group, *share))
+                .collect(),
+            next_cursor: list.next.clone().map(|Cursor(text)| text),
             group_count: list.group_count,
             ungrouped_count: list.ungrouped_count,
         }
     }
 }
 
-impl From<&DeadLetterGroup> for GroupView {
-    fn from(group: &DeadLetterGroup) -> Self {
+impl GroupView {
+    pub fn of(group: &DeadLetterGroup, share_of_traffic: Option<f64>) -> Self {
         let head = &group.head;
         let known = group.acknowledgement.as_ref();
         Self {
@@ -79,8 +93,10 @@ impl From<&DeadLetterGroup> for GroupView {
                 summary: head.cause.summary.clone(),
             },
             reason: head.reason.class(),
+            fault: head.reason.fault().class(),
             excerpt: head.excerpt.clone(),
             open_count: group.open_count,
+            share_of_traffic,
             first_died_at: group.first_died_at,
             last_died_at: group.last_died_at,
             sample: group.sample.to_string(),

@@ -15,7 +15,10 @@ pub use dead_letter::{CauseView, DeadLetterView, DisposalView, ReplayedView};
 pub use delivery::DeliveryView;
 pub use group::{AcknowledgementView, GroupListView, GroupView};
 pub use key::{KeyView, KeyWithTextView};
-pub use plan::{PlanCauseView, PlanChangeView, PlanDestinationView, PlanPreviewView, PlanView};
+pub use plan::{
+    PlanCauseView, PlanChangeView, PlanDestinationView, PlanPreviewView, PlanProgressView,
+    PlanStopView, PlanView,
+};
 pub use profile::{ContractView, ProfileView};
 pub use webhook::{SecretView, TestedView, WebhookView, WebhookWithSecretView};
 

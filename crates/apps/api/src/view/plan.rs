@@ -1,7 +1,10 @@
 //! Replay plans as they are shown.
 
 use jiff::Timestamp;
-use ringback_domain::replay_plan::{AgeBand, EntryMark, PlanPreview, ReplayPlan};
+use ringback_domain::{
+    DestinationId,
+    replay_plan::{AgeBand, EntryMark, PlanCounts, PlanPreview, PlanState, ReplayPlan},
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -16,6 +19,9 @@ pub struct PlanView {
     pub project: Option<String>,
     /// `planned`, `running`, `paused`, `stopped_itself`, `cancelled` or `finished`.
     pub state: &'static str,
+    /// What it stopped itself by; null unless it did.
+    #[schema(required)]
+    pub stopped_by: Option<PlanStopView>,
     pub reason: String,
     pub by: String,
     /// The filter, in words; the frozen list is what counts.
@@ -39,6 +45,8 @@ pub struct PlanView {
     pub preview: PlanPreviewView,
     /// How many entries are where.
     pub counts: BTreeMap<&'static str, u32>,
+    /// The same for each destination, those with the most entries.
+    pub by_destination: Vec<PlanProgressView>,
     /// Who brought it where it stands, oldest first.
     pub changes: Vec<PlanChangeView>,
 }
@@ -71,6 +79,24 @@ pub struct PlanDestinationView {
     pub stale: u32,
 }
 
+/// A destination, and how many of its entries are where.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplayProgress)]
+pub struct PlanProgressView {
+    pub destination: String,
+    /// Without its query; empty where the preview does not name it.
+    pub url: String,
+    pub counts: BTreeMap<&'static str, u32>,
+}
+
+/// How many of a plan's newest entries failed when it stopped itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplayStop)]
+pub struct PlanStopView {
+    pub failed: u16,
+    pub of: u16,
+}
+
 /// A cause, and how many dead letters it has in a plan.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReplayCause)]
@@ -88,21 +114,31 @@ pub struct PlanChangeView {
     pub by: String,
     /// The state it was brought to.
     pub to: &'static str,
+    /// What it stopped itself by; null unless it did.
+    #[schema(required)]
+    pub stopped_by: Option<PlanStopView>,
 }
 
 impl From<&ReplayPlan> for PlanView {
     fn from(plan: &ReplayPlan) -> Self {
         let (terms, counts) = (&plan.terms, &plan.progress.counts);
-        let marks = EntryMark::ALL.into_iter();
+        let url_of = |id: &DestinationId| {
+            let mut named = terms.preview.by_destination.iter();
+            let group = named.find(|group| group.destination == *id);
+            group.map_or_else(String::new, |group| group.url.clone())
+        };
+        let progress = plan.progress.by_destination.iter();
         let changes = plan.status.changes.iter().map(|change| PlanChangeView {
             at: change.at,
             by: change.by.clone(),
             to: change.to.class(),
+            stopped_by: stopped_by(change.to),
         });
         Self {
             id: terms.id.to_string(),
             project: terms.project.as_ref().map(ToString::to_string),
             state: plan.status.state.class(),
+            stopped_by: stopped_by(plan.status.state),
             reason: terms.reason.clone(),
             by: terms.by.clone(),
             selection: terms.selection.clone(),
@@ -116,10 +152,29 @@ impl From<&ReplayPlan> for PlanView {
             stops_by_newest: terms.stop_rule.window(),
             sends_stale: terms.sends_stale,
             preview: PlanPreviewView::from(&terms.preview),
-            counts: marks.map(|mark| (mark.class(), counts.get(mark))).collect(),
+            counts: counts_by_class(counts),
+            by_destination: progress
+                .map(|(id, counts)| PlanProgressView {
+                    destination: id.to_string(),
+                    url: url_of(id),
+                    counts: counts_by_class(counts),
+                })
+                .collect(),
             changes: changes.collect(),
         }
     }
+}
+
+fn stopped_by(state: PlanState) -> Option<PlanStopView> {
+    match state {
+        PlanState::StoppedItself { failed, of } => Some(PlanStopView { failed, of }),
+        _ => None,
+    }
+}
+
+fn counts_by_class(counts: &PlanCounts) -> BTreeMap<&'static str, u32> {
+    let all = EntryMark::ALL.into_iter();
+    all.map(|mark| (mark.class(), counts.get(mark))).collect()
 }
 
 impl From<&PlanPreview> for PlanPreviewView {

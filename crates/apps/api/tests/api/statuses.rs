@@ -275,6 +275,8 @@ async fn done_and_in_the_way(installation: &Installation, occurred: &mut Occurre
     let list = occurred.call(installation, groups, "", key, "").await;
     let list = list.json(200);
     let cause = list["data"][0]["cause"]["fingerprint"].as_str().unwrap();
+    // It came here without an attempt, so there is no traffic that it would be a share of.
+    assert!(list["data"][0]["share_of_traffic"].is_null(), "{list}");
     let acknowledge = "POST /api/v1/dead-letters/groups/{id}/acknowledge";
     let note = r#"{"note":"the shop knows"}"#;
     let known = occurred

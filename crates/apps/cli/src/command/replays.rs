@@ -5,7 +5,7 @@ use crate::{
     command::operator,
     failure::{Exit, Failure, Outcome},
     session::Session,
-    view::{ListView, PlanView, PreviewView, plan_facts, plans_table, preview_facts},
+    view::{ListView, PlanPreviewView, PlanView, plan_facts, plans_table, preview_facts},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -98,7 +98,7 @@ async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlan
         counting.finish_and_clear();
         return session
             .terminal
-            .data(&PreviewView::from(&preview?), preview_facts);
+            .data(&PlanPreviewView::from(&preview?), preview_facts);
     }
     let made = plans.plan(&request, &told).await;
     counting.finish_and_clear();

@@ -22,11 +22,20 @@ fn last_used(key: &KeyView) -> String {
     key.last_used_at.map_or_else(|| "never".to_owned(), moment)
 }
 
+/// The same, as short as a table wants it.
+fn state_in_short(key: &KeyView) -> String {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked".to_owned(),
+        (None, Some(end)) => format!("until {}", end.strftime("%Y-%m-%d")),
+        (None, None) => state(key),
+    }
+}
+
 const KEY_COLUMNS: [Column; 6] = [
     whole("ID"),
     cut("OF", 8),
     whole("MAY").or_left_out(1),
-    cut("OPENS", 8),
+    whole("VALID"),
     whole("LAST USED (UTC)").or_left_out(3),
     cut("DESCRIPTION", 12).or_left_out(2),
 ];
@@ -40,7 +49,7 @@ pub(crate) fn keys_table(list: &ListView<KeyView>) -> String {
             key.id.clone(),
             owner(key),
             key.scopes.join(", "),
-            state(key),
+            state_in_short(key),
             last_used(key),
             key.description.clone().unwrap_or_default(),
         ]

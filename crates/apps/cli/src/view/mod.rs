@@ -11,12 +11,13 @@ mod webhook;
 pub(crate) use attempt::{attempts_table, one_line};
 pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
 pub(crate) use delivery::{deliveries_table, delivery_facts};
-pub(crate) use group::{GroupListView, GroupView, group_facts, groups_table};
+pub(crate) use group::{group_facts, groups_table};
 pub(crate) use key::{key_facts, keys_table};
-pub(crate) use replay_plan::{PlanView, PreviewView, plan_facts, plans_table, preview_facts};
+pub(crate) use replay_plan::{plan_facts, plans_table, preview_facts};
 pub(crate) use ringback_api::view::{
-    ContractView, DeadLetterView, DeliveryView, KeyView, KeyWithTextView, ListView, ProfileView,
-    TestedView, WebhookView, WebhookWithSecretView,
+    ContractView, DeadLetterView, DeliveryView, GroupListView, GroupView, KeyView, KeyWithTextView,
+    ListView, PlanPreviewView, PlanView, ProfileView, TestedView, WebhookView,
+    WebhookWithSecretView,
 };
 pub(crate) use webhook::{webhook_facts, webhooks_table};
 

@@ -124,10 +124,10 @@ fn causes_are_seen_acknowledged_searched_and_discarded_together() {
     let groups = place.json(&["dead", "groups", "--project", project.as_str()]);
     let group = &groups["data"][0];
     assert_eq!((count(&groups), &group["open_count"]), (1, &1.into()));
-    let cause = group["fingerprint"].as_str().unwrap();
+    let cause = group["cause"]["fingerprint"].as_str().unwrap();
     let known = place.json(&["dead", "acknowledge", cause, "--note", "mended on Monday"]);
     assert_eq!(known["acknowledgement"]["note"], "mended on Monday");
-    assert_eq!(known["acknowledgement"]["is_again"], false);
+    assert_eq!(known["is_again"], false);
     let table = place.run(["dead", "groups"]);
     assert!(
         table.stdout.contains("acknowledged") && table.stdout.contains("new"),

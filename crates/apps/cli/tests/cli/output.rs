@@ -6,9 +6,10 @@ use ringback_delivery::port::{
     ClaimAnswer, ClaimNonce, ClaimRequest, Clock, SettledAs, Settlement, Store,
 };
 use ringback_domain::{
-    Attempt, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination, Disposal,
-    EventFilter, Excerpt, Phases, Timestamp, UnreachableCause, Webhook, WebhookSecret,
-    WebhookState,
+    ApiKey, Attempt, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination, Disposal,
+    EventFilter, Excerpt, KeyOwner, KeyScope, Phases, Timestamp, UnreachableCause, Webhook,
+    WebhookSecret, WebhookState,
+    replay_plan::{EntryMark, PlanCounts, PlanState, ReplayPlan, SkipReason},
 };
 use ringback_testkit::samples;
 use ringback_worker::{Backend, Opener, SystemClock, config::Config};
@@ -21,6 +22,8 @@ use std::{
 const WIDTHS: [u16; 2] = [80, 120];
 const WEBHOOK: &str = "whk_5f0c2c1e6d7b4b7a9a512f1d0c9b8a77";
 const DISABLED: &str = "whk_0b8e7d52c3f94a6f8d21aa4c55e0f913";
+const PLANNED: &str = "rpl_1b9d6c0f7e2a48c5b3d40a9e8f7c6b5a";
+const STOPPED: &str = "rpl_7c4e2a1f90b84d63a5f1e0d2c3b4a596";
 const LEASE: Duration = Duration::from_mins(1);
 
 /// One place for all tests here: nothing in it changes any more.
@@ -92,6 +95,76 @@ fn registered() -> [Webhook; 2] {
         ..samples::webhook_of(&project)
     };
     [first, second]
+}
+
+/// One of the operator, one of a project that expires, and one that opens nothing any more.
+fn keys() -> [ApiKey; 3] {
+    let project = || KeyOwner::Project("acme".parse().unwrap());
+    let operators = ApiKey {
+        id: "4f1c0a7be2d94d5c8a63f0b1c2d3e4f5".parse().unwrap(),
+        scopes: KeyScope::ALL.into(),
+        description: None,
+        created_at: at("08:00:00"),
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: Some(at("10:45:00")),
+        ..samples::api_key_of(KeyOwner::Operator)
+    };
+    let producers = ApiKey {
+        id: "92d7b6a05e3c4f118b20cd94ea7f6053".parse().unwrap(),
+        scopes: [KeyScope::Publish].into(),
+        description: Some("the render farm in Helsinki".to_owned()),
+        created_at: at("08:10:00"),
+        expires_at: Some(at("23:59:59")),
+        revoked_at: None,
+        last_used_at: None,
+        ..samples::api_key_of(project())
+    };
+    let revoked = ApiKey {
+        id: "d05c9e8f1a2b4c3d9e8f7a6b5c4d3e2f".parse().unwrap(),
+        description: None,
+        created_at: at("08:20:00"),
+        expires_at: None,
+        revoked_at: Some(at("09:00:00")),
+        last_used_at: Some(at("08:59:00")),
+        ..samples::api_key_of(project())
+    };
+    [operators, producers, revoked]
+}
+
+/// One that was not started, and one that stopped itself half way.
+fn plans() -> [ReplayPlan; 2] {
+    let plan = |id: &str, time| {
+        let mut plan = samples::replay_plan_of(&"acme".parse().unwrap(), 1_200);
+        plan.terms.id = id.parse().unwrap();
+        plan.terms.planned_at = at(time);
+        plan.terms.reason = "the receiver is repaired".into();
+        plan.terms.preview.by_destination[0].destination = WEBHOOK.parse().unwrap();
+        plan.terms.preview.by_age = [0, 1_150, 50, 0, 0];
+        ReplayPlan::new(plan.terms)
+    };
+    let mut stopped = plan(STOPPED, "10:40:00");
+    let mut counts = PlanCounts::waiting(860);
+    for (mark, count) in [
+        (EntryMark::Sent, 12),
+        (EntryMark::Retrying, 4),
+        (EntryMark::Delivered, 215),
+        (EntryMark::FailedAgain, 108),
+        (EntryMark::Skipped(SkipReason::Discarded), 1),
+    ] {
+        counts.set(mark, count);
+    }
+    stopped.progress.counts = counts;
+    stopped.progress.by_destination[0].1 = counts;
+    let itself = PlanState::StoppedItself {
+        failed: 51,
+        of: 100,
+    };
+    stopped.status = stopped
+        .status
+        .moved(PlanState::Running, at("10:41:00"), "ada");
+    stopped.status = stopped.status.moved(itself, at("10:42:30"), "the plan");
+    [plan(PLANNED, "10:50:00"), stopped]
 }
 
 fn delivery(number: u8, event_type: &str, webhook: &Webhook) -> Delivery {
@@ -243,6 +316,12 @@ impl Scene {
             .dispose(&discarded.id, &disposal, false)
             .await
             .unwrap();
+        for key in keys() {
+            store.put_key(&key).await.unwrap();
+        }
+        for plan in plans() {
+            store.create_plan(&plan).await.unwrap();
+        }
         backend.close().await;
         Self {
             place,
@@ -347,6 +426,26 @@ fn dead_letters() {
     assert_snapshot!("dead-show", SCENE.told(&["dead", "show", dead]));
     assert_snapshot!("dead-show-raw", SCENE.told(&["dead", "show", raw]));
     assert_snapshot!("dead-letters-as-json", SCENE.json(&["dead", "list"]));
+    assert_snapshot!("dead-groups", SCENE.told(&["dead", "groups"]));
+}
+
+#[test]
+fn api_keys() {
+    assert_snapshot!("keys-list", SCENE.told(&["keys", "list"]));
+    assert_snapshot!("keys-as-json", SCENE.json(&["keys", "list"]));
+}
+
+#[test]
+fn replay_plans() {
+    assert_snapshot!("replays-list", SCENE.told(&["replays", "list"]));
+    assert_snapshot!(
+        "replays-show-planned",
+        SCENE.told(&["replays", "show", PLANNED])
+    );
+    assert_snapshot!(
+        "replays-show-stopped",
+        SCENE.told(&["replays", "show", STOPPED])
+    );
 }
 
 #[test]
@@ -363,7 +462,8 @@ fn what_needs_no_store() {
 #[test]
 fn errors_with_their_hints() {
     let raw = SCENE.raw.id.as_str();
-    let commands: [&[&str]; 9] = [
+    let (delivered, waiting) = (SCENE.delivered.id.as_str(), SCENE.waiting.id.as_str());
+    let commands: [&[&str]; 11] = [
         &["webhooks", "show", "whk_nobody"],
         &[
             "webhooks",
@@ -390,6 +490,8 @@ fn errors_with_their_hints() {
         ],
         &["webhooks", "disable", WEBHOOK],
         &["dead", "replay", raw],
+        &["deliveries", "replay", delivered],
+        &["deliveries", "replay", waiting],
         &["deliveries", "list", "--since", "yesterday"],
         &["topology", "check"],
         &["publish", "no-such-file"],

@@ -25,13 +25,12 @@ use ringback_api::problem::Problem;
 use ringback_delivery::{
     ReplayRequest, SearchText,
     port::{DeadLetterFilter, DisposeAnswer, GroupFilter, GroupOrder, StoreError},
-    search_dead_letters,
+    search_dead_letters, shares_of_traffic,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterContent, DeadLetterGroup, DeadLetterId,
-    DeadLetterReason, Disposal, Replayed, Timestamp, Traffic, TrafficOf, TrafficStep,
-    harmless_text,
-    limits::{NOTE_CHARS_MAX, PAGE_ENTRIES_MAX},
+    DeadLetterReason, Disposal, Replayed, Timestamp, Traffic, TrafficStep, harmless_text,
+    limits::NOTE_CHARS_MAX,
 };
 use std::sync::Arc;
 
@@ -53,12 +52,13 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
             Some("count") => GroupOrder::Count,
             _ => GroupOrder::LastDied,
         },
+        words: words_of(asked.get("q").unwrap_or_default()),
+        after: cursor_asked(&asked),
         ..GroupFilter::default()
     };
     let store = &desk.services.context.store;
-    let mut found = store.dead_letter_groups(&filter, PAGE_ENTRIES_MAX).await?;
-    let words = words_of(asked.get("q").unwrap_or_default());
-    found.groups.retain(|group| group.head.contains(&words));
+    let found = store.dead_letter_groups(&filter, PAGE_ENTRIES).await?;
+    let shares = shares_of_traffic(&**store, &found.groups, visitor.now).await?;
     let orders = vec![
         (String::new(), "Newest first".to_owned()),
         ("count".to_owned(), "Most first".to_owned()),
@@ -76,8 +76,9 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
         (head(None, &html! { "Dead letters" }, &html! { "Deliveries that were given up, grouped by what went wrong: one cause, one thing to decide about." }, &actions))
         section.card aria-label="Groups by cause" {
             div.pad { (get_form("/dead-letters", "Filter groups", &filters)) }
-            @if found.groups.is_empty() { (no_group(!words.is_empty())) }
-            @else { (group_table(&found.groups, &visitor)) }
+            @if found.groups.is_empty() { (no_group(!filter.words.is_empty())) }
+            @else { (group_table(&found.groups, &shares, &visitor)) }
+            (pager(&asked, found.next.as_ref()))
             @if found.ungrouped_count > 0 {
                 footer { span { (count(found.ungrouped_count)) " more are in no group; " a href="/dead-letters/list" { "the list has them" } } }
             }
@@ -103,23 +104,30 @@ fn no_group(is_filtered: bool) -> Markup {
     }
 }
 
-const GROUP_COLUMNS: [Column; 5] = [
+const GROUP_COLUMNS: [Column; 6] = [
     Column::wide("Cause"),
     Column::wide("Destination"),
     Column::number("Open"),
+    Column::number("Share"),
     Column::tight("First"),
     Column::tight("Last"),
 ];
 
-pub(super) fn group_table(groups: &[DeadLetterGroup], visitor: &Visitor) -> Markup {
+/// The groups, each with its share of its destination's traffic.
+fn group_table(groups: &[DeadLetterGroup], shares: &[Option<f64>], visitor: &Visitor) -> Markup {
     let rows = groups
         .iter()
-        .map(|group| group_row(group, visitor))
+        .zip(shares)
+        .map(|(group, share)| group_row(group, *share, visitor))
         .collect();
     html! { (Table { caption: "Groups of dead letters", columns: &GROUP_COLUMNS, rows }) }
 }
 
-fn group_row(group: &DeadLetterGroup, visitor: &Visitor) -> Vec<Markup> {
+fn group_row(
+    group: &DeadLetterGroup,
+    share_of_traffic: Option<f64>,
+    visitor: &Visitor,
+) -> Vec<Markup> {
     let head = &group.head;
     let now = visitor.now;
     vec![
@@ -133,6 +141,9 @@ fn group_row(group: &DeadLetterGroup, visitor: &Visitor) -> Vec<Markup> {
             @if visitor.is_operator() && let Some(project) = &head.project { span.under { (project) } }
         },
         html! { (count(group.open_count)) },
+        html! {
+            @if let Some(part) = share_of_traffic { span title="of the deliveries that came to an end there since the first of them" { (share(part)) } }
+        },
         moments(group.first_died_at, now),
         moments(group.last_died_at, now),
     ]
@@ -326,10 +337,8 @@ async fn traffic_since(
     group: &DeadLetterGroup,
     now: Timestamp,
 ) -> Result<Option<Traffic>, StoreError> {
-    let of = match (&group.head.destination, &group.head.project) {
-        (Some(destination), _) => TrafficOf::Destination(destination.clone()),
-        (None, Some(project)) if group.head.host.is_some() => TrafficOf::Callbacks(project.clone()),
-        _ => return Ok(None),
+    let Some(of) = group.traffic_of() else {
+        return Ok(None);
     };
     let step = TrafficStep::Hour;
     let points = desk.services.context.store.traffic(&of, step, now).await?;

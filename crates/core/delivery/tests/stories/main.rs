@@ -12,10 +12,11 @@ use insta::assert_snapshot;
 use ringback_delivery::{
     Dispatch, Handled, Intake, PlainSecrets,
     port::{
-        Claim, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore,
-        DeliveryFilter, DeliveryStore, Lane, ParkedContent, ParkedMessage, Queue, QueueName,
-        SettledAs, Settlement, WebhookStore,
+        Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore,
+        DeliveryFilter, DeliveryStore, GroupFilter, GroupStore, Lane, ParkedContent, ParkedMessage,
+        Queue, QueueName, SettledAs, Settlement, WebhookStore,
     },
+    shares_of_traffic,
 };
 use ringback_domain::{
     Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason,
@@ -146,6 +147,30 @@ async fn a_dead_letter_replayed_again_goes_out_although_a_later_one_was_replayed
         "{}",
         world.recorder.story()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_a_share_of_what_its_destination_was_sent() {
+    let world = World::new(Some("hooked"), [500; 4].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    let event = hooked_event(&world);
+    world.publish(&event).await;
+    world.run().await;
+    let shares = async || {
+        let all = GroupFilter::default();
+        let list = world.store.dead_letter_groups(&all, 10).await.unwrap();
+        shares_of_traffic(&*world.store, &list.groups, world.clock.now())
+            .await
+            .unwrap()
+    };
+    assert_eq!(shares().await, [Some(1.0)]);
+
+    let text = std::str::from_utf8(&event.document).unwrap();
+    let another = text.replace("evt_1", "evt_2");
+    let another = ringback_wire::event::parse(&another.into()).unwrap();
+    world.publish(&another).await;
+    world.run().await;
+    assert_eq!(shares().await, [Some(0.5)]);
 }
 
 #[tokio::test(start_paused = true)]

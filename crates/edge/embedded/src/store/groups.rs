@@ -215,12 +215,7 @@ fn list(
         Some(_) => 0,
         None => open_count.saturating_sub(grouped_count),
     };
-    Ok(Ok(GroupList::of(
-        groups,
-        filter.order,
-        limit,
-        ungrouped_count,
-    )))
+    Ok(GroupList::of(groups, filter, limit, ungrouped_count))
 }
 
 fn acknowledge(

@@ -96,6 +96,7 @@ macro_rules! store_contract {
             a_cursor_of_another_list_is_refused
 
             open_dead_letters_of_one_cause_are_one_group
+            groups_are_listed_piece_by_piece
             a_group_follows_what_is_disposed_of_and_opened_again
             a_dead_letter_stored_by_a_settlement_joins_its_group_once
             a_group_lies_within_one_project

@@ -621,7 +621,7 @@ impl GroupStore for SimulatedStore {
     ) -> Result<GroupList, StoreError> {
         let groups = self.state().groups().into_values();
         let wanted = groups.filter(|group| filter.wants(group)).collect();
-        Ok(GroupList::of(wanted, filter.order, limit, 0))
+        GroupList::of(wanted, filter, limit, 0)
     }
 
     async fn acknowledge_group(

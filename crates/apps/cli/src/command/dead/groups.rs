@@ -5,12 +5,14 @@ use crate::{
     command::operator,
     failure::{Exit, Failure, Outcome},
     session::Session,
-    view::{GroupListView, group_facts, groups_table},
+    view::{GroupListView, GroupView, group_facts, groups_table},
 };
 use jiff::Timestamp;
-use ringback_delivery::port::{GroupFilter, GroupOrder, Store};
-use ringback_domain::{Acknowledgement, DeadLetterGroup, TrafficOf, TrafficStep, limits};
-use std::collections::{HashMap, hash_map::Entry};
+use ringback_delivery::{
+    port::{Cursor, GroupFilter, GroupOrder, Store},
+    shares_of_traffic,
+};
+use ringback_domain::{Acknowledgement, limits};
 
 pub(super) async fn list(
     session: &Session,
@@ -22,21 +24,20 @@ pub(super) async fn list(
         project: args.project,
         destination: args.destination,
         cause: None,
+        words: args.text.map_or_else(Vec::new, |text| text.words()),
         order: match args.by.as_str() {
             "count" => GroupOrder::Count,
             _ => GroupOrder::LastDied,
         },
+        after: args.page.cursor.map(Cursor),
     };
-    let list = store.dead_letter_groups(&filter, args.limit.into()).await?;
-    let shares = shares(store, &list.groups, now).await?;
-    let view = GroupListView::of(&list, shares);
+    let list = store
+        .dead_letter_groups(&filter, args.page.limit.into())
+        .await?;
+    let shares = shares_of_traffic(store, &list.groups, now).await?;
+    let view = GroupListView::of(&list, &shares);
     session.terminal.data(&view, groups_table)?;
-    if view.group_count > view.data.len() as u64 && !session.terminal.is_json() {
-        let more = view.group_count - view.data.len() as u64;
-        session
-            .terminal
-            .say(&format!("there are {more} more: --limit, or --project"));
-    }
+    session.terminal.say_more(view.next_cursor.as_deref());
     if view.ungrouped_count > 0 && !session.terminal.is_json() {
         session.terminal.say(&format!(
             "{} dead letters are in no group, because there are too many groups or they were stored by an earlier release",
@@ -44,31 +45,6 @@ pub(super) async fn list(
         ));
     }
     Ok(())
-}
-
-/// Each group's share of its destination's traffic, where that is known.
-async fn shares(
-    store: &dyn Store,
-    groups: &[DeadLetterGroup],
-    now: Timestamp,
-) -> Outcome<Vec<Option<f64>>> {
-    let mut known: HashMap<TrafficOf, _> = HashMap::new();
-    let mut shares = Vec::new();
-    for group in groups {
-        let Some(of) = group.traffic_of() else {
-            shares.push(None);
-            continue;
-        };
-        let traffic = match known.entry(of) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let traffic = store.traffic(place.key(), TrafficStep::Hour, now).await?;
-                place.insert(traffic)
-            }
-        };
-        shares.push(group.share_of(traffic));
-    }
-    Ok(shares)
 }
 
 pub(super) async fn acknowledge(
@@ -114,11 +90,10 @@ pub(super) async fn acknowledge(
         .acknowledge_group(project, &args.fingerprint, &acknowledgement)
         .await?
         .ok_or_else(|| no_such(&args.fingerprint))?;
-    let share = shares(store, std::slice::from_ref(&group), now).await?;
-    let share = share.into_iter().next().flatten();
+    let shares = shares_of_traffic(store, std::slice::from_ref(&group), now).await?;
     session
         .terminal
-        .data(&crate::view::GroupView::of(&group, share), group_facts)
+        .data(&GroupView::of(&group, shares[0]), group_facts)
 }
 
 fn no_such(fingerprint: &str) -> Failure {

@@ -4,6 +4,7 @@ use super::{dead_lettered, granted, settle};
 use crate::samples;
 use ringback_delivery::port::{
     Cursor, DeadLetterFilter, DeadLetterMark, GroupFilter, GroupList, GroupOrder, SettledAs, Store,
+    StoreError,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterGroup, DeadLetterId, DeadLetterReason, Destination,
@@ -109,9 +110,14 @@ pub async fn open_dead_letters_of_one_cause_are_one_group(store: &dyn Store) {
         all(store, &by_count).await.groups,
         [one_group.clone(), other_group.clone()]
     );
-    let first = store.dead_letter_groups(&by_count, 1).await.unwrap();
-    assert_eq!(first.groups, std::slice::from_ref(&one_group));
-    assert_eq!(first.group_count, 2);
+    let worded = |words: &[&str]| GroupFilter {
+        words: words.iter().map(ToString::to_string).collect(),
+        ..of_project(&project)
+    };
+    let host = all(store, &worded(&["hooks.example", "503"])).await;
+    assert_eq!(host.group_count, 2);
+    let none = all(store, &worded(&["hooks.example", "nowhere"])).await;
+    assert_eq!(none.groups, []);
     for filter in [
         GroupFilter {
             destination: Some(one.id()),
@@ -129,6 +135,56 @@ pub async fn open_dead_letters_of_one_cause_are_one_group(store: &dyn Store) {
     }
     let everything = all(store, &GroupFilter::default()).await.groups;
     assert!(everything.contains(&one_group) && everything.contains(&other_group));
+}
+
+pub async fn groups_are_listed_piece_by_piece(store: &dyn Store) {
+    let project = samples::project();
+    let destinations = [(); 5].map(|()| samples::webhook_destination());
+    for (number, destination) in (0..).zip(&destinations) {
+        // Two have as many open ones, and each pair of neighbours died at the same moment.
+        for _ in 0..=number / 2 {
+            give_up(store, &project, destination, number / 2).await;
+        }
+    }
+    for order in [GroupOrder::LastDied, GroupOrder::Count] {
+        let mut filter = GroupFilter {
+            order,
+            ..of_project(&project)
+        };
+        let whole = all(store, &filter).await.groups;
+        assert_eq!(whole.len(), 5);
+        let mut pieces = Vec::new();
+        loop {
+            let piece = store.dead_letter_groups(&filter, 2).await.unwrap();
+            assert_eq!(piece.group_count, 5);
+            pieces.push(piece.groups);
+            filter.after = piece.next;
+            if filter.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(pieces.concat(), whole);
+    }
+
+    // One that grows moves to the front, and what follows stays where it was.
+    let mut filter = of_project(&project);
+    let before = store.dead_letter_groups(&filter, 2).await.unwrap();
+    let rest = all(store, &filter).await.groups.split_off(2);
+    give_up(store, &project, &destinations[4], 50).await;
+    filter.after = before.next;
+    let after = store.dead_letter_groups(&filter, 10).await.unwrap();
+    assert_eq!(after.groups, rest);
+
+    filter.order = GroupOrder::Count;
+    for cursor in [filter.after.clone(), Some(Cursor("x".to_owned()))] {
+        filter.after = cursor;
+        let refused = store.dead_letter_groups(&filter, 10).await;
+        assert!(
+            matches!(refused, Err(StoreError::BadCursor)),
+            "a cursor of another list"
+        );
+    }
 }
 
 pub async fn a_group_follows_what_is_disposed_of_and_opened_again(store: &dyn Store) {
