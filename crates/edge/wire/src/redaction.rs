@@ -9,6 +9,10 @@ use std::ops::ControlFlow;
 const WORD: &[u8] = b"secret";
 const INSTEAD: &str = "[redacted]";
 
+/// Of a name after the word, in bytes, and of backslashes in a row. Without a limit, a message of nothing but such takes hours.
+const NAME_REST_MAX: usize = 128;
+const BACKSLASHES_MAX: usize = 64;
+
 /// The bytes without the value of any member whose name ends in `secret`, or has it in its middle as in `secretKey`, and without
 /// the user and password of any URL.
 pub fn redact(bytes: &Bytes) -> Bytes {
@@ -88,10 +92,10 @@ fn name_of_secret(bytes: &[u8]) -> Option<(usize, Quote)> {
     for letter in WORD {
         at += spelling_of(*letter, &bytes[at..])?;
     }
-    at += count(&bytes[at..], |byte| {
+    at += count(first(NAME_REST_MAX, &bytes[at..]), |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
     });
-    let backslashes = count(&bytes[at..], |byte| byte == b'\\');
+    let backslashes = count(first(BACKSLASHES_MAX, &bytes[at..]), |byte| byte == b'\\');
     at += backslashes;
     let mark = *bytes.get(at).filter(|byte| matches!(byte, b'"' | b'\''))?;
     at += 1 + blanks(&bytes[at + 1..]);
@@ -107,7 +111,7 @@ fn spelling_of(letter: u8, bytes: &[u8]) -> Option<usize> {
     if bytes.first()?.eq_ignore_ascii_case(&letter) {
         return Some(1);
     }
-    let backslashes = count(bytes, |byte| byte == b'\\');
+    let backslashes = count(first(BACKSLASHES_MAX, bytes), |byte| byte == b'\\');
     let digits = bytes[backslashes..].strip_prefix(b"u00")?.get(..2)?;
     let code = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     (backslashes > 0 && code.eq_ignore_ascii_case(&letter)).then_some(backslashes + 5)
@@ -121,7 +125,15 @@ fn value_end(bytes: &[u8], quote: Quote) -> usize {
         Some(mark @ (b'"' | b'\'')) => {
             string_end(bytes, backslashes + 1, Quote::new(*mark, backslashes))
         }
-        Some(b'[' | b'{') if backslashes == 0 => list_end(bytes, quote),
+        Some(b'[' | b'{') if backslashes == 0 => {
+            let end = list_end(bytes, quote);
+            let rest = &bytes[end..];
+            if is_end_of_value(rest) {
+                end
+            } else {
+                end + word_end(rest, quote)
+            }
+        }
         Some(_) => word_end(bytes, quote),
     }
 }
@@ -129,11 +141,9 @@ fn value_end(bytes: &[u8], quote: Quote) -> usize {
 /// The end of a string that began before `from`. A mark that nothing of JSON follows was not its end.
 fn string_end(bytes: &[u8], from: usize, quote: Quote) -> usize {
     let end = each_mark(bytes, from, |run, mark, found| {
-        let rest = &bytes[mark + 1..];
-        let next = rest.get(blanks(rest));
         if is_around(found, quote) {
             ControlFlow::Break(run)
-        } else if found == quote && next.is_none_or(|next| b",}]\\\"'".contains(next)) {
+        } else if found == quote && is_end_of_value(&bytes[mark + 1..]) {
             ControlFlow::Break(mark + 1)
         } else {
             ControlFlow::Continue(())
@@ -176,8 +186,15 @@ fn list_end(bytes: &[u8], quote: Quote) -> usize {
 
 /// The end of anything else: a number, or a text without marks.
 fn word_end(bytes: &[u8], quote: Quote) -> usize {
-    let end = bytes.iter().position(|byte| b",}]\n".contains(byte));
-    let end = end.unwrap_or(bytes.len());
+    let mut end = 0;
+    while let Some(byte) = bytes.get(end) {
+        match byte {
+            b',' | b'}' | b']' => break,
+            b'\n' if is_end_of_value(&bytes[end..]) => break,
+            b'\n' => end += blanks(&bytes[end..]),
+            _ => end += 1,
+        }
+    }
     let around = each_mark(&bytes[..end], 0, |run, _, found| {
         if is_around(found, quote) {
             ControlFlow::Break(run)
@@ -186,6 +203,12 @@ fn word_end(bytes: &[u8], quote: Quote) -> usize {
         }
     });
     around.unwrap_or(end)
+}
+
+/// Whether what follows a value is what JSON has after one, or the end of a string that it stands in.
+fn is_end_of_value(rest: &[u8]) -> bool {
+    let next = rest.get(blanks(rest));
+    next.is_none_or(|next| b",}]\\\"'".contains(next))
 }
 
 /// Whether a mark ends the string that the other one stands in.
@@ -213,6 +236,10 @@ fn each_mark(
         run = at + 1;
     }
     None
+}
+
+fn first(length_max: usize, bytes: &[u8]) -> &[u8] {
+    &bytes[..length_max.min(bytes.len())]
 }
 
 fn blanks(bytes: &[u8]) -> usize {
@@ -317,8 +344,24 @@ mod tests {
                 r#"{"secret":"[redacted]","n":1}"#,
             ),
             ("{\"secret\":hush\n}", "{\"secret\":\"[redacted]\"\n}"),
+            ("{\"secret\":hu\nsh,1}", "{\"secret\":\"[redacted]\",1}"),
+            (
+                r#"{"secret":["hu"]sh,"n":1}"#,
+                r#"{"secret":"[redacted]","n":1}"#,
+            ),
         ] {
             assert_eq!(redacted(text), expected);
         }
+    }
+
+    /// Were every byte a place from which all others are read, this would take hours.
+    #[test]
+    fn what_looks_like_a_beginning_everywhere_is_read_once() {
+        for word in ["secret", "\\", "s\\", "://", "secret\"", " \n"] {
+            let text = word.repeat(200_000 / word.len());
+            assert_eq!(redacted(&text), text);
+        }
+        let blank = format!("\"secret\":hush{}sh", "\n".repeat(200_000));
+        assert_eq!(redacted(&blank), r#""secret":"[redacted]""#);
     }
 }
