@@ -4,7 +4,7 @@ use crate::{WireError, parts::read};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, Excerpt, Generation, NotSentReason, Phases, Timestamp,
-    Trigger, UnreachableCause,
+    Trigger, UnreachableCause, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::Duration};
@@ -150,7 +150,9 @@ fn outcome(
         "accepted" => Some(AttemptOutcome::Accepted { status: status? }),
         "refused" => Some(AttemptOutcome::Refused {
             status: status?,
-            retry_after: retry_after_ms.map(Duration::from_millis),
+            // No answer was ever taken to ask for more.
+            retry_after: retry_after_ms
+                .map(|wait| Duration::from_millis(wait).min(limits::DELAY_MAX)),
         }),
         "outcome_unknown" => Some(AttemptOutcome::Unknown),
         class => {
