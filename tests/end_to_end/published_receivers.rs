@@ -39,6 +39,10 @@ async fn status_of(
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+fn flipped(signature: &str) -> String {
+    signature.replace('b', "c")
+}
+
 #[tokio::test]
 async fn vp_13_the_same_bytes_verify_in_express_and_in_flask() {
     let receivers = Published::start();
@@ -65,7 +69,6 @@ async fn vp_13_the_same_bytes_verify_in_express_and_in_flask() {
 #[tokio::test]
 async fn known_answers_are_accepted_and_anything_else_refused() {
     let receivers = Published::start();
-    let flipped = |signature: &str| signature.replace('b', "c");
 
     for receiver in ["hinto4", "hinto5"] {
         let check = async |signature: &str, body: &str| {
