@@ -11,7 +11,7 @@ use crate::{
     view::{
         Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, button_with, card,
         count, empty, escape_query, explain_reason, facts, fault_of, form, get_form, head, moment,
-        moments, note, outcome, phase_legend, share, shares, short_id, timeline,
+        moments, note, outcome, phase_legend, share, shares, short_id, short_url, timeline,
     },
     visitor::{Manager, Visitor},
 };
@@ -439,7 +439,7 @@ fn letter_row(letter: &DeadLetter, now: Timestamp) -> Vec<Markup> {
             a href={ "/dead-letters/" (letter.id) } { (title_of(letter)) }
             @if let Some(job) = letter.job() { span.under { "job " code { (job) } } }
         },
-        html! { @if let Some(delivery) = delivery { (delivery.destination.display_url()) } },
+        html! { @if let Some(delivery) = delivery { (short_url(&delivery.destination.display_url())) } },
         html! {
             @match letter.last_attempt() {
                 Some(attempt) => { (outcome(&attempt.outcome)) },
@@ -486,7 +486,7 @@ async fn show(
             @else { (button_with(&replay, token, "", "Replay it once more", &[("again", "yes")])) }
         }
     };
-    let lead = html! { (explain_reason(letter.reason)) " " span.soft { (fault_of(letter.reason.fault())) "." } };
+    let lead = html! { (explain_reason(letter.reason)) span.soft { " · " (fault_of(letter.reason.fault())) } };
     let news = html! {
         @match asked.get("done") {
             Some("replayed") => { (note(Tone::Good, "status", &html! { "It is on its way again, as a new round of attempts with the same id and body." })) },

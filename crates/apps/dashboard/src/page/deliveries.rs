@@ -9,7 +9,7 @@ use crate::{
     form::{Faults, Fields},
     view::{
         Column, Page, Section, Table, Tone, badge, card, delivery_state, empty, facts, get_form,
-        head, moment, moments, outcome, phase_legend, short_id, timeline,
+        head, moment, moments, outcome, phase_legend, short_id, short_url, timeline,
     },
     visitor::Visitor,
 };
@@ -120,10 +120,10 @@ fn row(record: &DeliveryRecord, now: Timestamp) -> Vec<Markup> {
     vec![
         html! {
             a href={ "/deliveries/" (record.id) } { (event.event_type) }
-            span.under { "job " code { (event.job.id) } }
+            span.under { span.unseen { "job " } code { (event.job.id) } }
         },
         html! { (delivery_state(&record.state)) (due(&record.state, now)) },
-        html! { (record.destination.display_url()) },
+        html! { (short_url(&record.destination.display_url())) },
         html! { @if let Some(attempt) = record.attempts.last() { (outcome(&attempt.outcome)) } },
         html! { (record.attempts.len()) },
         moments(record.updated_at, now),

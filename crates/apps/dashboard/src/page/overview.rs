@@ -6,7 +6,7 @@ use crate::{
     form::Fields,
     view::{
         Page, Part, Section, ago, card, count, distance, empty, get_form, head, share, shares,
-        throughput, tile,
+        short_url, throughput, tile,
     },
     visitor::Visitor,
 };
@@ -253,7 +253,7 @@ fn troubled(trouble: &[Troubled]) -> Markup {
                 @for troubled in trouble {
                     li {
                         div.line {
-                            a href={ "/deliveries?state=waiting&destination=" (troubled.id) } { (troubled.url) }
+                            a href={ "/deliveries?state=waiting&destination=" (troubled.id) } { (short_url(&troubled.url)) }
                             strong { (count(troubled.count)) }
                         }
                         div.small.soft {

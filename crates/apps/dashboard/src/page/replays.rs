@@ -11,7 +11,7 @@ use crate::{
     view::{
         Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, card, count,
         distance, empty, facts, fault_summary, form, get_form, head, moment, moments, note, shares,
-        short_id, tile,
+        short_id, short_url, tile,
     },
     visitor::{Manager, Visitor},
 };
@@ -202,8 +202,8 @@ fn new_page(
                         .show(faults))
                 }
                 div.pair {
-                    (Field::text("stop_share", "Stops itself when more fail than, in percent", fields.written("stop_share"))
-                        .hint(html! { "Of the newest " (StopRule::default().window()) ". 100 never stops." })
+                    (Field::text("stop_share", "Stops itself above, in percent", fields.written("stop_share"))
+                        .hint(html! { "Failures among the newest " (StopRule::default().window()) ". 100 never stops." })
                         .show(faults))
                     (Field::text("order", "Order", fields.written("order")).control(Control::Choice(orders.to_vec())).show(faults))
                 }
@@ -519,7 +519,7 @@ fn by_destination(plan: &ReplayPlan) -> Markup {
     let rows = plan.terms.preview.by_destination.iter().map(|group| {
         vec![
             html! {
-                (said(&group.url))
+                (short_url(&said(&group.url)))
                 span.under { (short_id(group.destination.as_str())) @if group.stale > 0 { " · " (count(group.stale.into())) " stale" } }
             },
             html! { (count(group.entries.into())) },

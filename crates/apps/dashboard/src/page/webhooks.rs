@@ -10,7 +10,7 @@ use crate::{
     view::{
         Column, Control, Field, Page, Section, Table, Tone, badge, button, card, count, empty,
         facts, fault_summary, form, get_form, head, moment, moments, note, phase_legend, share,
-        single_attempt, spark, webhook_state,
+        short_url, single_attempt, spark, webhook_state,
     },
     visitor::{Manager, Visitor},
 };
@@ -163,7 +163,7 @@ fn row(desk: &Desk, webhook: &Webhook, hour: &[TrafficPoint]) -> Vec<Markup> {
     let traffic = sum(hour);
     vec![
         html! {
-            a href={ "/webhooks/" (webhook.id) } { (webhook.display_url()) }
+            a href={ "/webhooks/" (webhook.id) } { (short_url(&webhook.display_url())) }
             @if let Some(description) = &webhook.description { span.under { (harmless_text(description.as_bytes())) } }
         },
         webhook_state(webhook),

@@ -132,6 +132,12 @@ pub(crate) fn note(tone: Tone, role: &str, content: &Markup) -> Markup {
     html! { div class={ "note " (tone.class()) } role=(role) { (content) } }
 }
 
+/// A URL where there is little room: `https` goes without saying, and a line breaks behind a slash rather than in a word.
+pub(crate) fn short_url(url: &str) -> Markup {
+    let shown = url.strip_prefix("https://").unwrap_or(url);
+    html! { span title=(url) { @for part in shown.split_inclusive('/') { (part) wbr; } } }
+}
+
 /// A column of a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Column {

@@ -8,7 +8,7 @@ mod words;
 
 pub(crate) use component::{
     Column, Table, Tone, badge, card, delivery_state, empty, facts, fault_of, moment, moments,
-    note, outcome, short_id, tile, webhook_state,
+    note, outcome, short_id, short_url, tile, webhook_state,
 };
 pub(crate) use field::{
     Control, Field, TOKEN_FIELD, button, button_with, fault_summary, filter, form, get_form,

@@ -52,17 +52,17 @@ fn sentence(parts: &[Part]) -> String {
     words.join(", ")
 }
 
-/// The next number that reads well on an axis.
+/// The next number that reads well on an axis, as its half does.
 fn round_up(most: u64) -> u64 {
     let mut step = 1;
     loop {
-        for factor in [1, 2, 5] {
+        for factor in [2, 4, 6, 8, 10, 12, 16] {
             if step * factor >= most {
                 return step * factor;
             }
         }
         match u64::checked_mul(step, 10) {
-            Some(next) if next < u64::MAX / 10 => step = next,
+            Some(next) if next < u64::MAX / 16 => step = next,
             _ => return most,
         }
     }
@@ -191,13 +191,13 @@ mod tests {
     #[test]
     fn an_axis_ends_at_a_number_that_reads_well() {
         for (most, top) in [
-            (0, 1),
-            (1, 1),
-            (3, 5),
-            (5, 5),
-            (6, 10),
-            (11, 20),
-            (4_999, 5_000),
+            (0, 2),
+            (3, 4),
+            (6, 6),
+            (11, 12),
+            (13, 16),
+            (17, 20),
+            (4_999, 6_000),
         ] {
             assert_eq!(round_up(most), top, "{most}");
         }

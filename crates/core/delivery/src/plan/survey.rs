@@ -145,9 +145,13 @@ pub(super) fn in_words(filter: &DeadLetterFilter) -> String {
             "reason",
             filter.reason.map(DeadLetterReason::class).as_ref(),
         ),
-        say("since", filter.since.as_ref()),
-        say("until", filter.until.as_ref()),
+        say("since", filter.since.map(to_the_second).as_ref()),
+        say("until", filter.until.map(to_the_second).as_ref()),
     ];
     let said = said.into_iter().chain([any_of]);
     said.flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn to_the_second(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
