@@ -87,6 +87,14 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Shows the whole story in one terminal, in under a minute
     Demo(DemoArgs),
+    /// Measures throughput, latency and cost, on servers of its own
+    Bench(BenchArgs),
+    /// A process of the bench, which starts it
+    #[command(hide = true)]
+    BenchPart {
+        /// What it is to do
+        told: String,
+    },
     /// Makes everything fail, on servers of its own, and counts what was lost
     Drill(DrillArgs),
     /// The receiver of the drill, which starts it
@@ -146,6 +154,34 @@ pub(crate) struct DemoArgs {
     /// Uses this store instead of the embedded one
     #[arg(long, value_name = "URL", requires = "broker")]
     pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Which scenarios [default: all]; a name that there is not tells which there are
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<String>,
+    /// Events of a large scenario
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    pub(crate) events: u64,
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) workers: u8,
+    /// Uses this broker instead of one of its own; what is left there is the bench's, under the prefix `bench`
+    #[arg(long, value_name = "URL", requires = "store")]
+    pub(crate) broker: Option<String>,
+    /// Uses this store instead of one of its own
+    #[arg(long, value_name = "URL", requires = "broker")]
+    pub(crate) store: Option<String>,
+    /// Measures the workers of this `ringback` instead of this one: two builds side by side
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worker_program: Option<PathBuf>,
+    /// Leaves out the floors: a bare HTTP client, and a bare publisher and consumer
+    #[arg(long)]
+    pub(crate) no_floors: bool,
+    /// Writes the figures to this file, too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,21 +1,46 @@
 //! How many attempts one destination may have under way in this worker.
 
 use dashmap::DashMap;
+use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX};
 use ringback_domain::{Destination, DestinationId};
-use std::{num::NonZeroUsize, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 
 /// A share of the worker for every destination: the one that hangs uses up its own share and no more.
 #[derive(Debug)]
 pub(crate) struct DestinationLimits {
     each: NonZeroUsize,
-    in_use: DashMap<DestinationId, Arc<Semaphore>>,
+    shares: DashMap<DestinationId, Arc<Share>>,
 }
 
 /// The right to one attempt at a destination; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _permit: OwnedSemaphorePermit,
+    share: Arc<Share>,
+    entered_at: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The share of one destination.
+#[derive(Debug)]
+struct Share {
+    places: Arc<Semaphore>,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    pulse: Pulse,
+    /// When the attempts under way began: as many as there are places, at most.
+    under_way: Vec<Instant>,
+    waiting: usize,
 }
 
 /// Destinations remembered before those without an attempt under way are forgotten.
@@ -25,38 +50,91 @@ impl DestinationLimits {
     pub(crate) fn new(each: NonZeroUsize) -> Self {
         Self {
             each,
-            in_use: DashMap::new(),
+            shares: DashMap::new(),
         }
     }
 
-    /// A permit, if one is free.
-    pub(crate) fn try_enter(&self, destination: &Destination) -> Option<Permit> {
-        self.semaphore(destination)
-            .try_acquire_owned()
-            .ok()
-            .map(|permit| Permit { _permit: permit })
+    /// A permit, if one is free or soon will be.
+    pub(crate) async fn enter_soon(&self, destination: &Destination) -> Option<Permit> {
+        let share = self.share(destination);
+        if let Ok(place) = share.places.clone().try_acquire_owned() {
+            return Some(share.enter(place));
+        }
+        let _waiting = share.wait_if_short(self.each.get())?;
+        let place = share.places.clone().acquire_owned();
+        let place = timeout(WAIT_FOR_SHARE_MAX, place).await.ok()?;
+        Some(share.enter(place.expect("the semaphore is never closed")))
     }
 
     /// A permit, once one is free.
     pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
-        let permit = self
-            .semaphore(destination)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        Permit { _permit: permit }
+        let share = self.share(destination);
+        let place = share.places.clone().acquire_owned().await;
+        share.enter(place.expect("the semaphore is never closed"))
     }
 
-    fn semaphore(&self, destination: &Destination) -> Arc<Semaphore> {
-        if self.in_use.len() > REMEMBERED_MAX {
-            self.in_use
-                .retain(|_, semaphore| semaphore.available_permits() < self.each.get());
+    fn share(&self, destination: &Destination) -> Arc<Share> {
+        if self.shares.len() > REMEMBERED_MAX {
+            self.shares
+                .retain(|_, share| share.places.available_permits() < self.each.get());
         }
-        let new = || Arc::new(Semaphore::new(self.each.get()));
-        self.in_use
+        let new = || {
+            Arc::new(Share {
+                places: Arc::new(Semaphore::new(self.each.get())),
+                book: Mutex::default(),
+            })
+        };
+        self.shares
             .entry(destination.id())
             .or_insert_with(new)
             .clone()
+    }
+}
+
+impl Share {
+    fn enter(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Permit {
+        let entered_at = Instant::now();
+        self.book().under_way.push(entered_at);
+        Permit {
+            share: self.clone(),
+            entered_at,
+            _place: place,
+        }
+    }
+
+    /// A place among those who wait, unless that would be for long.
+    fn wait_if_short(&self, at_once: usize) -> Option<Waiting<'_>> {
+        let mut book = self.book();
+        let oldest = book.under_way.iter().map(Instant::elapsed).max();
+        let oldest = oldest.unwrap_or(Duration::ZERO);
+        if !book.pulse.waits_here(at_once, oldest, book.waiting) {
+            return None;
+        }
+        book.waiting += 1;
+        Some(Waiting(self))
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut book = self.share.book();
+        book.pulse.ended(self.entered_at.elapsed());
+        let at = book.under_way.iter().position(|at| *at == self.entered_at);
+        if let Some(at) = at {
+            book.under_way.swap_remove(at);
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Share);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.book().waiting -= 1;
     }
 }
 
@@ -65,18 +143,47 @@ mod tests {
     use super::*;
     use ringback_testkit::samples;
 
-    #[test]
-    fn a_destination_has_its_share_and_no_more() {
-        let limits = DestinationLimits::new(NonZeroUsize::new(2).unwrap());
+    fn two() -> DestinationLimits {
+        DestinationLimits::new(NonZeroUsize::new(2).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_has_its_share_and_no_more() {
+        let limits = two();
         let (one, other) = (
             samples::webhook_destination(),
             samples::callback_destination(),
         );
-        let held = (limits.try_enter(&one), limits.try_enter(&one));
-        assert!(held.0.is_some() && held.1.is_some());
-        assert!(limits.try_enter(&one).is_none());
-        assert!(limits.try_enter(&other).is_some());
+        let held = (limits.enter(&one).await, limits.enter(&one).await);
+        assert!(limits.enter_soon(&one).await.is_none(), "nobody leaves");
+        assert!(limits.enter_soon(&other).await.is_some());
         drop(held);
-        assert!(limits.try_enter(&one).is_some());
+        assert!(limits.enter_soon(&one).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_it_hangs_does_not_wait_at_all() {
+        let limits = two();
+        let one = samples::webhook_destination();
+        let _held = (limits.enter(&one).await, limits.enter(&one).await);
+        assert!(limits.enter_soon(&one).await.is_none());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let asked_at = Instant::now();
+        assert!(limits.enter_soon(&one).await.is_none());
+        assert_eq!(asked_at.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_comes_soon_is_waited_for() {
+        let limits = two();
+        let one = samples::webhook_destination();
+        let held = (limits.enter(&one).await, limits.enter(&one).await);
+        let leave = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(held.0);
+        };
+        let (entered, ()) = tokio::join!(limits.enter_soon(&one), leave);
+        assert!(entered.is_some());
+        assert!(limits.share(&one).book().waiting == 0);
     }
 }

@@ -269,20 +269,23 @@ impl DeliverWorker {
         }
     }
 
-    /// In the main lane a delivery never waits for its destination: what is over the share moves to the slow lane, where
-    /// it waits in a window of its own.
+    /// In the main lane a delivery waits for its destination only for a moment: what would wait for longer moves to the slow
+    /// lane, where it waits in a window of its own.
     async fn deliver(&self, lane: Lane, delivery: Delivery) -> Option<Handled> {
-        let _permit = match lane {
-            Lane::Main => match self.main.try_enter(&delivery.destination) {
-                Some(permit) => permit,
-                None => return Some(self.move_to_slow_lane(&delivery).await),
-            },
+        let permit = match lane {
+            Lane::Main => {
+                let turn = self.main.enter_soon(&delivery.destination);
+                match self.stop.run_until_cancelled(turn).await? {
+                    Some(permit) => permit,
+                    None => return Some(self.move_to_slow_lane(&delivery).await),
+                }
+            }
             Lane::Slow => {
                 let turn = self.slow.enter(&delivery.destination);
                 self.stop.run_until_cancelled(turn).await?
             }
         };
-        Some(self.deliver.handle(delivery).await)
+        Some(self.deliver.handle_with_share(delivery, permit).await)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {

@@ -70,7 +70,13 @@ impl Deliver {
     ///
     /// Dropped in the middle, it leaves a claim that runs out and a message that comes again.
     pub async fn handle(&self, delivery: Delivery) -> Handled {
-        match self.try_handle(&delivery).await {
+        self.handle_with_share(delivery, ()).await
+    }
+
+    /// The same for who holds a share of the destination: dropped as soon as the request is over, since what follows is between
+    /// us and the store.
+    pub async fn handle_with_share(&self, delivery: Delivery, share: impl Send) -> Handled {
+        match self.try_handle(&delivery, share).await {
             Ok(()) => Handled::Acknowledge,
             Err(stuck) => {
                 tracing::error!(
@@ -92,7 +98,7 @@ impl Deliver {
         }
     }
 
-    async fn try_handle(&self, delivery: &Delivery) -> Result<(), Stuck> {
+    async fn try_handle(&self, delivery: &Delivery, share: impl Send) -> Result<(), Stuck> {
         let now = self.context.clock.now();
         if let Some(early) = delivery
             .due_at
@@ -158,6 +164,7 @@ impl Deliver {
         let Some(attempt) = self.attempt(delivery, &profile, kind, send_before).await? else {
             return self.release(delivery, &claim).await;
         };
+        drop(share);
         self.context.observer.saw(&Occurrence::AttemptMade {
             delivery,
             attempt: &attempt,

@@ -27,6 +27,7 @@ mod deliver;
 mod dispatch;
 #[cfg(debug_assertions)]
 mod fault_point;
+mod group_shares;
 mod judge;
 mod pacing;
 mod parked;
@@ -36,7 +37,7 @@ mod prepare;
 mod profiles;
 mod replay;
 mod search;
-mod shares;
+mod share;
 mod webhook_cache;
 
 pub use context::{Context, Handled};
@@ -44,6 +45,7 @@ pub use deliver::Deliver;
 pub use dispatch::{Dispatch, PlainSecrets};
 #[cfg(debug_assertions)]
 pub use fault_point::{FaultPoint, on_fault_point};
+pub use group_shares::shares_of_traffic;
 pub use judge::judge;
 pub use parked::Intake;
 pub use plan::{PlanError, PlanRequest, PlanRunner, Plans, RunError};
@@ -51,5 +53,5 @@ pub use prepare::{Route, build_request};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
 pub use search::{SearchText, SearchTextError, search_dead_letters};
-pub use shares::shares_of_traffic;
+pub use share::{Pulse, WAIT_FOR_SHARE_MAX};
 pub use webhook_cache::WebhookCache;

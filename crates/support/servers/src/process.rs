@@ -100,6 +100,11 @@ impl Group {
         self.leader.try_wait().ok().flatten()
     }
 
+    /// The number of the process group, which is that of its leader.
+    pub fn id(&self) -> u32 {
+        self.leader.id()
+    }
+
     /// Sends a signal to all of the group.
     pub fn signal(&self, signal: Signal) {
         if let Some(group) = i32::try_from(self.leader.id()).ok().and_then(Pid::from_raw) {

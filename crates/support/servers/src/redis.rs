@@ -80,6 +80,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The process group of the server, while it runs.
+    pub fn process_group(&self) -> Option<u32> {
+        self.group.as_ref().map(Group::id)
+    }
+
     /// Ends it in order. The data stays for [`Self::restart`].
     pub fn stop(&mut self) {
         if let Some(group) = self.group.take() {

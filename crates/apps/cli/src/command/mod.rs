@@ -1,5 +1,6 @@
 //! The commands, one module for each group.
 
+mod bench;
 mod config;
 mod dead;
 mod deliveries;
@@ -23,6 +24,8 @@ use crate::{args::Command, failure::Outcome, session::Session};
 pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(session, args).await,
+        Command::Bench(args) => bench::run(session, args).await,
+        Command::BenchPart { told } => bench::run_part(session, &told).await,
         Command::Drill(args) => drill::run(session, args).await,
         Command::DrillReceiver(args) => drill::receive(&args),
         Command::Serve(args) => serve::run(session, args).await,

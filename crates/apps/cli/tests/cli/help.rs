@@ -13,6 +13,7 @@ fn nothing_asked_is_answered_with_help_and_exit_code_2() {
 
     Commands:
       demo               Shows the whole story in one terminal, in under a minute
+      bench              Measures throughput, latency and cost, on servers of its own
       drill              Makes everything fail, on servers of its own, and counts what was lost
       serve              Runs the long-running roles until told to stop
       publish            Publishes events and waits until they are safe

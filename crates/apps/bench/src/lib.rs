@@ -1,0 +1,646 @@
+//! The measuring behind `ringback bench`.
+//!
+//! Generator, workers and receiver are processes of the same binary, on servers of their own unless others are named. Begin
+//! with `scenario.rs`, what is measured, and [`run`], how. What both sides wrote down is compared by `figures.rs`, which is
+//! pure. The floors are measured beside it, in the same run: figures against them mean the same on every machine.
+
+mod figures;
+mod floor;
+mod generator;
+mod part;
+mod receiver;
+mod report;
+mod scenario;
+mod stage;
+mod usage;
+
+pub use figures::Latency;
+pub use part::run_part;
+pub use report::{Cpu, Floor, Floors, Measured, Report};
+pub use scenario::{Scenario, scenarios};
+pub use stage::Urls;
+
+use figures::{Arrived, Micros, compare};
+use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
+use ringback_delivery::port::{Clock, StoreError};
+use ringback_domain::{
+    DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
+};
+use ringback_producer::ConnectError;
+use ringback_servers::ServerError;
+use ringback_worker::{
+    Backend, OpenError, Opener, SystemClock, SystemEntropy,
+    config::{Config, ConfigError},
+    keys::{KeyError, Keys, NewKey},
+    webhooks::{NewWebhook, WebhookError, Webhooks},
+};
+use scenario::{BODY_BYTES, Servers};
+use secrecy::ExposeSecret;
+use stage::{PREFIX, Place, Stage, Worker, until_ended};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, sleep},
+};
+use usage::Usage;
+
+/// Requests and messages of a floor.
+const FLOOR_COUNT: u64 = 30_000;
+/// Requests of the bare client at once.
+const FLOOR_AT_ONCE: usize = 64;
+/// What a run begins with, so that connections and caches are there.
+const WARM_UP_EVENTS: u64 = 500;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// When nothing has arrived for so long, nothing will: longer than the longest wait of a scenario's schedule.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// What was accepted last is settled and acknowledged within this.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);
+
+/// What a bench is to be.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    /// The binary that every process runs: `ringback`.
+    pub program: PathBuf,
+    /// The binary that workers run, which may be another release.
+    pub worker_program: PathBuf,
+    /// What is measured, in this order.
+    pub scenarios: Vec<Scenario>,
+    /// Worker processes; on the embedded queue there is one.
+    pub workers: usize,
+    /// Servers of somebody else.
+    pub urls: Option<Urls>,
+    /// Whether the floors are measured, too.
+    pub floors: bool,
+}
+
+/// Why there was no bench.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum BenchError {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("could not {step}")]
+    Io {
+        step: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("a process of the bench was told nonsense")]
+    Told(#[source] serde_json::Error),
+    #[error("{0} is garbled")]
+    Garbled(&'static str),
+    #[error("the {name} failed: {status}")]
+    Part {
+        name: &'static str,
+        status: ExitStatus,
+    },
+    #[error("the bench's own configuration is not accepted")]
+    Config(#[from] ConfigError),
+    #[error("could not look into broker and store")]
+    Open(#[from] OpenError),
+    #[error("could not register a webhook")]
+    Webhook(#[from] WebhookError),
+    #[error("could not make a key")]
+    Key(#[from] KeyError),
+    #[error("could not use the store")]
+    Store(#[from] StoreError),
+    #[error("could not connect the generator")]
+    Producer(#[from] ConnectError),
+    #[error("the bare HTTP client failed")]
+    Http(#[source] reqwest::Error),
+    #[error("the bare AMQP client failed")]
+    Amqp(#[from] lapin::Error),
+}
+
+impl BenchError {
+    pub(crate) fn io(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { step, source }
+    }
+}
+
+/// Microseconds since 1970: all processes of a bench are on one machine and share its clock.
+pub(crate) fn micros_now() -> Micros {
+    Micros::try_from(SystemClock.now().as_microsecond()).unwrap_or(0)
+}
+
+/// Runs a bench. On a multi-threaded runtime only: starting servers blocks.
+///
+/// # Errors
+///
+/// When it could not be carried out. What was lost is no error, but the report's to tell.
+///
+/// # Cancel safety
+///
+/// Dropped in the middle, it ends everything it started.
+pub async fn run(
+    options: &BenchOptions,
+    tell: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Report, BenchError> {
+    let on_servers = |scenario: &Scenario| scenario.servers == Servers::RabbitAndRedis;
+    let needs_servers = options.floors || options.scenarios.iter().any(on_servers);
+    tell("starting servers");
+    let mut stage = block_in_place(|| Stage::build(options, needs_servers))?;
+    let mut report = Report {
+        ringback: env!("CARGO_PKG_VERSION"),
+        rabbitmq: block_in_place(|| stage.broker_version()),
+        store: None,
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        processor: processor(),
+        workers: options.workers,
+        floors: None,
+        scenarios: Vec::new(),
+    };
+    if options.floors {
+        tell("floors");
+        report.floors = Some(floors(&mut stage).await?);
+    }
+    for scenario in &options.scenarios {
+        tell(scenario.name);
+        let place = stage.place(scenario)?;
+        let mut measured =
+            measure(&mut stage, &place, scenario, options, &mut report.store).await?;
+        measured.times_floors = report
+            .floors
+            .as_ref()
+            .filter(|_| on_servers(scenario) && measured.cpu_s_per_1000.broker.is_some())
+            .map(|floors| {
+                let floors = floors.http.cpu_s_per_1000 + floors.queue.cpu_s_per_1000;
+                measured.cpu_s_per_1000.system / floors
+            });
+        report.scenarios.push(measured);
+    }
+    Ok(report)
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+async fn floors(stage: &mut Stage) -> Result<Floors, BenchError> {
+    let (http_out, queue_out) = (stage.file("floor-http"), stage.file("floor-queue"));
+    let told = Part::FloorHttp(FloorHttp {
+        url: stage.receiver_url("accepts/floor"),
+        requests: FLOOR_COUNT,
+        at_once: FLOOR_AT_ONCE,
+        body_bytes: BODY_BYTES,
+        out: http_out.clone(),
+    });
+    stage.run_part("bare client", &told).await?;
+    let http = read_floor(&http_out)?;
+    let url = stage
+        .urls()
+        .map(|urls| urls.broker.clone())
+        .unwrap_or_default();
+    let told = Part::FloorQueue(FloorQueue {
+        url,
+        queue: format!("{PREFIX}.floor"),
+        messages: FLOOR_COUNT,
+        body_bytes: BODY_BYTES,
+        out: queue_out.clone(),
+    });
+    let before = stage.broker_usage()?;
+    stage.run_part("bare publisher", &told).await?;
+    let broker_s = difference(before, stage.broker_usage()?).unwrap_or(0.0);
+    let mut queue = read_floor(&queue_out)?;
+    queue.cpu_s += broker_s;
+    Ok(Floors {
+        http: floor_of(http),
+        queue: floor_of(queue),
+    })
+}
+
+fn read_floor(path: &std::path::Path) -> Result<FloorDone, BenchError> {
+    let bytes = fs::read(path).map_err(BenchError::io("read a floor"))?;
+    serde_json::from_slice(&bytes).map_err(BenchError::Told)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn floor_of(done: FloorDone) -> Floor {
+    Floor {
+        per_second: FLOOR_COUNT as f64 / done.took_s,
+        cpu_s_per_1000: done.cpu_s * 1000.0 / FLOOR_COUNT as f64,
+    }
+}
+
+fn difference(before: Option<Usage>, after: Option<Usage>) -> Option<f64> {
+    Some(after?.cpu_s - before?.cpu_s)
+}
+
+/// The webhooks of a scenario: their ids by project.
+type Registered = HashMap<String, Vec<WebhookId>>;
+
+/// What has to be at hand from outside the workers.
+struct Desk {
+    backend: Backend,
+    webhooks: Webhooks,
+}
+
+impl Desk {
+    async fn open(config: &Config) -> Result<Self, BenchError> {
+        let backend = Backend::open(config, Opener::Command).await?;
+        let webhooks = Webhooks {
+            store: backend.store.clone(),
+            keys: backend.keys.clone(),
+            profiles: Arc::new(config.profile_book()),
+            urls: config.http.url_policy(),
+            clock: backend.clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+        };
+        Ok(Self { backend, webhooks })
+    }
+
+    async fn close(self) {
+        let Self { backend, webhooks } = self;
+        drop(webhooks);
+        backend.close().await;
+    }
+
+    async fn register(&self, scenario: &Scenario, stage: &Stage) -> Result<Registered, BenchError> {
+        let mut registered = Registered::new();
+        for project in &scenario.projects {
+            if registered.contains_key(&project.name) {
+                continue;
+            }
+            let mut ids = Vec::new();
+            for number in 0..project.destinations {
+                let path = format!("{}/{}", project.manner.word(), project.destination(number));
+                let url = match project.manner {
+                    scenario::Manner::Unreachable => {
+                        format!("http://127.0.0.1:{}/{path}", ringback_servers::free_port())
+                    }
+                    _ => stage.receiver_url(&path),
+                };
+                let new = NewWebhook {
+                    project: project.name.parse().expect("a project's name"),
+                    url,
+                    events: BTreeSet::new(),
+                    profile: None,
+                    secret: None,
+                    headers: Vec::new(),
+                    description: None,
+                    rate_limit: None,
+                };
+                ids.push(self.webhooks.add(new).await?.webhook.id);
+            }
+            registered.insert(project.name.clone(), ids);
+        }
+        Ok(registered)
+    }
+
+    async fn key(&self) -> Result<String, BenchError> {
+        let keys = Keys {
+            store: self.webhooks.store.clone(),
+            profiles: self.webhooks.profiles.clone(),
+            clock: self.webhooks.clock.clone(),
+            entropy: self.webhooks.entropy.clone(),
+        };
+        let new = NewKey {
+            owner: KeyOwner::Operator,
+            scopes: BTreeSet::from([KeyScope::Publish]),
+            description: None,
+            expires_at: None,
+        };
+        Ok(keys.create(new).await?.text.expose_secret().to_owned())
+    }
+}
+
+/// What everybody had used at a moment.
+struct Reading {
+    workers: f64,
+    broker: Option<Usage>,
+    store: Option<Usage>,
+    receiver: Usage,
+}
+
+impl Reading {
+    fn take(stage: &Stage, workers: &[Worker]) -> Result<Self, BenchError> {
+        let mut used = 0.0;
+        for worker in workers {
+            used += worker.usage()?.cpu_s;
+        }
+        Ok(Self {
+            workers: used,
+            broker: stage.broker_usage()?,
+            store: stage.store_usage()?,
+            receiver: stage.receiver_usage()?,
+        })
+    }
+}
+
+async fn measure(
+    stage: &mut Stage,
+    place: &Place,
+    scenario: &Scenario,
+    options: &BenchOptions,
+    product: &mut Option<String>,
+) -> Result<Measured, BenchError> {
+    let config = Config::load(Some(&place.config), [])?;
+    let is_embedded = scenario.servers == Servers::Embedded;
+    let count = if is_embedded { 1 } else { options.workers };
+    let desk = Desk::open(&config).await?;
+    if !is_embedded {
+        *product = Some(desk.backend.health.product.clone());
+    }
+    let registered = desk.register(scenario, stage).await?;
+    let entrance = if is_embedded {
+        Entrance::Api {
+            url: format!("http://127.0.0.1:{}", place.api_port),
+            key: desk.key().await?,
+        }
+    } else {
+        Entrance::Broker {
+            urls: stage
+                .urls()
+                .map(|urls| urls.broker.clone())
+                .unwrap_or_default(),
+            prefix: PREFIX.to_owned(),
+        }
+    };
+    // An embedded directory has one holder, and that is the worker.
+    desk.close().await;
+    let counted: Vec<String> = scenario
+        .projects
+        .iter()
+        .filter(|project| project.manner.counts())
+        .map(|project| project.name.clone())
+        .collect();
+    let generate = |run: String, projects: Vec<String>, events, per_second, out| {
+        Part::Generate(Generate {
+            entrance: entrance.clone(),
+            run,
+            projects,
+            events,
+            per_second,
+            body_bytes: BODY_BYTES,
+            out,
+        })
+    };
+    let mut workers = Vec::new();
+    if !scenario.waits_first {
+        start_workers(stage, place, &mut workers, count)?;
+        let out = stage.file(&format!("{}.warm-up", scenario.name));
+        let run = format!("warm-{}", scenario.name);
+        let told = generate(run, counted.clone(), WARM_UP_EVENTS, Some(1_000), out);
+        stage.run_part("generator", &told).await?;
+        until_quiet(stage).await?;
+    }
+    let before = Reading::take(stage, &workers)?;
+    let accepted_before = accepted(stage).await?;
+    let out = stage.file(&format!("{}.sent", scenario.name));
+    let all = scenario.projects.iter().map(|project| project.name.clone());
+    let told = generate(
+        scenario.name.to_owned(),
+        all.collect(),
+        scenario.events,
+        scenario.per_second,
+        out.clone(),
+    );
+    let mut generator = stage.start_part("generator", &told)?;
+    let begun_at = if scenario.waits_first {
+        until_ended(&mut generator, "generator").await?;
+        start_workers(stage, place, &mut workers, count)?;
+        Some(micros_now())
+    } else {
+        None
+    };
+    until_arrived(stage, accepted_before + wanted(scenario)).await?;
+    until_ended(&mut generator, "generator").await?;
+    sleep(SETTLED_WITHIN).await;
+    let after = Reading::take(stage, &workers)?;
+    let mut worker_memory_peak = 0;
+    for worker in &workers {
+        worker_memory_peak = worker_memory_peak.max(worker.usage()?.memory_peak);
+    }
+    let mut logs = String::new();
+    for worker in workers {
+        logs.push_str(&worker.stop()?);
+    }
+    clear_up(&config, scenario, &registered, is_embedded).await?;
+
+    let mut generated = generator::read(&out)?;
+    if let Some(begun_at) = begun_at {
+        // What waited is measured from when somebody could take it.
+        generated
+            .sent
+            .values_mut()
+            .for_each(|sent| sent.at = begun_at);
+    }
+    let arrived = arrived(stage).await?;
+    let destinations = |event: &str| destinations_of(scenario, event);
+    let outcome = compare(&generated.sent, &arrived, destinations);
+    let to_settled = scenario
+        .tells_settled
+        .then(|| settled(scenario, &registered, &generated.sent, &logs))
+        .and_then(Latency::of);
+    let in_trouble = scenario
+        .projects
+        .iter()
+        .find(|project| !project.manner.counts());
+    let requests_to = |name: String| outcome.requests.get(&name).copied().unwrap_or(0);
+    Ok(Measured {
+        scenario: scenario.name,
+        events: scenario.events,
+        deliveries: outcome.delivered,
+        per_second: per_second(outcome.delivered, outcome.took_s),
+        cpu_s_per_1000: cpu(&before, &after, generated.cpu_s, outcome.delivered),
+        times_floors: None,
+        to_post: outcome.to_post,
+        to_settled,
+        worker_memory_peak,
+        duplicates: outcome.duplicates,
+        lost: outcome.lost,
+        troubled_requests: in_trouble.map(|project| requests_to(project.destination(0))),
+    })
+}
+
+fn start_workers(
+    stage: &mut Stage,
+    place: &Place,
+    workers: &mut Vec<Worker>,
+    count: usize,
+) -> Result<(), BenchError> {
+    block_in_place(|| {
+        for _ in 0..count {
+            workers.push(stage.start_worker(place)?);
+        }
+        Ok(())
+    })
+}
+
+/// Deliveries that have to be accepted.
+fn wanted(scenario: &Scenario) -> u64 {
+    (0..scenario.events)
+        .map(|number| {
+            let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
+            let project = &scenario.projects[at];
+            if project.manner.counts() {
+                project.destinations as u64
+            } else {
+                0
+            }
+        })
+        .sum()
+}
+
+/// The destinations that have to accept an event.
+fn destinations_of(scenario: &Scenario, event: &str) -> Vec<String> {
+    let Some(number) = generator::number_of(event) else {
+        return Vec::new();
+    };
+    let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
+    let project = &scenario.projects[at];
+    if !project.manner.counts() {
+        return Vec::new();
+    }
+    (0..project.destinations)
+        .map(|number| project.destination(number))
+        .collect()
+}
+
+async fn accepted(stage: &Stage) -> Result<u64, BenchError> {
+    let text = stage.ask_receiver("count").await?;
+    text.parse()
+        .map_err(|_| BenchError::Garbled("what the receiver says"))
+}
+
+/// Waits until nothing has arrived for a while.
+async fn until_quiet(stage: &Stage) -> Result<(), BenchError> {
+    let mut seen = accepted(stage).await?;
+    loop {
+        sleep(SETTLED_WITHIN * 2).await;
+        let now = accepted(stage).await?;
+        if now == seen {
+            return Ok(());
+        }
+        seen = now;
+    }
+}
+
+/// Waits until so much was accepted, or nothing more comes.
+async fn until_arrived(stage: &Stage, wanted: u64) -> Result<(), BenchError> {
+    let (mut seen, mut moved_at) = (0, Instant::now());
+    loop {
+        let now = accepted(stage).await?;
+        if now >= wanted || moved_at.elapsed() > PATIENCE {
+            return Ok(());
+        }
+        if now != seen {
+            (seen, moved_at) = (now, Instant::now());
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn arrived(stage: &Stage) -> Result<Vec<Arrived>, BenchError> {
+    let text = stage.ask_receiver("log").await?;
+    let read = |line: &str| {
+        let [at, destination, event, status] =
+            line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        Some(Arrived {
+            at: at.parse().ok()?,
+            destination: destination.to_owned(),
+            event: event.to_owned(),
+            status: status.parse().ok(),
+        })
+    };
+    let lines = text.lines().map(read).collect::<Option<_>>();
+    lines.ok_or(BenchError::Garbled("what the receiver says"))
+}
+
+/// Removes destinations in trouble, so that their retries do not meet the next scenario.
+async fn clear_up(
+    config: &Config,
+    scenario: &Scenario,
+    registered: &Registered,
+    is_embedded: bool,
+) -> Result<(), BenchError> {
+    let in_trouble = scenario
+        .projects
+        .iter()
+        .find(|project| !project.manner.counts());
+    let Some(project) = in_trouble.filter(|_| !is_embedded) else {
+        return Ok(());
+    };
+    let desk = Desk::open(config).await?;
+    for id in &registered[&project.name] {
+        desk.webhooks.remove(id).await?;
+    }
+    desk.close().await;
+    Ok(())
+}
+
+/// From publishing to settled, as the workers' logs tell.
+fn settled(
+    scenario: &Scenario,
+    registered: &Registered,
+    sent: &HashMap<String, figures::Sent>,
+    logs: &str,
+) -> Vec<Micros> {
+    let mut settled_at: HashMap<&str, Micros> = HashMap::new();
+    for line in logs.lines().filter(|line| line.contains(": delivered ")) {
+        let moment = line
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse::<Timestamp>().ok());
+        let id = line
+            .split_once("ringback.delivery.id=")
+            .map(|(_, rest)| rest);
+        let id = id.and_then(|rest| rest.split_whitespace().next());
+        if let (Some(moment), Some(id)) = (moment, id) {
+            settled_at.insert(id, Micros::try_from(moment.as_microsecond()).unwrap_or(0));
+        }
+    }
+    let mut waits = Vec::new();
+    for (event, sent) in sent {
+        let Some(number) = generator::number_of(event) else {
+            continue;
+        };
+        let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
+        let project = &scenario.projects[at].name;
+        let (Ok(name), Ok(id)) = (project.parse(), event.parse::<EventId>()) else {
+            continue;
+        };
+        for webhook in &registered[project] {
+            let delivery = DeliveryId::derive(&name, &id, &DestinationId::webhook(webhook));
+            if let Some(at) = settled_at.get(delivery.as_str()) {
+                waits.push(at.saturating_sub(sent.at));
+            }
+        }
+    }
+    waits
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 {
+        count as f64 / seconds
+    } else {
+        0.0
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn cpu(before: &Reading, after: &Reading, generator_s: f64, deliveries: u64) -> Cpu {
+    let thousands = deliveries.max(1) as f64 / 1000.0;
+    let workers = (after.workers - before.workers) / thousands;
+    let broker = difference(before.broker, after.broker).map(|used| used / thousands);
+    let store = difference(before.store, after.store).map(|used| used / thousands);
+    Cpu {
+        workers,
+        broker,
+        store,
+        system: workers + broker.unwrap_or(0.0) + store.unwrap_or(0.0),
+        generator: generator_s / thousands,
+        receiver: (after.receiver.cpu_s - before.receiver.cpu_s) / thousands,
+    }
+}

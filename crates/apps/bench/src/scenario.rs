@@ -1,0 +1,260 @@
+//! What is measured. Each scenario is data: who gets how many events, how fast, and which destinations count.
+
+/// Bytes of a rendered body.
+pub(crate) const BODY_BYTES: usize = 500;
+/// Projects of a scenario that spreads its load.
+const PROJECTS: usize = 16;
+/// Events a second where latency is measured, and for how many seconds.
+const QUIET_PER_SECOND: u32 = 50;
+const QUIET_S: u64 = 20;
+/// Events a second to healthy destinations where fairness is measured.
+const HEALTHY_PER_SECOND: u32 = 200;
+const HEALTHY_S: u64 = 15;
+
+/// One scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What it shows, for people.
+    pub about: &'static str,
+    pub(crate) servers: Servers,
+    pub(crate) projects: Vec<Project>,
+    pub(crate) events: u64,
+    /// As fast as the generator can when absent.
+    pub(crate) per_second: Option<u32>,
+    /// Whether workers start only once everything is published.
+    pub(crate) waits_first: bool,
+    /// Whether the moment of settling is read from the worker's log, which costs the worker something.
+    pub(crate) tells_settled: bool,
+}
+
+/// What a scenario runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Servers {
+    RabbitAndRedis,
+    Embedded,
+}
+
+/// A project, whose destinations all get its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Project {
+    pub(crate) name: String,
+    pub(crate) manner: Manner,
+    pub(crate) destinations: usize,
+}
+
+/// How a destination answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Accepts,
+    /// 503 the first time, then 200.
+    RefusesOnce,
+    Hangs,
+    /// A byte of its answer a second.
+    Drips,
+    Resets,
+    /// Nobody listens.
+    Unreachable,
+}
+
+impl Manner {
+    /// The first part of the path, by which the receiver knows it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Accepts | Self::Unreachable => "accepts",
+            Self::RefusesOnce => "refuses-once",
+            Self::Hangs => "hangs",
+            Self::Drips => "drips",
+            Self::Resets => "resets",
+        }
+    }
+
+    /// Whether every delivery has to be accepted in the end.
+    pub(crate) fn counts(self) -> bool {
+        matches!(self, Self::Accepts | Self::RefusesOnce)
+    }
+}
+
+impl Project {
+    pub(crate) fn destination(&self, number: usize) -> String {
+        format!("{}.{number}", self.name)
+    }
+}
+
+fn projects(scenario: &str, count: usize, manner: Manner, destinations: usize) -> Vec<Project> {
+    let of = |number| Project {
+        name: format!("{scenario}-{number}"),
+        manner,
+        destinations,
+    };
+    (0..count).map(of).collect()
+}
+
+/// All scenarios, those that leave something behind last. `events` is the size of the large ones.
+pub fn scenarios(events: u64) -> Vec<Scenario> {
+    let loaded = |name, about, count, destinations, events: u64| Scenario {
+        name,
+        about,
+        servers: Servers::RabbitAndRedis,
+        projects: projects(name, count, Manner::Accepts, destinations),
+        events: events.max(1),
+        per_second: None,
+        waits_first: false,
+        tells_settled: false,
+    };
+    let quiet = |name, about| Scenario {
+        per_second: Some(QUIET_PER_SECOND),
+        tells_settled: true,
+        ..loaded(
+            name,
+            about,
+            PROJECTS,
+            1,
+            u64::from(QUIET_PER_SECOND) * QUIET_S,
+        )
+    };
+    let healthy = |name, about| Scenario {
+        per_second: Some(HEALTHY_PER_SECOND),
+        ..loaded(
+            name,
+            about,
+            PROJECTS,
+            1,
+            u64::from(HEALTHY_PER_SECOND) * HEALTHY_S,
+        )
+    };
+    // Every second event goes to one destination in trouble: the others get as many as without it.
+    let beside = |name, about, manner| {
+        let alone = healthy(name, about);
+        let trouble = Project {
+            name: format!("{name}-trouble"),
+            manner,
+            destinations: 1,
+        };
+        let projects = alone.projects.into_iter();
+        Scenario {
+            projects: projects
+                .flat_map(|project| [project, trouble.clone()])
+                .collect(),
+            events: alone.events * 2,
+            per_second: Some(HEALTHY_PER_SECOND * 2),
+            ..healthy(name, about)
+        }
+    };
+    let on_embedded = |scenario: Scenario| Scenario {
+        servers: Servers::Embedded,
+        ..scenario
+    };
+    vec![
+        loaded(
+            "throughput",
+            "one destination an event, 16 destinations",
+            PROJECTS,
+            1,
+            events,
+        ),
+        loaded(
+            "one-destination",
+            "all events to the same destination",
+            1,
+            1,
+            events,
+        ),
+        loaded("fan-out-10", "ten destinations an event", 1, 10, events / 5),
+        loaded(
+            "fan-out-100",
+            "a hundred destinations an event",
+            1,
+            100,
+            events / 50,
+        ),
+        quiet("latency", "50 events a second"),
+        Scenario {
+            waits_first: true,
+            ..loaded(
+                "backlog",
+                "everything waits before a worker starts",
+                PROJECTS,
+                1,
+                events * 2,
+            )
+        },
+        Scenario {
+            projects: projects("retries", PROJECTS, Manner::RefusesOnce, 1),
+            ..loaded(
+                "retries",
+                "every first attempt is refused",
+                PROJECTS,
+                1,
+                events / 4,
+            )
+        },
+        on_embedded(loaded(
+            "embedded",
+            "one destination an event, on the embedded queue and store",
+            PROJECTS,
+            1,
+            events,
+        )),
+        on_embedded(quiet("embedded-latency", "50 events a second, embedded")),
+        healthy("healthy", "200 events a second to 16 destinations"),
+        beside(
+            "beside-hanging",
+            "as many to one that never answers",
+            Manner::Hangs,
+        ),
+        beside(
+            "beside-dripping",
+            "as many to one that answers a byte a second",
+            Manner::Drips,
+        ),
+        beside(
+            "beside-resetting",
+            "as many to one that resets every connection",
+            Manner::Resets,
+        ),
+        beside(
+            "beside-unreachable",
+            "as many to one where nobody listens",
+            Manner::Unreachable,
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_and_something_to_count() {
+        let all = scenarios(1_000);
+        let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all.len());
+        for scenario in &all {
+            assert!(scenario.events > 0);
+            assert!(
+                scenario
+                    .projects
+                    .iter()
+                    .any(|project| project.manner.counts())
+            );
+        }
+    }
+
+    #[test]
+    fn beside_one_in_trouble_the_others_get_as_many_as_without_it() {
+        let all = scenarios(1_000);
+        let of = |name| all.iter().find(|scenario| scenario.name == name).unwrap();
+        let counted = |scenario: &Scenario| {
+            let share = scenario
+                .projects
+                .iter()
+                .filter(|project| project.manner.counts())
+                .count();
+            scenario.events * share as u64 / scenario.projects.len() as u64
+        };
+        assert_eq!(counted(of("beside-hanging")), counted(of("healthy")));
+    }
+}
