@@ -5,7 +5,7 @@ use crate::{
     dead_letters::letter_args,
     error::unreadable,
     key::term,
-    script::{CLAIM, SETTLE},
+    script::{CLAIM, SETTLE, SETTLE_DEAD},
     traffic::traffic_args,
 };
 use async_trait::async_trait;
@@ -44,7 +44,11 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let mut script = SETTLE.prepare_invoke();
+        let script = match settlement.settled_as {
+            SettledAs::DeadLettered(_) => &SETTLE_DEAD,
+            _ => &SETTLE,
+        };
+        let mut script = script.prepare_invoke();
         script
             .key(
                 [
@@ -106,7 +110,8 @@ impl RedisStore {
                 self.settings
                     .log_entries_max
                     .div_ceil(u64::from(crate::key::SHARDS)),
-            );
+            )
+            .arg(self.final_ms());
     }
 
     /// How long to keep what is under way: the longest wait, and the window after it.

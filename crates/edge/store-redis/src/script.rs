@@ -17,6 +17,15 @@ script!(
     "common.lua",
     "claims.lua",
     "log.lua",
+    "traffic.lua",
+    "settle.lua"
+);
+// Every function costs something each time, so that the many settlements without a dead letter go without these.
+script!(
+    SETTLE_DEAD,
+    "common.lua",
+    "claims.lua",
+    "log.lua",
     "groups.lua",
     "letters.lua",
     "traffic.lua",

@@ -8,7 +8,7 @@ use ringback_delivery::port::{Settlement, StoreError, TrafficStore};
 use ringback_domain::{Timestamp, Traffic, TrafficOf, TrafficPoint, TrafficStep};
 use std::collections::{BTreeSet, HashMap};
 
-/// Steps of one key; the same as in `traffic.lua`.
+/// Steps of one key.
 fn steps_per_chunk(step: TrafficStep) -> u32 {
     match step {
         TrafficStep::Minute => 60,
@@ -83,8 +83,13 @@ pub(crate) fn traffic_args(script: &mut ScriptInvocation<'_>, settlement: &Settl
     let delivery = settlement.delivery;
     let targets = TrafficOf::all_of(&delivery.event.project, &delivery.destination);
     let counted = settlement.traffic();
+    let steps = [TrafficStep::Minute, TrafficStep::Hour].map(|step| {
+        let (number, per_chunk) = (step.number_of(settlement.at), steps_per_chunk(step));
+        let (chunk, offset) = (number / per_chunk, number % per_chunk);
+        format!("{}{chunk} {offset}", letter(step))
+    });
     script
-        .arg(TrafficStep::Minute.number_of(settlement.at))
+        .arg(steps.join(" "))
         .arg(targets.map(|of| of.to_string()).join(" "))
         .arg(format!(
             "{} {} {}",

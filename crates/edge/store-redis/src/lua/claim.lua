@@ -1,8 +1,8 @@
 -- KEYS: claim, record, log. ARGV: generation, attempt, worker, nonce, lease in microseconds, milliseconds to keep it
--- all, then id, shard, head, terms and the most entries of the log.
+-- all, then id, shard, head, terms, the most entries of the log and the least milliseconds that each is kept.
 
 local generation, attempt, worker, nonce = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local now = now_us()
+local now_text, now = now_text_and_us()
 local lease_end = whole(now + tonumber(ARGV[5]))
 local held = read_claim(KEYS[1])
 local expired = {}
@@ -31,13 +31,19 @@ if held then
 end
 
 -- By the clock, so that tokens grow even over a loss of everything stored.
-local token = whole(math.max(now, held and held.token + 1 or 0))
-redis.call('HSET', KEYS[1], 'generation', generation, 'attempt', attempt, 'state', 'held', 'token', token,
-  'worker', worker, 'nonce', nonce, 'claimed', whole(now), 'lease_end', lease_end, 'before', held and pack_claim(held) or '')
-redis.call('HDEL', KEYS[1], 'ended')
+local token = now_text
+if held and held.token >= now then
+  token = whole(held.token + 1)
+end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'attempt', ARGV[2], 'state', 'held', 'token', token,
+  'worker', worker, 'nonce', nonce, 'claimed', now_text, 'lease_end', lease_end, 'before', held and pack_claim(held) or '')
+if held then
+  redis.call('HDEL', KEYS[1], 'ended')
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 write_record(KEYS[2], KEYS[3], ARGV[8], {
-  now = now, id = ARGV[7], head = ARGV[9], terms = ARGV[10], entries_max = tonumber(ARGV[11]),
-  state = 'attempting', generation = ARGV[1], updated = whole(now) .. '000', ttl = ARGV[6],
+  now_text = now_text, now = now, id = ARGV[7], head = ARGV[9], terms = ARGV[10],
+  entries_max = tonumber(ARGV[11]), kept_us = tonumber(ARGV[12]) * 1000,
+  state = 'attempting', generation = ARGV[1], updated = now_text .. '000', ttl = ARGV[6],
 })
 return { 'granted', token, unpack(expired) }

@@ -1,8 +1,16 @@
 -- Shared by every script; see docs/store.md for what each key holds. All keys of one call lie in one slot.
 
-local function now_us()
+-- Microseconds since 1970, as text and as number. Turning a number into text costs as much as a command: the text is put
+-- together. It has 16 digits until 2286 and so sorts as the moments do.
+local function now_text_and_us()
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local text = time[1] .. string.rep('0', 6 - #time[2]) .. time[2]
+  return text, tonumber(text)
+end
+
+local function now_us()
+  local _, us = now_text_and_us()
+  return us
 end
 
 local function whole(number)
@@ -26,18 +34,25 @@ end
 -- removes an entry need not read it. All scores are 0: the order is that of the text. Words among the terms that begin
 -- with `@` or `#` are notes: an entry is not found by them.
 local function is_note(word)
-  return string.find(word, '^[@#]') ~= nil
+  local first = string.byte(word)
+  return first == 64 or first == 35
 end
 
-local function add_to_index(index, suffix, terms)
-  local members = { 0, 'a' .. suffix .. ' ' .. terms }
-  for _, term in ipairs(split(terms)) do
-    if not is_note(term) then
-      members[#members + 1] = 0
-      members[#members + 1] = term .. suffix
+-- more: a term that the entry is found by and that changes, so that it is not kept among the others. Answers how many members
+-- the entry has.
+local function add_to_index(index, suffix, terms, more)
+  local members = { '0', 'a' .. suffix .. ' ' .. terms }
+  if more then
+    members[3], members[4] = '0', more .. suffix
+  end
+  for word in string.gmatch(terms, '%S+') do
+    if not is_note(word) then
+      members[#members + 1] = '0'
+      members[#members + 1] = word .. suffix
     end
   end
   redis.call('ZADD', index, unpack(members))
+  return #members / 2
 end
 
 -- The terms of an entry; nil when it is not there.

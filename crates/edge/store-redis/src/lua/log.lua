@@ -29,13 +29,19 @@ local function least_wanted(log)
   return delivered or dead or oldest(log, 'a', 1)[1]
 end
 
-local function make_room(log, shard, entries_max)
-  for _, suffix in ipairs(oldest(log, 'a', SWEPT_MAX)) do
-    if redis.call('EXISTS', shard .. 'record:' .. id_of(suffix)) == 0 then
-      forget(log, suffix, shard)
+-- entry: what was just added. Records that expired are forgotten, a few a call, and then those that are too many. How many
+-- there are is told by the members: all entries have as many.
+local function make_room(log, shard, entry, members)
+  local first = oldest(log, 'a', 1)[1]
+  local cutoff = entry.now - entry.kept_us
+  if first and tonumber(string.sub(first, 1, 16)) < cutoff then
+    for _, suffix in ipairs(oldest(log, 'a', SWEPT_MAX)) do
+      if redis.call('EXISTS', shard .. 'record:' .. id_of(suffix)) == 0 then
+        forget(log, suffix, shard)
+      end
     end
   end
-  local surplus = redis.call('ZLEXCOUNT', log, '[a', '(b') - entries_max
+  local surplus = math.ceil(redis.call('ZCARD', log) / members) - entry.entries_max
   for _ = 1, math.min(surplus, SWEPT_MAX) do
     forget(log, least_wanted(log), shard)
   end
@@ -44,18 +50,23 @@ end
 -- Writes state and generation; makes the record when it is not there.
 local function write_record(key, log, shard, entry)
   local suffix, state = unpack(redis.call('HMGET', key, 'k', 'state'))
-  local is_new = not suffix
-  if is_new then
-    suffix = sortable(entry.now) .. entry.id
-    redis.call('HSET', key, 'k', suffix, 'head', entry.head)
-    add_to_index(log, suffix, entry.terms)
-  else
-    redis.call('ZREM', log, state_term(state) .. suffix)
+  local term = state_term(entry.state)
+  if suffix then
+    local before = state_term(state)
+    if before ~= term then
+      redis.call('ZREM', log, before .. suffix)
+      redis.call('ZADD', log, '0', term .. suffix)
+    end
+    redis.call('HSET', key, 'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
+    redis.call('PEXPIRE', key, entry.ttl)
+    return
   end
-  redis.call('ZADD', log, 0, state_term(entry.state) .. suffix)
-  redis.call('HSET', key, 'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
+  if not entry.now then
+    entry.now_text, entry.now = now_text_and_us()
+  end
+  suffix = entry.now_text .. entry.id
+  redis.call('HSET', key, 'k', suffix, 'head', entry.head,
+    'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
   redis.call('PEXPIRE', key, entry.ttl)
-  if is_new then
-    make_room(log, shard, entry.entries_max)
-  end
+  make_room(log, shard, entry, add_to_index(log, suffix, entry.terms, term))
 end

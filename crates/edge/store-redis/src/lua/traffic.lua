@@ -1,29 +1,25 @@
 -- Counts of traffic: hashes `traffic:<step><chunk>:<what it is counted for>`, which hold some dozens of steps and so stay
 -- small enough for the compact form. A field is the step within the chunk and a letter: `d`elivered, `f`ailed, given up (`x`).
 
-local MINUTES_PER_CHUNK, HOURS_PER_CHUNK = 60, 96
--- A chunk, and how long its steps are kept: two hours, eight days.
-local MINUTES_KEPT_S, HOURS_KEPT_S = 3 * 3600, 12 * 86400
+-- How long a key is kept since its first count: what is told of is younger.
+local KEPT_S = { m = 3 * 3600, h = 12 * 86400 }
+local KINDS = { 'd', 'f', 'x' }
 
-local function count_step(shard, step, chunk_steps, kept_s, number, targets, counts)
-  local chunk, offset = math.floor(number / chunk_steps), number % chunk_steps
-  local prefix = shard .. 'traffic:' .. step .. whole(chunk) .. ':'
-  for i, kind in ipairs({ 'd', 'f', 'x' }) do
-    local by = counts[i]
-    if by ~= '0' then
-      for _, target in ipairs(targets) do
-        local key = prefix .. target
-        if redis.call('HINCRBY', key, offset .. kind, by) == tonumber(by) then
-          redis.call('EXPIRE', key, kept_s)
+-- steps: words, in twos: `<step><chunk>` and the offset in it. targets and counts: words.
+local function count_traffic(shard, steps, targets, counts)
+  targets, counts = split(targets), split(counts)
+  for chunk, offset in string.gmatch(steps, '(%S+) (%S+)') do
+    local prefix = shard .. 'traffic:' .. chunk .. ':'
+    for i, by in ipairs(counts) do
+      if by ~= '0' then
+        local field = offset .. KINDS[i]
+        for _, target in ipairs(targets) do
+          local key = prefix .. target
+          if redis.call('HINCRBY', key, field, by) == tonumber(by) then
+            redis.call('EXPIRE', key, KEPT_S[string.sub(chunk, 1, 1)])
+          end
         end
       end
     end
   end
-end
-
--- minute: since 1970. targets and counts: words.
-local function count_traffic(shard, minute, targets, counts)
-  targets, counts = split(targets), split(counts)
-  count_step(shard, 'm', MINUTES_PER_CHUNK, MINUTES_KEPT_S, minute, targets, counts)
-  count_step(shard, 'h', HOURS_PER_CHUNK, HOURS_KEPT_S, math.floor(minute / 60), targets, counts)
 end
