@@ -34,7 +34,8 @@ impl Pulse {
     pub fn waits_here(self, at_once: usize, oldest: Duration, waiting: usize) -> bool {
         // An attempt that goes on for long says more than all that ended before it: this is how a hang shows.
         let each = self.usually.unwrap_or(UNKNOWN_TAKES).max(oldest / 2);
-        let turns = u32::try_from(waiting / at_once.max(1) + 1).unwrap_or(u32::MAX);
+        let turns = (waiting / at_once.max(1)).saturating_add(1);
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
         each.saturating_mul(turns) <= WAIT_FOR_SHARE_MAX
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, future::try_join_all};
 use lapin::{
     Channel,
     options::{
@@ -22,6 +22,7 @@ use lapin::{
 };
 use ringback_delivery::port::{Consumer, Receipt, Taken};
 use std::{
+    mem::discriminant,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -149,7 +150,8 @@ impl<T: Send + 'static> Pump<T> {
             match opened {
                 Ok((live, channel, consumer)) => {
                     backoff.reset();
-                    let ledger = Arc::new(Ledger::new(self.source.held.clone()));
+                    let ledger =
+                        Arc::new(Ledger::new(self.source.window, self.source.held.clone()));
                     let ended = self.serve(&live, &channel, consumer, &ledger).await;
                     ledger.close();
                     match ended {
@@ -217,7 +219,7 @@ impl<T: Send + 'static> Pump<T> {
                     let _ = timeout(LAST_WORDS_WITHIN, say_last_words(channel, ledger)).await;
                     return Ok(());
                 }
-                () = ledger.changed() => live.asked(tell(channel, ledger)).await?,
+                () = ledger.due() => live.asked(tell(channel, ledger)).await?,
             }
         }
     }
@@ -238,7 +240,7 @@ impl<T: Send + 'static> Pump<T> {
             tokio::select! {
                 biased;
                 () = self.end.cancelled() => return Ok(()),
-                () = ledger.changed() => live.asked(tell(channel, ledger)).await?,
+                () = ledger.due() => live.asked(tell(channel, ledger)).await?,
                 () = self.stop.cancelled() => {
                     live.asked(channel.basic_cancel(TAG.into(), BasicCancelOptions::default())).await?;
                     // The broker sends nothing after it said so; what arrived before goes back.
@@ -246,7 +248,7 @@ impl<T: Send + 'static> Pump<T> {
                     while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
                         ledger.give_back(delivery.delivery_tag);
                     }
-                    return Ok(());
+                    return live.asked(tell(channel, ledger)).await;
                 }
                 place = hand_on.reserve(), if held.is_some() => {
                     // No place means that the consumer is being dropped, and `end` says so next.
@@ -306,13 +308,15 @@ async fn tell(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
         multiple: false,
         requeue: true,
     };
-    for frame in ledger.take_frames() {
-        let told = match frame {
-            Frame::AckUpTo(tag) => channel.basic_ack(tag, ack(true)).await,
-            Frame::Ack(tag) => channel.basic_ack(tag, ack(false)).await,
-            Frame::GiveBack(tag) => channel.basic_nack(tag, requeue).await,
-        };
-        told?;
+    let tell_one = async |frame: &Frame| match *frame {
+        Frame::AckUpTo(tag) => channel.basic_ack(tag, ack(true)).await,
+        Frame::Ack(tag) => channel.basic_ack(tag, ack(false)).await,
+        Frame::GiveBack(tag) => channel.basic_nack(tag, requeue).await,
+    };
+    // Among frames of one kind the order does not matter, so that these are written together.
+    let kinds = |one: &Frame, other: &Frame| discriminant(one) == discriminant(other);
+    for frames in ledger.take_frames().chunk_by(kinds) {
+        try_join_all(frames.iter().map(tell_one)).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What was done with the messages of one channel, and the fewest frames that tell the broker.
 //!
-//! Workers settle in any order and must not wait; the broker is told in batches. A run of settled messages from the oldest on
-//! is acknowledged by one frame, the rest one by one.
+//! Workers settle in any order and must not wait; the broker is told in batches, since each frame is an entry of its own in the
+//! queue's log. A run of settled messages from the oldest on is acknowledged by one frame, the rest one by one.
 
 use std::{
     collections::BTreeSet,
@@ -9,8 +9,18 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+/// How long what was settled is gathered before the broker is told. Nobody waits for it; a worker that dies meanwhile finds out
+/// from the claim that it was done.
+const GATHER_FOR: Duration = Duration::from_millis(10);
+/// One part in so many of the window: once that much waits to be told, it is told at once, lest the broker run out of places.
+const GATHERED_MAX: usize = 4;
 
 /// The number of a message on its channel, from 1.
 pub(crate) type Tag = u64;
@@ -29,16 +39,19 @@ pub(crate) enum Frame {
 /// The ledger of one channel. Ends with it: what is settled later is dropped, since the broker hands it out again anyway.
 pub(crate) struct Ledger {
     book: Mutex<Option<Book>>,
-    changed: Notify,
+    /// Told of the first settlement that is gathered, and of the one that is enough.
+    gathered: Notify,
+    enough: usize,
     /// Messages of all channels of the queue that are not settled.
     held: Arc<AtomicU64>,
 }
 
 impl Ledger {
-    pub(crate) fn new(held: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(window: u16, held: Arc<AtomicU64>) -> Self {
         Self {
             book: Mutex::new(Some(Book::default())),
-            changed: Notify::new(),
+            gathered: Notify::new(),
+            enough: (usize::from(window) / GATHERED_MAX).max(1),
             held,
         }
     }
@@ -70,9 +83,19 @@ impl Ledger {
         }
     }
 
-    /// Waits until there may be something to tell.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until the broker is to be told.
+    pub(crate) async fn due(&self) {
+        loop {
+            let gathering = self.book().as_ref().and_then(|book| book.gathering);
+            match gathering {
+                None => self.gathered.notified().await,
+                Some((_, count)) if count >= self.enough => return,
+                Some((since, _)) => tokio::select! {
+                    () = sleep_until(since + GATHER_FOR) => return,
+                    () = self.gathered.notified() => {}
+                },
+            }
+        }
     }
 
     pub(crate) fn take_frames(&self) -> Vec<Frame> {
@@ -92,8 +115,13 @@ impl Ledger {
                 open.held -= 1;
                 self.held.fetch_sub(1, Ordering::Relaxed);
             }
+            let (_, count) = open.gathering.get_or_insert_with(|| (Instant::now(), 0));
+            *count += 1;
+            let is_news = *count == 1 || *count == self.enough;
             drop(book);
-            self.changed.notify_one();
+            if is_news {
+                self.gathered.notify_one();
+            }
         }
     }
 
@@ -106,6 +134,8 @@ impl Ledger {
 struct Book {
     /// Messages that came and are not settled.
     held: u64,
+    /// Since when, and how much.
+    gathering: Option<(Instant, usize)>,
     /// Every tag up to here has been told.
     told_up_to: Tag,
     /// Told out of order, all above `told_up_to`.
@@ -116,6 +146,7 @@ struct Book {
 
 impl Book {
     fn take_frames(&mut self) -> Vec<Frame> {
+        self.gathering = None;
         // First, since an acknowledgement of a run takes with it whatever older message the broker still counts.
         let mut frames: Vec<_> = self.returned.iter().copied().map(Frame::GiveBack).collect();
         self.told.append(&mut self.returned);
@@ -142,9 +173,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const WINDOW: u16 = 40;
+
     #[test]
     fn a_run_is_one_frame_and_stragglers_are_single() {
-        let ledger = Ledger::new(Arc::default());
+        let ledger = Ledger::new(WINDOW, Arc::default());
         for tag in [1, 2, 3, 7, 9] {
             ledger.acknowledge(tag);
         }
@@ -172,9 +205,26 @@ mod tests {
         assert_eq!(ledger.take_frames(), []);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_settled_is_gathered_for_a_moment_or_until_it_is_enough() {
+        let ledger = Ledger::new(WINDOW, Arc::default());
+        let began = Instant::now();
+        ledger.acknowledge(1);
+        ledger.acknowledge(2);
+        ledger.due().await;
+        assert_eq!(began.elapsed(), GATHER_FOR);
+        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(2)]);
+
+        let began = Instant::now();
+        (3..13).for_each(|tag| ledger.acknowledge(tag));
+        ledger.due().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "a quarter of the window");
+        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(12)]);
+    }
+
     #[test]
     fn what_is_settled_after_the_channel_is_dropped() {
-        let ledger = Ledger::new(Arc::default());
+        let ledger = Ledger::new(WINDOW, Arc::default());
         ledger.acknowledge(1);
         ledger.close();
         ledger.acknowledge(2);
@@ -219,7 +269,7 @@ mod tests {
             verdicts in prop::collection::vec(0u8..3, 40),
             flushes in prop::collection::vec(any::<bool>(), 40),
         ) {
-            let ledger = Ledger::new(Arc::default());
+            let ledger = Ledger::new(WINDOW, Arc::default());
             let mut broker = Broker { unsettled: (1..=40).collect(), ..Broker::default() };
             let (mut done, mut returned) = (BTreeSet::new(), BTreeSet::new());
             for ((tag, verdict), flush) in order.into_iter().zip(verdicts).zip(flushes) {

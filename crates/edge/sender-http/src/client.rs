@@ -25,7 +25,8 @@ use tower::{BoxError, Layer, Service};
 
 /// Node closes idle connections after 5 s; one taken from the pool later than that is lost with the request on it.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
-const POOL_CONNECTIONS_PER_HOST: usize = 2;
+/// Several destinations may share a host, each with its share of requests under way; a connection made anew costs as much as the request.
+const POOL_CONNECTIONS_PER_HOST: usize = 64;
 const ANSWER_HEADERS_MAX: usize = 64;
 const TLS_SESSIONS_MAX: usize = 1024;
 
