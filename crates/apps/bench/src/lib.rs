@@ -40,6 +40,7 @@ use stage::{PREFIX, Place, Stage, Worker, until_ended};
 use std::{
     collections::{BTreeSet, HashMap},
     fs, io,
+    num::NonZeroU32,
     path::PathBuf,
     process::ExitStatus,
     sync::Arc,
@@ -51,8 +52,6 @@ use tokio::{
 };
 use usage::Usage;
 
-/// Requests and messages of a floor.
-const FLOOR_COUNT: u64 = 30_000;
 /// Requests of the bare client at once.
 const FLOOR_AT_ONCE: usize = 64;
 /// What a run begins with, so that connections and caches are there.
@@ -76,8 +75,8 @@ pub struct BenchOptions {
     pub workers: usize,
     /// Servers of somebody else.
     pub urls: Option<Urls>,
-    /// Whether the floors are measured, too.
-    pub floors: bool,
+    /// Requests and messages of each floor; without, floors are not measured.
+    pub floors: Option<NonZeroU32>,
 }
 
 /// Why there was no bench.
@@ -145,7 +144,7 @@ pub async fn run(
     tell: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Report, BenchError> {
     let on_servers = |scenario: &Scenario| scenario.servers == Servers::RabbitAndRedis;
-    let needs_servers = options.floors || options.scenarios.iter().any(on_servers);
+    let needs_servers = options.floors.is_some() || options.scenarios.iter().any(on_servers);
     tell("starting servers");
     let mut stage = block_in_place(|| Stage::build(options, needs_servers))?;
     let mut report = Report {
@@ -158,9 +157,9 @@ pub async fn run(
         floors: None,
         scenarios: Vec::new(),
     };
-    if options.floors {
+    if let Some(count) = options.floors {
         tell("floors");
-        report.floors = Some(floors(&mut stage).await?);
+        report.floors = Some(floors(&mut stage, count).await?);
     }
     for scenario in &options.scenarios {
         tell(scenario.name);
@@ -186,11 +185,11 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-async fn floors(stage: &mut Stage) -> Result<Floors, BenchError> {
+async fn floors(stage: &mut Stage, count: NonZeroU32) -> Result<Floors, BenchError> {
     let (http_out, queue_out) = (stage.file("floor-http"), stage.file("floor-queue"));
     let told = Part::FloorHttp(FloorHttp {
         url: stage.receiver_url("accepts/floor"),
-        requests: FLOOR_COUNT,
+        requests: u64::from(count.get()),
         at_once: FLOOR_AT_ONCE,
         body_bytes: BODY_BYTES,
         out: http_out.clone(),
@@ -204,7 +203,7 @@ async fn floors(stage: &mut Stage) -> Result<Floors, BenchError> {
     let told = Part::FloorQueue(FloorQueue {
         url,
         queue: format!("{PREFIX}.floor"),
-        messages: FLOOR_COUNT,
+        messages: u64::from(count.get()),
         body_bytes: BODY_BYTES,
         out: queue_out.clone(),
     });
@@ -214,8 +213,8 @@ async fn floors(stage: &mut Stage) -> Result<Floors, BenchError> {
     let mut queue = read_floor(&queue_out)?;
     queue.cpu_s += broker_s;
     Ok(Floors {
-        http: floor_of(http),
-        queue: floor_of(queue),
+        http: floor_of(http, count),
+        queue: floor_of(queue, count),
     })
 }
 
@@ -224,11 +223,10 @@ fn read_floor(path: &std::path::Path) -> Result<FloorDone, BenchError> {
     serde_json::from_slice(&bytes).map_err(BenchError::Told)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn floor_of(done: FloorDone) -> Floor {
+fn floor_of(done: FloorDone, count: NonZeroU32) -> Floor {
     Floor {
-        per_second: FLOOR_COUNT as f64 / done.took_s,
-        cpu_s_per_1000: done.cpu_s * 1000.0 / FLOOR_COUNT as f64,
+        per_second: f64::from(count.get()) / done.took_s,
+        cpu_s_per_1000: done.cpu_s * 1000.0 / f64::from(count.get()),
     }
 }
 

@@ -7,7 +7,10 @@ use crate::{
     terminal::{facts, table},
 };
 use ringback_bench::{BenchError, BenchOptions, Latency, Measured, Report, Urls, scenarios};
-use std::fs;
+use std::{fs, num::NonZeroU32};
+
+/// Enough for floors that do not move; more take time only.
+const FLOOR_COUNT_MAX: u64 = 30_000;
 
 pub(crate) async fn run(session: &Session, args: BenchArgs) -> Outcome {
     session.log_quietly()?;
@@ -41,7 +44,7 @@ pub(crate) async fn run(session: &Session, args: BenchArgs) -> Outcome {
             .broker
             .zip(args.store)
             .map(|(broker, store)| Urls { broker, store }),
-        floors: !args.no_floors,
+        floors: floor_count(args.events).filter(|_| !args.no_floors),
     };
     if cfg!(debug_assertions) {
         session
@@ -67,6 +70,11 @@ pub(crate) async fn run(session: &Session, args: BenchArgs) -> Outcome {
         )));
     }
     Ok(())
+}
+
+fn floor_count(events: u64) -> Option<NonZeroU32> {
+    let count = u32::try_from(events.min(FLOOR_COUNT_MAX)).ok()?;
+    NonZeroU32::new(count)
 }
 
 /// A process that `ringback bench` starts.

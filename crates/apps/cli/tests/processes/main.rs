@@ -9,6 +9,7 @@ mod crash_windows;
 #[cfg(not(debug_assertions))]
 mod no_fault_points;
 
+mod bench;
 mod desk;
 mod graceful_stop;
 mod installation;
