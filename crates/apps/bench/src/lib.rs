@@ -321,15 +321,20 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(stage: &Stage, workers: &[Worker]) -> Result<Self, BenchError> {
+    /// Servers that take no part cost a scenario nothing, though they run.
+    fn take(stage: &Stage, workers: &[Worker], servers: Servers) -> Result<Self, BenchError> {
+        let (broker, store) = match servers {
+            Servers::RabbitAndRedis => (stage.broker_usage()?, stage.store_usage()?),
+            Servers::Embedded => (None, None),
+        };
         let mut used = 0.0;
         for worker in workers {
             used += worker.usage()?.cpu_s;
         }
         Ok(Self {
             workers: used,
-            broker: stage.broker_usage()?,
-            store: stage.store_usage()?,
+            broker,
+            store,
             receiver: stage.receiver_usage()?,
         })
     }
@@ -392,7 +397,8 @@ async fn measure(
         stage.run_part("generator", &told).await?;
         until_quiet(stage).await?;
     }
-    let before = Reading::take(stage, &workers)?;
+    let servers = scenario.servers;
+    let before = Reading::take(stage, &workers, servers)?;
     let accepted_before = accepted(stage).await?;
     let out = stage.file(&format!("{}.sent", scenario.name));
     let all = scenario.projects.iter().map(|project| project.name.clone());
@@ -414,7 +420,7 @@ async fn measure(
     until_arrived(stage, accepted_before + wanted(scenario)).await?;
     until_ended(&mut generator, "generator").await?;
     sleep(SETTLED_WITHIN).await;
-    let after = Reading::take(stage, &workers)?;
+    let after = Reading::take(stage, &workers, servers)?;
     let mut worker_memory_peak = 0;
     for worker in &workers {
         worker_memory_peak = worker_memory_peak.max(worker.usage()?.memory_peak);

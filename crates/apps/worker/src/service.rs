@@ -214,9 +214,14 @@ impl Service {
         });
     }
 
+    /// Takes no more from now on, and begins nothing that waits for its turn.
+    pub fn take_no_more(&self) {
+        self.stop.cancel();
+    }
+
     /// Takes no more and lets what is under way end within the grace. What is left goes back to the queue when that is closed.
     pub async fn stop(self) -> Stopped {
-        self.stop.cancel();
+        self.take_no_more();
         self.work.close();
         let finished = timeout(self.grace, self.consumers.wait()).await.is_ok();
         if finished {
@@ -275,17 +280,23 @@ impl DeliverWorker {
         let permit = match lane {
             Lane::Main => {
                 let turn = self.main.enter_soon(&delivery.destination);
-                match self.stop.run_until_cancelled(turn).await? {
+                match self.unless_stopped(turn).await? {
                     Some(permit) => permit,
                     None => return Some(self.move_to_slow_lane(&delivery).await),
                 }
             }
             Lane::Slow => {
                 let turn = self.slow.enter(&delivery.destination);
-                self.stop.run_until_cancelled(turn).await?
+                self.unless_stopped(turn).await?
             }
         };
         Some(self.deliver.handle_with_share(delivery, permit).await)
+    }
+
+    /// Waits for a turn; none comes after the wish to stop, nor together with it.
+    async fn unless_stopped<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
+        let turn = self.stop.run_until_cancelled(turn).await?;
+        (!self.stop.is_cancelled()).then_some(turn)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {

@@ -53,6 +53,7 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     tracing::info!(roles = %in_words(&roles), "ready");
 
     stop.recv().await;
+    service.take_no_more();
     tracing::info!("stopping: taking nothing new, letting attempts under way end");
     let stopping = async {
         let answers = async {
