@@ -323,14 +323,20 @@ fn read_url(callback: &Object<'_>) -> Result<Url, EventFault> {
             format!("holds {c:?}, which no URL may"),
         ));
     }
-    if url.len() > limits::URL_BYTES_MAX {
-        return Err(fault(
-            "callback.url",
-            format!("is longer than {} bytes", limits::URL_BYTES_MAX),
-        ));
+    let is_too_long = |url: &str| url.len() > limits::URL_BYTES_MAX;
+    let too_long = || {
+        let problem = format!("is longer than {} bytes", limits::URL_BYTES_MAX);
+        fault("callback.url", problem)
+    };
+    if is_too_long(&url) {
+        return Err(too_long());
     }
     let url = Url::parse(&url)
         .map_err(|problem| fault("callback.url", format!("is not a URL: {problem}")))?;
+    // As it is kept and sent: what is no character of a URL takes three bytes there.
+    if is_too_long(url.as_str()) {
+        return Err(too_long());
+    }
     // Here, and not only where URLs are judged: what is read is kept as it is, and a password is nothing to keep.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(fault(
