@@ -6,7 +6,9 @@ use crate::{
     scenario::{Scenario, Servers},
     usage::Usage,
 };
-use ringback_servers::{Group, RabbitOptions, RabbitServer, RedisOptions, RedisServer, free_port};
+use ringback_servers::{
+    Group, RabbitOptions, RabbitServer, RedisOptions, RedisServer, bare_command, free_port,
+};
 use ringback_signing::KeyRing;
 use secrecy::ExposeSecret;
 use std::{
@@ -14,7 +16,6 @@ use std::{
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -250,16 +251,6 @@ fn start_part(
     let mut command = bare_command(program, folder);
     command.arg("bench-part").arg(told);
     Ok(Group::start(name, command, folder)?)
-}
-
-/// A program of ours with nothing of the environment but the way to others: what the user configured is not the bench's.
-fn bare_command(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
 }
 
 /// The defaults, but for what has to be said. The profile that retries is the default one with short waits.

@@ -7,7 +7,8 @@ use crate::{
     schedule::{Class, Dice, Planned},
 };
 use ringback_servers::{
-    Group, RabbitCluster, RabbitOptions, RedisOptions, RedisServer, ServerError, free_port,
+    Group, RabbitCluster, RabbitOptions, RedisOptions, RedisServer, ServerError, bare_command,
+    free_port,
     proxy::{Fault, FaultProxy},
 };
 use ringback_signing::KeyRing;
@@ -18,7 +19,6 @@ use std::{
     fs, io,
     net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -394,16 +394,6 @@ impl Receiver {
         self.process = Some(process);
         Ok(())
     }
-}
-
-/// A program of ours with nothing of the environment but the way to others: what the user configured is not the drill's.
-fn bare_command(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
 }
 
 /// The profiles: the signature of Standard Webhooks, the event's data as the body, and schedules that pass within a minute. A

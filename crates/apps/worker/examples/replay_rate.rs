@@ -62,7 +62,7 @@ async fn measure(
     let variables = [
         ("RINGBACK_BROKER", broker),
         ("RINGBACK_STORE", store),
-        ("RINGBACK_RABBITMQ__PREFIX", prefix),
+        ("RINGBACK_PREFIX", prefix),
         ("RINGBACK_DEAD_LETTERS__RETENTION", "3650d"),
         ("RINGBACK_SECRETS__KEYS", key.expose_secret()),
     ];

@@ -16,7 +16,7 @@ mod redis;
 pub use chrome::ChromeDriver;
 pub use cluster::RabbitCluster;
 pub use port::free_port;
-pub use process::Group;
+pub use process::{Group, bare_command};
 pub use prometheus::PrometheusServer;
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};

@@ -14,6 +14,17 @@ use std::{
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES_SHOWN: u64 = 2_000;
 
+/// A program to be run in this folder with nothing of the environment but the way to others: what the user configured is not
+/// for it.
+pub fn bare_command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
 /// A running process group, led by the server itself. Killed when dropped, and when this process ends in whatever way.
 pub struct Group {
     server: &'static str,
