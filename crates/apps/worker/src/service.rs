@@ -241,6 +241,7 @@ async fn finish(handling: impl Future<Output = Option<Handled>>, receipt: Box<dy
     #[cfg(debug_assertions)]
     if crate::sabotage::acknowledges_first() {
         receipt.acknowledge();
+        tokio::time::sleep(crate::sabotage::PAUSE).await;
         let _ = AssertUnwindSafe(handling).catch_unwind().await;
         return;
     }
