@@ -2,7 +2,10 @@
 
 use crate::problem::{Code, Fault, Problem};
 use jiff::Timestamp;
-use ringback_domain::limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX};
+use ringback_domain::{
+    DestinationId, WebhookId,
+    limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX},
+};
 use ringback_json::{FaultKind, Limits, Node, RawStr, Value};
 use std::{fmt::Display, num::NonZeroU32, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -227,6 +230,16 @@ impl<'t> Members<'t> {
         Given::Value(texts)
     }
 
+    /// A destination by its id, or by that of the webhook that it is.
+    pub(crate) fn destination(&mut self) -> Option<DestinationId> {
+        let webhook = self.optional("webhook", parsed_text);
+        let destination = self.optional("destination", parsed_text);
+        one_destination(webhook, destination).unwrap_or_else(|problem| {
+            self.fault("webhook", problem);
+            None
+        })
+    }
+
     /// Nothing more is asked for: what is left is not known.
     pub(crate) fn end(mut self) -> Result<(), Problem> {
         self.note_unknown();
@@ -336,6 +349,16 @@ impl Parameters {
         self.optional(name, read_moment)
     }
 
+    /// A destination by its id, or by that of the webhook that it is.
+    pub(crate) fn destination(&mut self) -> Option<DestinationId> {
+        let webhook = self.parsed("webhook");
+        let destination = self.parsed("destination");
+        one_destination(webhook, destination).unwrap_or_else(|problem| {
+            self.faults.push(Fault::new("webhook", problem));
+            None
+        })
+    }
+
     /// Nothing more is asked for: what is left is not known.
     pub(crate) fn end(mut self) -> Result<(), Problem> {
         let known = in_words(&self.asked);
@@ -349,6 +372,19 @@ impl Parameters {
         });
         self.faults.extend(unknown);
         end(self.faults)
+    }
+}
+
+/// Both name a destination: of two, which one is meant cannot be told.
+fn one_destination(
+    webhook: Option<WebhookId>,
+    destination: Option<DestinationId>,
+) -> Result<Option<DestinationId>, &'static str> {
+    match (webhook, destination) {
+        (Some(_), Some(_)) => Err("is given together with `destination`; one is enough"),
+        (webhook, destination) => {
+            Ok(destination.or_else(|| webhook.as_ref().map(DestinationId::webhook)))
+        }
     }
 }
 

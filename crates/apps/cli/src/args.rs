@@ -6,13 +6,16 @@ mod replays;
 pub(crate) use proofs::{BenchArgs, DrillArgs};
 pub(crate) use replays::{PacingArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysCommand};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use ringback_delivery::SearchText;
 use ringback_domain::{
-    ApiKeyId, DeadLetterId, DeliveryId, DestinationId, EventId, EventType, JobId, KeyScope,
-    ProfileName, ProjectName, WebhookId,
+    ApiKeyId, DeadLetterId, DeadLetterReason, DeliveryId, DestinationId, EventId, EventType, JobId,
+    KeyScope, ProfileName, ProjectName, WebhookId,
 };
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -486,7 +489,7 @@ pub(crate) struct DeadDiscardArgs {
     /// Why, for people
     #[arg(long, default_value = "by operator")]
     pub(crate) note: String,
-    /// Only tells how many of which cause it would be
+    /// Only tells what it would be: for filters how many of which cause, for ids each
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -569,8 +572,8 @@ pub(crate) struct DeadFilterArgs {
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) cause: Option<String>,
     /// Only for this reason
-    #[arg(long, value_parser = reason_words())]
-    pub(crate) reason: Option<String>,
+    #[arg(long, value_parser = dead_letter_reason())]
+    pub(crate) reason: Option<DeadLetterReason>,
     /// Only where this is found: words of the cause, the answer or the host, or the id of an event, job or delivery
     #[arg(long)]
     pub(crate) text: Option<SearchText>,
@@ -730,10 +733,9 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn reason_words() -> clap::builder::PossibleValuesParser {
-    ringback_domain::DeadLetterReason::ALL
-        .map(ringback_domain::DeadLetterReason::class)
-        .into()
+fn dead_letter_reason() -> impl TypedValueParser<Value = DeadLetterReason> {
+    let words = DeadLetterReason::ALL.map(DeadLetterReason::class);
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
 #[cfg(test)]

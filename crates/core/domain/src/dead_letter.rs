@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// A delivery given up, or a message that could not become one.
 #[derive(Debug, Clone)]
@@ -157,6 +157,22 @@ impl DeadLetterReason {
 impl fmt::Display for DeadLetterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.class().replace('_', " "))
+    }
+}
+
+/// A word that is no [`DeadLetterReason::class`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no reason; reasons are {}", DeadLetterReason::ALL.map(DeadLetterReason::class).join(", "))]
+pub struct UnknownReason;
+
+impl FromStr for DeadLetterReason {
+    type Err = UnknownReason;
+
+    /// Reads a [`DeadLetterReason::class`].
+    fn from_str(word: &str) -> Result<Self, UnknownReason> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|reason| reason.class() == word)
+            .ok_or(UnknownReason)
     }
 }
 

@@ -28,7 +28,9 @@ pub use attempt::{
 };
 pub use breaker::{Admission, Breaker, BreakerRules, BreakerState};
 pub use budget::{BudgetState, DeadLetterBudget, DeadLetterUsage};
-pub use dead_letter::{Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed};
+pub use dead_letter::{
+    Cause, DeadLetter, DeadLetterContent, DeadLetterReason, Disposal, Replayed, UnknownReason,
+};
 pub use dead_letter_group::{Acknowledgement, DeadLetterGroup, GroupHead};
 pub use delivery::{
     AttemptNumber, Deferral, Delivery, DeliveryRecord, DeliveryState, Detour, EventSummary,

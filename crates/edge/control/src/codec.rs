@@ -6,8 +6,7 @@ use ringback_delivery::port::{
     Lane, QueueName, StoreHealth,
 };
 use ringback_domain::{
-    DeadLetterGroup, DeadLetterReason, DeliveryRecord, Generation, Timestamp, TraceContext,
-    TrafficOf, Wait,
+    DeadLetterGroup, DeliveryRecord, Generation, Timestamp, TraceContext, TrafficOf, Wait,
 };
 use ringback_wire::{WireError, group, record};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -469,19 +468,13 @@ impl DeadLetterFilterLine {
     }
 
     pub(crate) fn read(self) -> Result<DeadLetterFilter, Garbled> {
-        let known = |class: String| {
-            let found = DeadLetterReason::ALL
-                .into_iter()
-                .find(|reason| reason.class() == class);
-            found.ok_or_else(|| Garbled(format!("no reason `{class}`")))
-        };
         Ok(DeadLetterFilter {
             project: parse_some(self.project.as_ref())?,
             destination: parse_some(self.destination.as_ref())?,
             event_type: parse_some(self.event_type.as_ref())?,
             job: parse_some(self.job.as_ref())?,
             cause: self.cause,
-            reason: self.reason.map(known).transpose()?,
+            reason: parse_some(self.reason.as_ref())?,
             since: self.since,
             until: self.until,
             include_disposed: self.include_disposed,

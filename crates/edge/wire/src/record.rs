@@ -404,10 +404,7 @@ pub fn decode_dead_letter(record: &Bytes) -> Result<DeadLetter, WireError> {
 }
 
 pub(crate) fn reason_of(what: &'static str, word: &str) -> Result<DeadLetterReason, WireError> {
-    let reason = DeadLetterReason::ALL
-        .into_iter()
-        .find(|reason| reason.class() == word);
-    reason.ok_or_else(|| WireError::Member {
+    word.parse().map_err(|_| WireError::Member {
         what,
         member: "reason",
         problem: "is no reason known here".into(),

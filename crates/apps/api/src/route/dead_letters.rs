@@ -17,9 +17,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, DisposeAnswer},
     search_dead_letters,
 };
-use ringback_domain::{
-    DeadLetter, DeadLetterId, DeadLetterReason, DestinationId, Disposal, WebhookId,
-};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -80,15 +78,13 @@ async fn list(
 ) -> Result<axum::Json<ListView<DeadLetterView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
-    let webhook = parameters.parsed::<WebhookId>("webhook");
-    let destination = parameters.parsed::<DestinationId>("destination");
     let mut filter = DeadLetterFilter {
         project: None,
-        destination: destination.or_else(|| webhook.as_ref().map(DestinationId::webhook)),
+        destination: parameters.destination(),
         event_type: parameters.parsed("type"),
         job: parameters.parsed("job"),
         cause: parameters.optional("cause", |text| Ok(text.to_owned())),
-        reason: parameters.optional("reason", reason),
+        reason: parameters.parsed("reason"),
         since: parameters.moment("since"),
         until: parameters.moment("until"),
         include_disposed: parameters.yes_or_no("all"),
@@ -106,15 +102,6 @@ async fn list(
         None => store.dead_letters(&filter, after, limit).await?,
     };
     Ok(axum::Json(ListView::of(found)))
-}
-
-pub(super) fn reason(word: &str) -> Result<DeadLetterReason, String> {
-    let mut all = DeadLetterReason::ALL.into_iter();
-    let found = all.find(|reason| reason.class() == word);
-    found.ok_or_else(|| {
-        let words = DeadLetterReason::ALL.map(DeadLetterReason::class);
-        format!("is no reason; reasons are {}", words.join(", "))
-    })
 }
 
 /// Shows one dead letter with every attempt.

@@ -14,7 +14,7 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_delivery::port::{Cursor, DeliveryFilter};
-use ringback_domain::{DeliveryId, DeliveryRecord, DeliveryState, DestinationId, WebhookId};
+use ringback_domain::{DeliveryId, DeliveryRecord, DeliveryState};
 use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -63,13 +63,11 @@ async fn list(
 ) -> Result<axum::Json<ListView<DeliveryView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
-    let webhook = parameters.parsed::<WebhookId>("webhook");
-    let destination = parameters.parsed::<DestinationId>("destination");
     let mut filter = DeliveryFilter {
         project: None,
         event: parameters.parsed("event"),
         job: parameters.parsed("job"),
-        destination: destination.or_else(|| webhook.as_ref().map(DestinationId::webhook)),
+        destination: parameters.destination(),
         state: parameters.optional("state", state),
         since: parameters.moment("since"),
         until: parameters.moment("until"),

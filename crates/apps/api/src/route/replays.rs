@@ -1,8 +1,6 @@
 //! `/replays`: plans to send many dead letters again.
 
-use super::{
-    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams, dead_letters,
-};
+use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
@@ -22,7 +20,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter},
 };
 use ringback_domain::{
-    DestinationId, PlanId, ProjectName, WebhookId,
+    PlanId, ProjectName,
     limits::PLAN_WINDOW_MAX,
     replay_plan::{Pacing, PlanWish, ReplayPlan, ReplayTarget, StopRule},
 };
@@ -178,15 +176,13 @@ fn filter(caller: &Caller<Manage>, members: &mut Members<'_>) -> Result<DeadLett
     let project = project
         .map(|project| caller.reaching(project))
         .transpose()?;
-    let webhook = inner.optional("webhook", parsed_text::<WebhookId>);
-    let destination = inner.optional("destination", parsed_text::<DestinationId>);
     let filter = DeadLetterFilter {
         project: project.or_else(|| caller.key.owner.project().cloned()),
-        destination: destination.or_else(|| webhook.as_ref().map(DestinationId::webhook)),
+        destination: inner.destination(),
         event_type: inner.optional("type", parsed_text),
         job: inner.optional("job", parsed_text),
         cause: inner.optional("cause", text),
-        reason: inner.optional("reason", |value| dead_letters::reason(&text(value)?)),
+        reason: inner.optional("reason", parsed_text),
         since: inner.optional("since", moment),
         until: inner.optional("until", moment),
         ..DeadLetterFilter::default()

@@ -12,6 +12,7 @@ on_both_grounds! {
     a_dead_letter_is_sent_again,
     a_dead_letter_is_left_be,
     a_list_of_dead_letters_goes_on_where_it_ended,
+    a_destination_is_named_once,
 }
 
 /// Keeps the dead letter of a delivery to this webhook.
@@ -68,6 +69,22 @@ async fn a_dead_letter_is_sent_again(ground: Ground) {
     // The receiver has it now, and who is asked for it again must not say that it is on its way.
     let again = installation.post(&replay, &key, r#"{"again":true}"#).await;
     again.problem(409, "not_replayable");
+    installation.stop().await;
+}
+
+async fn a_destination_is_named_once(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let key = installation.project_key("acme").await;
+    for list in ["deliveries", "dead-letters"] {
+        let both = format!("/api/v1/{list}?webhook=whk_1&destination=whk_2");
+        let refused = installation.get(&both, &key).await;
+        refused.problem(422, "members_refused");
+        assert_eq!(refused.faulty(), ["webhook"], "{list}");
+    }
+    let plan = r#"{"reason":"repaired","filter":{"webhook":"whk_1","destination":"whk_2"}}"#;
+    let refused = installation.post("/api/v1/replays", &key, plan).await;
+    refused.problem(422, "members_refused");
+    assert_eq!(refused.faulty(), ["filter.webhook"]);
     installation.stop().await;
 }
 

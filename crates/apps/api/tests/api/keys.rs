@@ -11,6 +11,7 @@ on_both_grounds! {
     a_key_opens_what_its_scopes_say,
     what_is_no_key_is_refused_alike,
     a_revoked_key_opens_nothing,
+    a_key_whose_time_is_over_opens_nothing,
     a_key_makes_and_revokes_no_more_than_it_is,
 }
 
@@ -77,6 +78,25 @@ async fn what_is_no_key_is_refused_alike(ground: Ground) {
         .send("/api/v1/webhooks", by_header, "".into())
         .await;
     answer.json(200);
+    installation.stop().await;
+}
+
+async fn a_key_whose_time_is_over_opens_nothing(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let text = installation.project_key("acme").await;
+    installation.get("/api/v1/webhooks", &text).await.json(200);
+
+    let id = text.split('_').nth(1).unwrap().parse().unwrap();
+    let mut key = installation.services.keys.get(&id).await.unwrap();
+    key.expires_at = Some(installation.services.context.clock.now());
+    key.revision += 1;
+    let store = &installation.services.context.store;
+    store.put_key(&key).await.unwrap();
+    installation.services.authenticator.forget_accepted();
+    installation
+        .get("/api/v1/webhooks", &text)
+        .await
+        .problem(401, "key_expired");
     installation.stop().await;
 }
 

@@ -1,9 +1,9 @@
 //! The options of `ringback replays`.
 
-use super::{PageArgs, SpanArgs, reason_words};
+use super::{PageArgs, SpanArgs, dead_letter_reason};
 use clap::{Args, Subcommand};
 use ringback_domain::{
-    DestinationId, EventType, JobId, PlanId, ProjectName,
+    DeadLetterReason, DestinationId, EventType, JobId, PlanId, ProjectName,
     replay_plan::{ReplayOrder, ReplayTarget},
 };
 use std::num::NonZeroU32;
@@ -83,8 +83,8 @@ pub(crate) struct PlanFilterArgs {
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) cause: Option<String>,
     /// Only those given up for this reason
-    #[arg(long, value_name = "WORD", value_parser = reason_words())]
-    pub(crate) given_up_as: Option<String>,
+    #[arg(long, value_name = "WORD", value_parser = dead_letter_reason())]
+    pub(crate) given_up_as: Option<DeadLetterReason>,
     #[command(flatten)]
     pub(crate) span: SpanArgs,
     /// Also sends those whose body is too old to be of use, by their profile

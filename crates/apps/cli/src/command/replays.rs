@@ -14,7 +14,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, Store},
 };
 use ringback_domain::{
-    DeadLetterReason, PlanId,
+    PlanId,
     replay_plan::{EntryMark, Pacing, PlanState, PlanWish, ReplayPlan, StopRule},
 };
 use ringback_worker::{Backend, SystemEntropy};
@@ -124,7 +124,6 @@ fn request(
     filter: PlanFilterArgs,
     pacing: PacingArgs,
 ) -> Outcome<PlanRequest> {
-    let given_up_as = filter.given_up_as.as_deref();
     let stop_rule = StopRule::try_new(pacing.stop_above, pacing.stop_window);
     Ok(PlanRequest {
         filter: DeadLetterFilter {
@@ -133,10 +132,7 @@ fn request(
             event_type: filter.event_type,
             job: filter.job,
             cause: filter.cause,
-            reason: given_up_as.and_then(|word| {
-                let mut reasons = DeadLetterReason::ALL.into_iter();
-                reasons.find(|reason| reason.class() == word)
-            }),
+            reason: filter.given_up_as,
             since: filter.span.since.map(|moment| moment.resolve(now)),
             until: filter.span.until.map(|moment| moment.resolve(now)),
             ..DeadLetterFilter::default()

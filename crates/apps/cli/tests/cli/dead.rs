@@ -168,3 +168,32 @@ fn causes_are_seen_acknowledged_searched_and_discarded_together() {
         "all of them must be said"
     );
 }
+
+#[test]
+fn a_dry_run_of_a_discard_by_ids_tells_of_each_and_changes_nothing() {
+    let place = place();
+    let letters = [samples::event_dead_letter(), samples::raw_dead_letter()];
+    file_of(&place, "given-up.ndjson", &letters);
+    place.json(&["dead", "import", "given-up.ndjson"]);
+    let [open, dealt_with] = letters.each_ref().map(|letter| letter.id.as_str());
+    place.json(&["dead", "discard", dealt_with, "--yes"]);
+
+    let dry = place.json(&["dead", "discard", open, "--dry-run"]);
+    assert_eq!(dry["data"][0]["succeeded"], true, "{dry}");
+    let refused = place.run(["dead", "discard", open, dealt_with, "--dry-run"]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert_eq!(
+        refused.stdout,
+        format!(
+            "{open} would be discarded\n{dealt_with} would not be discarded: dead letter {dealt_with} was dealt with before\n"
+        )
+    );
+    let unknown = format!("dlt_{}", "0".repeat(32));
+    let missing = place.run(["dead", "discard", unknown.as_str(), "--dry-run"]);
+    assert_eq!(missing.code, 3, "{}", missing.stderr);
+    assert_eq!(
+        count(&place.json(&["dead", "list"])),
+        1,
+        "it is open as before"
+    );
+}

@@ -430,6 +430,26 @@ fn dead_letters() {
 }
 
 #[test]
+fn dead_letters_in_files() {
+    let run = |arguments: &[&str]| {
+        let ran = SCENE.run(Some(80), arguments);
+        format!("exit code {}\n{}{}", ran.code, ran.stdout, ran.stderr)
+    };
+    assert_snapshot!("dead-export", run(&["dead", "export", "all.ndjson"]));
+    // What is there already stays as it is: the scene does not change.
+    assert_snapshot!("dead-import", run(&["dead", "import", "all.ndjson"]));
+    let text = std::fs::read_to_string(SCENE.place.path("all.ndjson")).unwrap();
+    let damaged = text.replacen("\"sha256\":\"", "\"sha256\":\"0", 1);
+    SCENE.place.write("damaged.ndjson", &damaged);
+    assert_snapshot!(
+        "dead-import-with-a-fault",
+        run(&["dead", "import", "damaged.ndjson"])
+    );
+    let all = ["dead", "discard", "--project", "acme", "--dry-run"];
+    assert_snapshot!("dead-discard-dry-run", run(&all));
+}
+
+#[test]
 fn api_keys() {
     assert_snapshot!("keys-list", SCENE.told(&["keys", "list"]));
     assert_snapshot!("keys-as-json", SCENE.json(&["keys", "list"]));

@@ -10,6 +10,7 @@ mod crash_windows;
 mod no_fault_points;
 
 mod bench;
+mod dead_letter_room;
 mod desk;
 mod graceful_stop;
 mod installation;

@@ -1,8 +1,8 @@
 //! Dead letters: their groups by cause, the list, and one with all that is kept of it.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, deliveries, faulty_filter, id, pager, project_asked,
-    project_filter, since_asked, span_filter, text_filter, word_filter,
+    Answer, PAGE_ENTRIES, cursor_asked, dead_letters_asked, deliveries, faulty_filter, id, pager,
+    project_asked, project_filter, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -29,8 +29,8 @@ use ringback_delivery::{
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterContent, DeadLetterGroup, DeadLetterId,
-    DeadLetterReason, Disposal, Replayed, Timestamp, Traffic, TrafficStep, harmless_text,
-    limits::NOTE_CHARS_MAX,
+    DeadLetterReason, Disposal, ProjectName, Replayed, Timestamp, Traffic, TrafficStep,
+    harmless_text, limits::NOTE_CHARS_MAX,
 };
 use std::sync::Arc;
 
@@ -46,19 +46,18 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
 
 async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
     let project = project_asked(&visitor, &asked)?;
+    let mut faults = Faults::default();
+    let text: Option<SearchText> = asked.read("q", &mut faults);
     let filter = GroupFilter {
-        project: project.clone(),
-        order: match asked.get("order") {
-            Some("count") => GroupOrder::Count,
-            _ => GroupOrder::LastDied,
+        project,
+        order: match word_asked(&asked, "order", &["count"], &mut faults) {
+            Some(_) => GroupOrder::Count,
+            None => GroupOrder::LastDied,
         },
-        words: words_of(asked.get("q").unwrap_or_default()),
+        words: text.map_or_else(Vec::new, |text| text.words()),
         after: cursor_asked(&asked),
         ..GroupFilter::default()
     };
-    let store = &desk.services.context.store;
-    let found = store.dead_letter_groups(&filter, PAGE_ENTRIES).await?;
-    let shares = shares_of_traffic(&**store, &found.groups, visitor.now).await?;
     let orders = vec![
         (String::new(), "Newest first".to_owned()),
         ("count".to_owned(), "Most first".to_owned()),
@@ -70,26 +69,48 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
     };
     let actions = html! {
         a.button href="/dead-letters/list" { "All dead letters" }
-        @if visitor.may_manage() && !found.groups.is_empty() { a.button.main href="/replays/new" { "Plan a replay" } }
+        @if visitor.may_manage() { a.button.main href=(plan_path(filter.project.as_ref())) { "Plan a replay" } }
+    };
+    let groups = if faults.is_empty() {
+        group_list(&desk, &visitor, &asked, &filter).await?
+    } else {
+        faulty_filter(&faults)
     };
     let content = html! {
         (head(None, &html! { "Dead letters" }, &html! { "Deliveries that were given up, grouped by what went wrong: one cause, one thing to decide about." }, &actions))
         section.card aria-label="Groups by cause" {
             div.pad { (get_form("/dead-letters", "Filter groups", &filters)) }
-            @if found.groups.is_empty() { (no_group(!filter.words.is_empty())) }
-            @else { (group_table(&found.groups, &shares, &visitor)) }
-            (pager(&asked, found.next.as_ref()))
-            @if found.ungrouped_count > 0 {
-                footer { span { (count(found.ungrouped_count)) " more are in no group; " a href="/dead-letters/list" { "the list has them" } } }
-            }
+            (groups)
         }
     };
     Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
 }
 
-/// What is searched for, in lower case.
-fn words_of(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_lowercase).collect()
+async fn group_list(
+    desk: &Desk,
+    visitor: &Visitor,
+    asked: &Fields,
+    filter: &GroupFilter,
+) -> Result<Markup, StoreError> {
+    let store = &desk.services.context.store;
+    let found = store.dead_letter_groups(filter, PAGE_ENTRIES).await?;
+    let shares = shares_of_traffic(&**store, &found.groups, visitor.now).await?;
+    Ok(html! {
+        @if found.groups.is_empty() { (no_group(!filter.words.is_empty())) }
+        @else { (group_table(&found.groups, &shares, visitor)) }
+        (pager(asked, found.next.as_ref()))
+        @if found.ungrouped_count > 0 {
+            footer { span { (count(found.ungrouped_count)) " more are in no group; " a href="/dead-letters/list" { "the list has them" } } }
+        }
+    })
+}
+
+/// Where a plan for what a page shows is made.
+fn plan_path(project: Option<&ProjectName>) -> String {
+    match project {
+        Some(project) => format!("/replays/new?project={project}"),
+        None => "/replays/new".to_owned(),
+    }
 }
 
 fn no_group(is_filtered: bool) -> Markup {
@@ -172,15 +193,8 @@ pub(super) fn group_path(group: &DeadLetterGroup) -> String {
 async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
     let mut faults = Faults::default();
     let filter = DeadLetterFilter {
-        project: project_asked(&visitor, &asked)?,
-        destination: asked.read("destination", &mut faults),
-        event_type: asked.read("type", &mut faults),
-        job: asked.read("job", &mut faults),
-        cause: asked.get("cause").map(ToOwned::to_owned),
-        reason: asked.get("reason").and_then(reason_of),
-        since: since_asked(&visitor, &asked),
         include_disposed: asked.get("disposed").is_some(),
-        ..DeadLetterFilter::default()
+        ..dead_letters_asked(&visitor, &asked, &mut faults)?
     };
     let text: Option<SearchText> = asked.read("q", &mut faults);
     let group = match &filter.cause {
@@ -244,11 +258,6 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         }
     };
     Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
-}
-
-fn reason_of(word: &str) -> Option<DeadLetterReason> {
-    let mut all = DeadLetterReason::ALL.into_iter();
-    all.find(|reason| reason.class() == word)
 }
 
 async fn group_of(

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, PAGE_ENTRIES, cursor_asked, faulty_filter, id, pager, project_asked, project_filter,
-    since_asked, span_filter, text_filter, word_filter,
+    since_asked, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -41,11 +41,8 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         event: asked.read("event", &mut faults),
         job: asked.read("job", &mut faults),
         destination: asked.read("destination", &mut faults),
-        state: asked
-            .get("state")
-            .filter(|state| STATES.contains(state))
-            .map(ToOwned::to_owned),
-        since: since_asked(&visitor, &asked),
+        state: word_asked(&asked, "state", &STATES, &mut faults).map(ToOwned::to_owned),
+        since: since_asked(&visitor, &asked, &mut faults),
         until: None,
     };
     let is_filtered = ["event", "job", "destination", "state", "within"]

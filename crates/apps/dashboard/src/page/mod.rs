@@ -23,7 +23,7 @@ use axum::{
 use http::request::Parts;
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
-use ringback_delivery::port::Cursor;
+use ringback_delivery::port::{Cursor, DeadLetterFilter};
 use ringback_domain::{IdError, KeyOwner, ProjectName};
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
@@ -131,12 +131,49 @@ fn span_filter(asked: &Fields) -> Markup {
 }
 
 /// The moment a list begins at.
-fn since_asked(visitor: &Visitor, asked: &Fields) -> Option<ringback_domain::Timestamp> {
-    let (_, _, seconds) = SPANS
-        .iter()
-        .find(|(word, _, _)| asked.get("within") == Some(word))?;
-    let back = std::time::Duration::from_secs(*seconds);
+fn since_asked(
+    visitor: &Visitor,
+    asked: &Fields,
+    faults: &mut Faults,
+) -> Option<ringback_domain::Timestamp> {
+    let words = SPANS.map(|(word, _, _)| word);
+    let asked = word_asked(asked, "within", &words, faults)?;
+    let (_, _, seconds) = SPANS.into_iter().find(|(word, _, _)| *word == asked)?;
+    let back = std::time::Duration::from_secs(seconds);
     visitor.now.saturating_sub(back).ok()
+}
+
+/// One of the words that a choice has; a fault when it is another, as in an address that somebody wrote.
+fn word_asked<'a>(
+    asked: &'a Fields,
+    name: &str,
+    words: &[&str],
+    faults: &mut Faults,
+) -> Option<&'a str> {
+    let word = asked.get(name)?;
+    let is_known = words.contains(&word);
+    if !is_known {
+        faults.add(name, format!("is none of {}", words.join(", ")));
+    }
+    is_known.then_some(word)
+}
+
+/// The open dead letters that an address or a form asks for: a plan is made of what the list shows.
+fn dead_letters_asked(
+    visitor: &Visitor,
+    asked: &Fields,
+    faults: &mut Faults,
+) -> Result<DeadLetterFilter, Refusal> {
+    Ok(DeadLetterFilter {
+        project: project_asked(visitor, asked)?,
+        destination: asked.read("destination", faults),
+        event_type: asked.read("type", faults),
+        job: asked.read("job", faults),
+        cause: asked.get("cause").map(ToOwned::to_owned),
+        reason: asked.read("reason", faults),
+        since: since_asked(visitor, asked, faults),
+        ..DeadLetterFilter::default()
+    })
 }
 
 fn text_filter(

@@ -134,8 +134,9 @@ fn tiles(hour: &Traffic, waiting: &Waiting, dead: u64, now: Timestamp) -> Markup
     let oldest = waiting
         .oldest
         .map_or_else(none, |at| distance(now.duration_since(at).unsigned_abs()));
-    let oldest = html! { (oldest) };
+    // The list begins with the newest: where it was not looked through to its end, there are older ones.
     let more = if waiting.is_whole { "" } else { "more than " };
+    let oldest = html! { (more) (oldest) };
     html! {
         (tile("Delivered", &html! { (count(hour.delivered)) }, &html! { "in the last hour" }))
         (tile("Success", &success, &html! { "of " (count(hour.ended())) " that came to an end" }))

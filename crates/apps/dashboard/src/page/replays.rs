@@ -1,8 +1,8 @@
 //! Replay plans: what one would do, how far it came, and the buttons to start, pause, resume and cancel it.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, id, pager, project_asked, project_filter, since_asked,
-    span_filter, text_filter, word_filter,
+    Answer, PAGE_ENTRIES, cursor_asked, dead_letters_asked, id, pager, project_asked,
+    project_filter, span_filter, text_filter, word_filter,
 };
 use crate::{
     Desk,
@@ -24,7 +24,7 @@ use axum::{
 use http::StatusCode;
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
-use ringback_delivery::{PlanError, PlanRequest, port::DeadLetterFilter};
+use ringback_delivery::{PlanError, PlanRequest};
 use ringback_domain::{
     DeadLetterReason, DestinationId, PlanId, Timestamp, harmless_text,
     replay_plan::{
@@ -238,19 +238,7 @@ async fn request(
     fields: &Fields,
     faults: &mut Faults,
 ) -> Result<PlanRequest, Refusal> {
-    let reason = fields.get("reason");
-    let filter = DeadLetterFilter {
-        project: project_asked(visitor, fields)?,
-        destination: fields.read("destination", faults),
-        event_type: fields.read("type", faults),
-        job: fields.read("job", faults),
-        cause: fields.get("cause").map(ToOwned::to_owned),
-        reason: DeadLetterReason::ALL
-            .into_iter()
-            .find(|known| reason == Some(known.class())),
-        since: since_asked(visitor, fields),
-        ..DeadLetterFilter::default()
-    };
+    let filter = dead_letters_asked(visitor, fields, faults)?;
     let share = fields.read::<u8>("stop_share", faults).unwrap_or_default();
     let stop_rule = StopRule::try_new(share, StopRule::default().window());
     let target = fields.read::<ReplayTarget>("target", faults);

@@ -5,8 +5,8 @@ use crate::{
     Desk,
     form::{Faults, Fields},
     view::{
-        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, facts,
-        fault_summary, form, head, moments, note,
+        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, count, facts,
+        fault_summary, form, head, moments, note, short_url, webhook_state,
     },
     visitor::{Manager, Visitor},
 };
@@ -20,7 +20,10 @@ use axum::{
 use http::{StatusCode, header};
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
-use ringback_domain::{ApiKey, ApiKeyId, KeyOwner, KeyScope, Timestamp, harmless_text};
+use ringback_delivery::port::StoreError;
+use ringback_domain::{
+    ApiKey, ApiKeyId, KeyOwner, KeyScope, ProjectName, Timestamp, Webhook, harmless_text,
+};
 use ringback_profile::{DestinationKind, Profile};
 use ringback_worker::keys::NewKey;
 use secrecy::ExposeSecret;
@@ -33,6 +36,9 @@ const LIVES: [(&str, &str, u64); 4] = [
     ("90d", "90 days", 7_776_000),
     ("1y", "A year", 31_536_000),
 ];
+
+/// Webhooks of a project that are named here; their own page has all.
+const URLS_SHOWN: usize = 5;
 
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
@@ -77,7 +83,7 @@ async fn page(
     let content = html! {
         (head(None, &html! { "Settings" }, &html! {}, &html! {}))
         (news)
-        @for project in projects(desk, visitor) { (project_part(desk, &project)) }
+        @for project in projects(desk, visitor) { (project_part(desk, visitor, &project).await?) }
         (card("Publish an event", &html! { a href="/docs" { "all calls of the API" } }, &publishing(visitor, host)))
         (card("Keys", &html! { "to the API and to this dashboard" }, &keys_part(visitor, &keys, fields, faults)))
     };
@@ -91,23 +97,44 @@ async fn page(
     Ok(page.respond_with(status, &content))
 }
 
-fn project_part(desk: &Desk, project: &ringback_domain::ProjectName) -> Markup {
+async fn project_part(
+    desk: &Desk,
+    visitor: &Visitor,
+    project: &ProjectName,
+) -> Result<Markup, StoreError> {
     let found = desk.services.context.profiles.of_project(project);
     let title = format!("Project {project}");
-    match found {
+    let webhooks = desk.services.context.store.webhooks(project).await?;
+    let urls = webhook_urls(visitor, project, &webhooks);
+    Ok(match found {
         Ok((name, profile)) => {
             let aside = html! { a href={ "/webhooks?project=" (project) } { "its webhooks" } };
             card(
                 &title,
                 &aside,
-                &html! { div.pad { (profile_facts(name.as_str(), profile)) } },
+                &html! { div.pad { (profile_facts(name.as_str(), profile, urls)) } },
             )
         }
         Err(unknown) => card(&title, &html! {}, &html! { div.pad { p { (unknown) } } }),
+    })
+}
+
+/// The URLs that get the project's events, each a way to what can be changed about it.
+fn webhook_urls(visitor: &Visitor, project: &ProjectName, webhooks: &[Webhook]) -> Markup {
+    let more = webhooks.len().saturating_sub(URLS_SHOWN);
+    html! {
+        @for webhook in webhooks.iter().take(URLS_SHOWN) {
+            div { a href={ "/webhooks/" (webhook.id) } { (short_url(&webhook.display_url())) } " " (webhook_state(webhook)) }
+        }
+        @if more > 0 { div { a href={ "/webhooks?project=" (project) } { "and " (count(more as u64)) " more" } } }
+        @if webhooks.is_empty() {
+            span.soft { "none yet" }
+            @if visitor.may_manage() { " · " a href={ "/webhooks/new?project=" (project) } { "set one" } }
+        }
     }
 }
 
-fn profile_facts(name: &str, profile: &Profile) -> Markup {
+fn profile_facts(name: &str, profile: &Profile, urls: Markup) -> Markup {
     let kind = DestinationKind::Webhook;
     let rules = profile.rules(kind);
     let signature = html! {
@@ -121,6 +148,7 @@ fn profile_facts(name: &str, profile: &Profile) -> Markup {
             "Profile",
             html! { strong { (name) } @if let Some(description) = profile.description() { span.soft { " · " (description) } } },
         ),
+        ("Webhook URL", urls),
         ("Signature", signature),
         ("Counts as delivered", html! { (rules.success) }),
         (

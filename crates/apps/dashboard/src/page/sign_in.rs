@@ -99,7 +99,8 @@ fn page(desk: &Desk, session: &Session, next: Option<&str>, problem: Option<&Pro
             problem.detail_text().unwrap_or(problem.code().title()),
         );
     }
-    let hint = html! { "Made with " code { "ringback keys create --scope read --scope manage" } };
+    let hint =
+        html! { "Made with " code { "ringback keys create --project acme --scopes read,manage" } };
     let key = Field::text("key", "Key", "")
         .hint(hint)
         .control(Control::Text {

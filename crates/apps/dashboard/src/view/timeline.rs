@@ -61,7 +61,7 @@ fn trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Schedule => "on schedule",
         Trigger::Replay => "by a replay",
-        Trigger::ReplayElsewhere => "by a replay to another webhook",
+        Trigger::ReplayElsewhere => "by a replay to another place",
         Trigger::Test => "as a test",
     }
 }

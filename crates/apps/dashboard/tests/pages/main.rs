@@ -564,6 +564,19 @@ async fn what_cannot_be_a_filter_or_an_id_is_told_and_breaks_nothing() {
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert!(answer.body.contains("is not accepted"), "{path}");
     }
+    let long = format!("/dead-letters?q={}", "x".repeat(201));
+    for (path, problem) in [
+        ("/deliveries?state=lost", "is none of attempting"),
+        ("/deliveries?within=2h", "is none of 1h"),
+        ("/dead-letters/list?reason=fate", "is no reason"),
+        ("/dead-letters/list?within=2h", "is none of 1h"),
+        ("/dead-letters?order=age", "is none of count"),
+        (&long, "1 to 200 characters"),
+    ] {
+        let answer = visit.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(answer.body.contains(problem), "{path}: {}", answer.body);
+    }
     let cursor = visit.get("/deliveries?cursor=nonsense").await;
     assert_eq!(cursor.status, StatusCode::UNPROCESSABLE_ENTITY);
     for path in [
@@ -623,6 +636,34 @@ async fn a_key_is_made_and_revoked_and_its_owner_is_the_visitors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_settings_name_the_projects_webhook_urls_or_how_to_set_one() {
+    let scene = Scene::begin().await;
+    let mut visit = Visit::of(&scene);
+    visit
+        .sign_in(&scene.key(Some("acme"), MANAGE).await, None)
+        .await;
+    let before = visit.get("/settings").await.body;
+    assert!(before.contains("/webhooks/new?project=acme"), "{before}");
+
+    let mine = scene.webhook("acme", "/mine").await;
+    let theirs = scene.webhook("umbra", "/theirs").await;
+    let after = visit.get("/settings").await.body;
+    assert!(after.contains("/mine") && after.contains(mine.id.as_str()));
+    assert!(!after.contains(theirs.id.as_str()));
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_for_a_project_is_begun_from_its_groups() {
+    let scene = Scene::begin().await;
+    let mut visit = Visit::of(&scene);
+    visit.sign_in(&scene.key(None, MANAGE).await, None).await;
+    let groups = visit.get("/dead-letters?project=acme").await.body;
+    assert!(groups.contains("/replays/new?project=acme"), "{groups}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_made_by_a_form_and_belongs_to_its_project() {
     let scene = Scene::begin().await;
     scene.receiver.script("/failing", [Answer::status(500)]);
@@ -639,6 +680,8 @@ async fn a_plan_is_made_by_a_form_and_belongs_to_its_project() {
     for (fields, problem) in [
         (&[("why", "")][..], "needs a reason"),
         (&[("why", "x"), ("rate", "-1")], "not a whole number"),
+        (&[("why", "x"), ("reason", "fate")], "is no reason"),
+        (&[("why", "x"), ("within", "2h")], "is none of 1h"),
         (&[("why", "x"), ("stop_share", "101")], "out of range"),
         (
             &[("why", "x"), ("target", &their_id)],

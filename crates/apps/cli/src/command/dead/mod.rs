@@ -17,7 +17,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, DisposeAnswer, Page, Store, StoreError},
     search_dead_letters,
 };
-use ringback_domain::{Cause, DeadLetter, DeadLetterId, DeadLetterReason, Disposal, limits};
+use ringback_domain::{Cause, DeadLetter, DeadLetterId, Disposal, limits};
 use ringback_worker::observe::LogObserver;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
@@ -64,18 +64,13 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
 }
 
 fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> DeadLetterFilter {
-    let reason = args.reason.as_deref();
     DeadLetterFilter {
         project: args.project.clone(),
         destination: args.destination.clone(),
         event_type: args.event_type.clone(),
         job: args.job.clone(),
         cause: args.cause.clone(),
-        reason: reason.and_then(|word| {
-            DeadLetterReason::ALL
-                .into_iter()
-                .find(|reason| reason.class() == word)
-        }),
+        reason: args.reason,
         since: args.span.since.map(|moment| moment.resolve(now)),
         until: args.span.until.map(|moment| moment.resolve(now)),
         include_disposed: args.all,
@@ -161,7 +156,7 @@ async fn replay(
             }
         }
     }
-    finish(session, done, failures, "replayed")
+    finish(session, done, failures, ["replayed", "not replayed"])
 }
 
 fn discarded(now: Timestamp, note: &str) -> Outcome<Disposal> {
@@ -184,17 +179,22 @@ async fn discard(
     args: DeadDiscardArgs,
 ) -> Outcome {
     let disposal = discarded(now, &args.note)?;
-    if args.dry_run {
+    let words = if args.dry_run {
+        ["would be discarded", "would not be discarded"]
+    } else {
         let many = in_words(args.ids.len());
-        return session.terminal.line(&format!("would discard {many}"));
-    }
-    session
-        .terminal
-        .confirm(&format!("Discard {}?", in_words(args.ids.len())))?;
+        session.terminal.confirm(&format!("Discard {many}?"))?;
+        ["discarded", "not discarded"]
+    };
     let mut done = Vec::new();
     let mut failures = Vec::new();
     for id in args.ids {
-        let failure = match store.dispose(&id, &disposal, false).await? {
+        let answer = if args.dry_run {
+            would_dispose(store, &id).await?
+        } else {
+            store.dispose(&id, &disposal, false).await?
+        };
+        let failure = match answer {
             DisposeAnswer::Disposed => None,
             DisposeAnswer::NotFound => Some(no_such(&id)),
             DisposeAnswer::Already(_) => Some(
@@ -210,7 +210,17 @@ async fn discard(
         });
         failures.extend(failure);
     }
-    finish(session, done, failures, "discarded")
+    finish(session, done, failures, words)
+}
+
+/// What [`Store::dispose`] would answer now.
+async fn would_dispose(store: &dyn Store, id: &DeadLetterId) -> Result<DisposeAnswer, StoreError> {
+    let found = store.dead_letter(id).await?;
+    Ok(match found.map(|dead_letter| dead_letter.disposal) {
+        None => DisposeAnswer::NotFound,
+        Some(Disposal::Open) => DisposeAnswer::Disposed,
+        Some(other) => DisposeAnswer::Already(other),
+    })
 }
 
 /// What a filter would discard, or did.
@@ -328,12 +338,17 @@ fn show_discarded(report: &DiscardReport) -> String {
     crate::terminal::table(["CAUSE", "COUNT", "WHAT"], rows)
 }
 
-/// Prints what became of each; the first failure decides the exit code.
-fn finish(session: &Session, done: Vec<Done>, failures: Vec<Failure>, word: &str) -> Outcome {
+/// Prints what became of each, in the words for what succeeded and what did not; the first failure decides the exit code.
+fn finish(
+    session: &Session,
+    done: Vec<Done>,
+    failures: Vec<Failure>,
+    [did, did_not]: [&str; 2],
+) -> Outcome {
     session.terminal.data(&ListView::whole(done), |list| {
         let line = |one: &Done| match &one.problem {
-            None => format!("{} {word}", one.id),
-            Some(problem) => format!("{} not {word}: {problem}", one.id),
+            None => format!("{} {did}", one.id),
+            Some(problem) => format!("{} {did_not}: {problem}", one.id),
         };
         list.data.iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
