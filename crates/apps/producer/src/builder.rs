@@ -1,7 +1,7 @@
 //! What can be chosen about a producer.
 
 use crate::{ConnectError, Inner, KeyRing, Producer};
-use ringback_queue_rabbitmq::{BrokerUrls, RabbitConfig, RabbitQueue, Scope};
+use ringback_queue_rabbitmq::{BrokerUrls, Exposure, RabbitConfig, RabbitQueue, Scope};
 use std::{fmt, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
 
 /// A producer to be.
@@ -27,6 +27,8 @@ pub struct ProducerBuilder {
     config: RabbitConfig,
     keys: Option<KeyRing>,
     is_ecmascript_safe: bool,
+    allows_plaintext: bool,
+    allows_guest: bool,
 }
 
 impl ProducerBuilder {
@@ -37,6 +39,8 @@ impl ProducerBuilder {
             config: RabbitConfig::default(),
             keys: None,
             is_ecmascript_safe: false,
+            allows_plaintext: false,
+            allows_guest: false,
         }
     }
 
@@ -80,6 +84,22 @@ impl ProducerBuilder {
         self
     }
 
+    /// Lets `amqp://` URLs lead to another machine: whoever is on the way reads the password and every event. Default: they are
+    /// refused before anything is connected to.
+    ///
+    /// For networks that nobody else is on.
+    pub fn allow_plaintext(mut self) -> Self {
+        self.allows_plaintext = true;
+        self
+    }
+
+    /// Lets the producer log in on another machine as `guest`, whose password everybody knows. Default: refused before anything is
+    /// connected to.
+    pub fn allow_guest(mut self) -> Self {
+        self.allows_guest = true;
+        self
+    }
+
     /// How often a message is handed out before it is parked, which must be what the workers are configured with. Default: 20.
     pub fn delivery_limit(mut self, limit: NonZeroU16) -> Self {
         self.config.delivery_limit = limit;
@@ -97,9 +117,17 @@ impl ProducerBuilder {
     ///
     /// # Errors
     ///
-    /// When the URL or the prefix cannot be read, or no node answers.
+    /// When the URL or the prefix cannot be read, no node answers, or a node on another machine would be reached in plain text or
+    /// as `guest`.
     pub async fn connect(mut self) -> Result<Producer, ConnectError> {
         let urls: BrokerUrls = self.urls.parse()?;
+        let is_refused = |exposure: &Exposure| match exposure {
+            Exposure::Guest { .. } => !self.allows_guest,
+            Exposure::PlainText { .. } => !self.allows_plaintext,
+        };
+        if let Some(exposure) = urls.exposures().into_iter().find(is_refused) {
+            return Err(ConnectError::Exposed(exposure));
+        }
         if let Some(prefix) = self.prefix {
             self.config.prefix = prefix.parse()?;
         }
@@ -119,5 +147,40 @@ impl fmt::Debug for ProducerBuilder {
             .field("prefix", &self.prefix)
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that is not the loopback one, and where nothing listens.
+    const FAR: &str = "0.0.0.0:1";
+
+    #[tokio::test]
+    async fn another_machine_is_reached_by_tls_and_as_oneself_unless_told_otherwise() {
+        let plain = format!("amqp://app:hunter2@{FAR}");
+        let guest = format!("amqps://guest:hunter2@{FAR}");
+        for (url, way_out) in [(&plain, "allow_plaintext"), (&guest, "allow_guest")] {
+            let urls = format!("amqp://app:hunter2@127.0.0.1:1,{url}");
+            let Err(refused @ ConnectError::Exposed(_)) = Producer::connect(&urls).await else {
+                panic!("{url} is connected to")
+            };
+            let said = refused.to_string();
+            assert!(said.starts_with(&format!("`{FAR}` ")), "{said}");
+            assert!(said.contains(way_out), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        let builders = [
+            Producer::builder(&plain).allow_plaintext(),
+            Producer::builder(&guest).allow_guest(),
+        ];
+        for builder in builders {
+            let connected = builder.connect().await;
+            assert!(
+                matches!(connected, Err(ConnectError::Broker(_))),
+                "connecting is tried"
+            );
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What can go wrong.
 
 use ringback_delivery::port::QueueError;
-use ringback_queue_rabbitmq::{BrokerUrlError, ConnectError as QueueConnectError, PrefixError};
+use ringback_queue_rabbitmq::{
+    BrokerUrlError, ConnectError as QueueConnectError, Exposure, PrefixError,
+};
 use std::{error::Error, time::Duration};
 
 /// Why there is no producer.
@@ -11,6 +13,9 @@ pub enum ConnectError {
     /// The text is not the URL of a broker. Never quotes it: there are credentials in it.
     #[error("the broker's URL cannot be used")]
     Url(#[from] BrokerUrlError),
+    /// A node on another machine would be reached in plain text, or as `guest`, and the builder was not told that it may be.
+    #[error("{} (hint: {})", .0, way_out(.0))]
+    Exposed(Exposure),
     /// The prefix is not accepted.
     #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
@@ -106,6 +111,15 @@ impl PublishError {
             } => Self::Unreachable { address, source },
             QueueError::Closed => Self::Closed,
             other => Self::Broker(other),
+        }
+    }
+}
+
+fn way_out(exposure: &Exposure) -> &'static str {
+    match exposure {
+        Exposure::Guest { .. } => "make a user of your own; or see `ProducerBuilder::allow_guest`",
+        Exposure::PlainText { .. } => {
+            "use amqps://; or see `ProducerBuilder::allow_plaintext` where the network between is yours alone"
         }
     }
 }

@@ -5,7 +5,7 @@
 //! use serde_json::json;
 //!
 //! # async fn publish() -> Result<(), Box<dyn std::error::Error>> {
-//! let producer = Producer::connect("amqp://app:password@broker:5672").await?;
+//! let producer = Producer::connect("amqps://app:password@broker/ringback").await?;
 //!
 //! let job = Job::new("task_abc123").kind("video").status("completed");
 //! let event = NewEvent::new("acme", "task.completed", job)
@@ -23,6 +23,9 @@
 //! id, until the confirm timeout is over. An event may therefore arrive twice at Ringback, which drops the second: the id is
 //! the idempotency key. When a publish fails with [`PublishError::Unconfirmed`], publish again with the same id.
 //!
+//! A broker on another machine is reached by `amqps://` and as a user of your own; anything else is refused, unless the builder
+//! was told otherwise ([`ProducerBuilder::allow_plaintext`]).
+//!
 //! A callback's secret never reaches the broker in plain text: give the producer the key ring that the workers have
 //! ([`ProducerBuilder::seal_with`]).
 //!
@@ -38,6 +41,7 @@ pub use builder::ProducerBuilder;
 pub use error::{ConnectError, PublishError};
 pub use event::{Callback, Job, NewEvent};
 pub use ringback_domain::{EventId, Timestamp, TraceContext};
+pub use ringback_queue_rabbitmq::Exposure;
 pub use ringback_signing::{KeyRing, KeyRingError};
 
 use bytes::Bytes;
@@ -63,7 +67,8 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// When the URL cannot be read, or no node answers. Losing the broker later is no error of this kind: it is waited for.
+    /// When the URL cannot be read, no node answers, or a node on another machine would be reached in plain text or as `guest`.
+    /// Losing the broker later is no error of this kind: it is waited for.
     pub async fn connect(urls: &str) -> Result<Self, ConnectError> {
         ProducerBuilder::new(urls).connect().await
     }

@@ -120,17 +120,25 @@ pub(crate) struct Node {
 /// Whom every RabbitMQ knows when new, with the same password.
 const DEFAULT_USER: &str = "guest";
 
-/// How one node is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeFacts<'a> {
-    /// Host and port.
-    pub address: &'a str,
-    /// Whether it is on this machine for sure.
-    pub is_loopback: bool,
-    /// Whether by TLS.
-    pub is_encrypted: bool,
-    /// Whether as `guest`, whose password everybody knows.
-    pub has_default_user: bool,
+/// What strangers could make use of when a node on another machine is reached as its URL says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Exposure {
+    /// The password is no secret.
+    #[error(
+        "`{address}` is on another machine and logged in to as `guest`, whose password everybody knows"
+    )]
+    Guest {
+        /// Host and port.
+        address: String,
+    },
+    /// Nothing is encrypted.
+    #[error(
+        "`{address}` is on another machine and spoken to in plain text: its password and every event can be read on the way"
+    )]
+    PlainText {
+        /// Host and port.
+        address: String,
+    },
 }
 
 /// A text that is not the URL of a broker.
@@ -148,18 +156,14 @@ impl BrokerUrls {
         &self.0
     }
 
-    /// What can be told of each node without asking it.
-    pub fn facts(&self) -> impl Iterator<Item = NodeFacts<'_>> {
-        self.0.iter().map(|Node { uri, address }| {
-            let host = uri.authority.host.as_str();
-            let is_loopback = |ip: IpAddr| ip.is_loopback();
-            NodeFacts {
-                address,
-                is_loopback: host == "localhost" || host.parse().is_ok_and(is_loopback),
-                is_encrypted: uri.scheme == AMQPScheme::AMQPS,
-                has_default_user: uri.authority.userinfo.username == DEFAULT_USER,
-            }
-        })
+    /// The virtual host that everything of ours is in.
+    pub fn vhost(&self) -> &str {
+        &self.0[0].uri.vhost
+    }
+
+    /// What should not be connected to unless somebody said so, told without asking any node.
+    pub fn exposures(&self) -> Vec<Exposure> {
+        self.0.iter().flat_map(exposures_of).collect()
     }
 }
 
@@ -194,6 +198,22 @@ impl fmt::Debug for BrokerUrls {
             .entries(self.0.iter().map(|node| &node.address))
             .finish()
     }
+}
+
+fn exposures_of(node: &Node) -> impl Iterator<Item = Exposure> {
+    let Node { uri, address } = node;
+    let host = uri.authority.host.as_str();
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    let is_near = host == "localhost" || host.parse().is_ok_and(is_loopback);
+    let is_guest = !is_near && uri.authority.userinfo.username == DEFAULT_USER;
+    let is_plain = !is_near && uri.scheme == AMQPScheme::AMQP;
+    let address = || address.clone();
+    [
+        is_guest.then(|| Exposure::Guest { address: address() }),
+        is_plain.then(|| Exposure::PlainText { address: address() }),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn parse_node(text: &str) -> Result<Node, String> {
@@ -243,31 +263,34 @@ mod tests {
             ]
         );
         assert_eq!(parse("amqp://[::1]:5672/x"), [pair("[::1]:5672", "x")]);
-        let urls: BrokerUrls = "amqp://[::1]".parse().unwrap();
+        let urls: BrokerUrls = "amqp://[::1]/%2fjobs".parse().unwrap();
         assert_eq!(urls.0[0].uri.authority.host, "::1");
+        assert_eq!(urls.vhost(), "/jobs");
     }
 
     #[test]
-    fn facts_are_told_of_every_node() {
-        let urls: BrokerUrls = "amqp://127.0.0.1,amqp://u:p@[::1],amqps://u:p@broker.internal"
-            .parse()
-            .unwrap();
-        let facts: Vec<_> = urls
-            .facts()
-            .map(|facts| {
-                (
-                    facts.is_loopback,
-                    facts.is_encrypted,
-                    facts.has_default_user,
-                )
-            })
-            .collect();
+    fn off_this_machine_plain_text_and_guest_are_told_of_every_node() {
+        let exposures = |text: &str| text.parse::<BrokerUrls>().unwrap().exposures();
+        let at = |address: &str| address.to_owned();
+        let guest = |address| Exposure::Guest {
+            address: at(address),
+        };
+        let plain = |address| Exposure::PlainText {
+            address: at(address),
+        };
         assert_eq!(
-            facts,
+            exposures("amqp://127.0.0.1,amqp://localhost,amqp://u:p@[::1],amqps://u:p@far"),
+            []
+        );
+        assert_eq!(
+            exposures(
+                "amqps://u:p@far,amqp://one,amqp://u:p@127.0.0.1.example,amqps://%67uest:x@three"
+            ),
             [
-                (true, false, true),
-                (true, false, false),
-                (false, true, false)
+                guest("one:5672"),
+                plain("one:5672"),
+                plain("127.0.0.1.example:5672"),
+                guest("three:5671"),
             ]
         );
     }

@@ -15,7 +15,7 @@ mod queue;
 pub mod topology;
 mod watch;
 
-pub use config::{BrokerUrlError, BrokerUrls, NodeFacts, Prefix, PrefixError, RabbitConfig};
+pub use config::{BrokerUrlError, BrokerUrls, Exposure, Prefix, PrefixError, RabbitConfig};
 pub use greeting::{Greeted, Greeting, greetings};
 pub use queue::{ConnectError, RabbitQueue, Scope};
 pub use topology::{Drift, Problem, Topology};

@@ -9,7 +9,7 @@ use ringback_delivery::port::{Queue, QueueName, StoreError};
 use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{
-    Greeting, NodeFacts, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
+    Exposure, Greeting, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
 };
 use ringback_worker::{
     Backend, Opener,
@@ -233,9 +233,7 @@ async fn check_broker(config: &Config, checks: &mut Vec<Check>) {
         return;
     };
     let rabbit = config.rabbit_config();
-    for node in urls.facts() {
-        checks.extend(judge_access(node));
-    }
+    checks.extend(urls.exposures().iter().map(judge_exposure));
     if rabbit.delivery_limit < DELIVERY_LIMIT_MIN {
         checks.push(Check::weak(
             "parking",
@@ -266,24 +264,20 @@ async fn check_broker(config: &Config, checks: &mut Vec<Check>) {
     ));
 }
 
-fn judge_access(node: NodeFacts<'_>) -> Option<Check> {
-    let address = node.address;
-    match (node.is_loopback, node.has_default_user, node.is_encrypted) {
-        (true, ..) | (false, false, true) => None,
-        (false, true, _) => Some(Check::broken(
+fn judge_exposure(exposure: &Exposure) -> Check {
+    match exposure {
+        Exposure::Guest { .. } => Check::broken(
             "user",
             format!(
-                "{address} is logged in to as `guest`, whose password everybody knows: `rabbitmqctl add_user`, `set_permissions`, then \
-                 `delete_user guest`"
+                "{exposure}: `rabbitmqctl add_user`, `set_permissions`, then `delete_user guest`"
             ),
-        )),
-        (false, false, false) => Some(Check::weak(
+        ),
+        Exposure::PlainText { .. } => Check::weak(
             "encryption",
             format!(
-                "{address} is spoken to in plain text: the password and all events can be read on the way; use amqps:// (and \
-                 `rabbitmq.ca_file` for an authority of your own)"
+                "{exposure}; use amqps:// (and `rabbitmq.ca_file` for an authority of your own)"
             ),
-        )),
+        ),
     }
 }
 
@@ -474,21 +468,13 @@ mod tests {
     }
 
     #[test]
-    fn off_this_machine_a_broker_wants_tls_and_a_user_of_its_own() {
-        let state = |url: &str| {
-            let urls: ringback_queue_rabbitmq::BrokerUrls = url.parse().unwrap();
-            let node = urls.facts().next().unwrap();
-            judge_access(node).map(|check| check.state)
-        };
-        for (url, expected) in [
-            ("amqp://localhost", None),
-            ("amqp://u:p@127.0.0.1", None),
-            ("amqps://u:p@broker", None),
-            ("amqp://u:p@broker", Some(State::Weak)),
-            ("amqp://broker", Some(State::Broken)),
-            ("amqps://guest:other@broker", Some(State::Broken)),
-        ] {
-            assert_eq!(state(url), expected, "{url}");
-        }
+    fn a_known_password_is_worse_than_plain_text() {
+        let urls: ringback_queue_rabbitmq::BrokerUrls = "amqp://far".parse().unwrap();
+        let states: Vec<_> = urls
+            .exposures()
+            .iter()
+            .map(|exposure| judge_exposure(exposure).state)
+            .collect();
+        assert_eq!(states, [State::Broken, State::Weak]);
     }
 }

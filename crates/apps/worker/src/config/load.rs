@@ -10,7 +10,7 @@ use super::{
     tree::{self, Table, Value},
 };
 use ringback_domain::{ProfileName, ProjectName};
-use ringback_queue_rabbitmq::{BrokerUrlError, Prefix};
+use ringback_queue_rabbitmq::{BrokerUrlError, Exposure, Prefix};
 use ringback_sender_http::AllowedNetworkError;
 use ringback_signing::{KeyRing, KeyRingError};
 use secrecy::{ExposeSecret, SecretString};
@@ -607,29 +607,19 @@ fn check_together(config: &Config, places: &PlacesOf, faults: &mut Vec<ConfigFau
 /// Other machines are reached by TLS and by a user of our own, unless the operator said that it need not be.
 fn check_access(config: &Config, fault: &mut impl FnMut(&'static str, String, Option<&str>)) {
     if let Broker::RabbitMq { urls, .. } = &config.broker {
-        for node in urls.facts().filter(|node| !node.is_loopback) {
-            let address = node.address;
-            if node.has_default_user && !config.rabbitmq.allow_guest {
-                fault(
-                    "broker",
-                    format!(
-                        "`{address}` is on another machine and logged in to as `guest`, whose password everybody knows"
-                    ),
-                    Some(
-                        "make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`",
-                    ),
-                );
-            }
-            if !node.is_encrypted && !config.rabbitmq.allow_plaintext {
-                fault(
-                    "broker",
-                    format!(
-                        "`{address}` is on another machine and spoken to in plain text: its password and every event can be read on the way"
-                    ),
-                    Some(
-                        "use amqps://; or set `rabbitmq.allow_plaintext` where the network between is yours alone",
-                    ),
-                );
+        for exposure in urls.exposures() {
+            let (is_allowed, hint) = match exposure {
+                Exposure::Guest { .. } => (
+                    config.rabbitmq.allow_guest,
+                    "make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`",
+                ),
+                Exposure::PlainText { .. } => (
+                    config.rabbitmq.allow_plaintext,
+                    "use amqps://; or set `rabbitmq.allow_plaintext` where the network between is yours alone",
+                ),
+            };
+            if !is_allowed {
+                fault("broker", exposure.to_string(), Some(hint));
             }
         }
     }
