@@ -6,6 +6,7 @@ mod delays;
 mod home;
 mod messages;
 mod outages;
+mod rights;
 mod tls;
 mod topology;
 
