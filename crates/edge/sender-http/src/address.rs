@@ -300,6 +300,29 @@ mod tests {
         }
     }
 
+    /// Of the list under this name in the chart's values, one network on each line.
+    fn closed_by_the_chart(name: &str) -> Vec<String> {
+        let values = deploy("values.yaml");
+        let (_, list) = values.split_once(&format!("  {name}:\n")).unwrap();
+        let networks = list.lines().map_while(|line| line.strip_prefix("    - "));
+        networks.map(str::to_owned).collect()
+    }
+
+    fn deploy(name: &str) -> String {
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../deploy/helm/ringback");
+        std::fs::read_to_string(format!("{chart}/{name}")).unwrap()
+    }
+
+    #[test]
+    fn the_network_policy_of_the_chart_closes_the_same_networks() {
+        let v4 = DENIED_V4.map(|(network, _)| network.to_string());
+        let v6 = DENIED_V6.map(|(network, _)| network.to_string());
+        assert_eq!(closed_by_the_chart("closed4"), v4);
+        assert_eq!(closed_by_the_chart("closed6"), v6);
+        let policy = deploy("templates/networkpolicy.yaml");
+        assert!(policy.contains(&format!("cidr: \"{UNICAST_V6}\", except: ")));
+    }
+
     #[test]
     fn the_neighbours_of_special_networks_are_public() {
         for ip in [
