@@ -262,6 +262,17 @@ async fn check_broker(config: &Config, checks: &mut Vec<Check>) {
          should print {ok,5000}, not {ok,180000}: set it in advanced.config, or retries wait three minutes after a node was lost;\n\
          and `rabbitmqctl list_feature_flags` should show `stream_queue` enabled, without which they may be lost",
     ));
+    let (prefix, vhost) = (rabbit.prefix.as_str(), urls.vhost());
+    checks.push(Check::unseen(
+        "policies",
+        format!(
+            "AMQP does not show policies, which may shorten what our queues' arguments say or bound what these leave open:\n\
+             `rabbitmqctl list_policies -p {vhost}` and `rabbitmqctl list_operator_policies -p {vhost}`\n\
+             should show nothing for queues that begin with `{prefix}.` that sets message-ttl, expires, max-length, max-in-memory-length\n\
+             or delivery-limit; of max-length-bytes only what deploy/rabbitmq/definitions.json sets for {prefix}.events. Else messages\n\
+             are dropped, are parked or come early: `rabbitmqctl clear_policy -p {vhost} NAME`"
+        ),
+    ));
 }
 
 fn judge_exposure(exposure: &Exposure) -> Check {
