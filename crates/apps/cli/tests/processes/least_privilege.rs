@@ -50,10 +50,14 @@ async fn every_role_does_its_work_over_tls_with_no_more_rights_than_it_needs() {
     let found = place.run("api", &["doctor"]).await.said;
     assert!(found.contains("unseen  topology"), "{found}");
     assert!(!found.contains("broken"), "{found}");
-    for command in ["FLUSHALL", "KEYS *", "GET another", "CONFIG SET save 1"] {
-        let answer = place.tell_redis(command).await;
-        assert!(answer.starts_with("-NOPERM"), "{command}: {answer}");
+    let looks = looks_of(&found);
+    assert_eq!(looks.len(), 4, "{looks:?}");
+    for look in looks {
+        let words: Vec<_> = look.iter().map(String::as_str).collect();
+        place.rabbitmq.rabbitmqctl(&words).unwrap();
     }
+    assert!(found.contains("list_policies -p ringback`"), "{found}");
+    refuses(&place).await;
     for process in [worker, api] {
         let said = process.said();
         for complaint in ["ACCESS_REFUSED", "out of reach", "NOPERM", " ERROR "] {
@@ -61,4 +65,58 @@ async fn every_role_does_its_work_over_tls_with_no_more_rights_than_it_needs() {
         }
         process.stop().await;
     }
+}
+
+/// What `doctor` has people ask the broker, in words: changes nothing.
+fn looks_of(found: &str) -> Vec<Vec<String>> {
+    let quoted = found.split('`').skip(1).step_by(2);
+    let asked = quoted.filter_map(|quoted| quoted.strip_prefix("rabbitmqctl "));
+    asked
+        .filter(|command| !command.starts_with("clear_policy"))
+        .map(|command| match command.split_once(" '") {
+            Some((word, text)) => vec![word.into(), text.trim_end_matches('\'').into()],
+            None => command.split(' ').map(str::to_owned).collect(),
+        })
+        .collect()
+}
+
+/// What the store refuses its users.
+async fn refuses(place: &Secured) {
+    let everybodys = [
+        "FLUSHALL",
+        "FLUSHDB",
+        "KEYS *",
+        "SCAN 0",
+        "CONFIG SET save 1",
+        "CONFIG REWRITE",
+        "ACL SETUSER ringback +@all",
+        "ACL LIST",
+        "SHUTDOWN",
+        "SCRIPT FLUSH",
+        "REPLICAOF 127.0.0.1 1",
+        "MONITOR",
+        "SUBSCRIBE another",
+        "GET another",
+        "SET another 1",
+        "DEL another",
+    ];
+    let operators = ["GET ringback:x", "EVAL return(1) 0", "CONFIG GET save"];
+    let healths = ["INFO", "ACL LOAD"];
+    for (user, more) in [
+        ("ringback", &["ACL LOAD"][..]),
+        ("operator", &operators),
+        ("health", &healths),
+    ] {
+        for command in everybodys.iter().chain(more) {
+            let answer = place.tell_redis(user, command).await;
+            assert!(answer.starts_with("-NOPERM"), "{user}: {command}: {answer}");
+        }
+        let answer = place.tell_redis(user, "PING").await;
+        assert_eq!(answer, "+PONG\r\n", "{user}");
+    }
+    let reaching_out = "EVAL \"return redis.call('GET', 'another')\" 0";
+    let answer = place.tell_redis("ringback", reaching_out).await;
+    assert!(answer.starts_with('-'), "{answer}");
+    let answer = place.tell_redis("default", "PING").await;
+    assert!(answer.starts_with("-NOAUTH"), "{answer}");
 }

@@ -4,7 +4,7 @@ use crate::{
     installation::{Ground, Installation},
     process::Process,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use ringback_testkit::servers::{
     RabbitOptions, RabbitServer, RedisOptions, RedisServer, free_port,
 };
@@ -77,6 +77,11 @@ impl Secured {
         self.files.path().join("ca.pem")
     }
 
+    /// Where Redis is spoken to by TLS.
+    pub(crate) fn redis_port(&self) -> u16 {
+        self.redis_port
+    }
+
     pub(crate) fn broker(&self, user: &str) -> String {
         let port = self.rabbitmq_port;
         format!("amqps://ringback-{user}:{PASSWORD}@127.0.0.1:{port}/ringback")
@@ -131,13 +136,13 @@ impl Secured {
         panic!("no {count} dead letters came");
     }
 
-    /// Says this as the user of all roles; the answer.
-    pub(crate) async fn tell_redis(&self, command: &str) -> String {
+    /// Says this as a user of Redis; the answer.
+    pub(crate) async fn tell_redis(&self, user: &str, command: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.redis.port()))
             .await
             .unwrap();
         let mut answer = String::new();
-        for line in [&format!("AUTH ringback {PASSWORD}"), command] {
+        for line in [&format!("AUTH {user} {PASSWORD}"), command] {
             stream
                 .write_all(format!("{line}\r\n").as_bytes())
                 .await
@@ -156,7 +161,11 @@ fn certify(folder: &Path) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    // With the authority's own name, as by default, OpenSSL takes it for one that signed itself.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "a server of a test");
     let certificate = params.signed_by(&key, &authority).unwrap();
     fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
     fs::write(folder.join("server.pem"), certificate.pem()).unwrap();
