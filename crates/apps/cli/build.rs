@@ -10,11 +10,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let release = env!("CARGO_PKG_VERSION");
     let named = env::var(VARIABLE).ok().filter(|commit| !commit.is_empty());
-    let version = match named.or_else(commit_of_git) {
-        Some(commit) => format!("{release} ({commit})"),
-        None => release.to_owned(),
-    };
-    println!("cargo::rustc-env=RINGBACK_VERSION={version}");
+    let commit = named.or_else(commit_of_git);
+    let commit = commit.as_deref().unwrap_or("unknown commit");
+    println!("cargo::rustc-env=RINGBACK_VERSION={release} ({commit})");
 }
 
 /// Only for optimised builds: a development build would be made again after every commit.

@@ -18,3 +18,4 @@ mod place;
 mod process;
 mod publish;
 mod replays;
+mod version;
