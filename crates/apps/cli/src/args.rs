@@ -528,7 +528,7 @@ pub(crate) struct DeadAcknowledgeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadExportArgs {
-    /// The file; it must not be there yet
+    /// The file, which must not be there yet; `-` for the standard output
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) filter: DeadFilterArgs,

@@ -92,13 +92,8 @@ impl Archive {
     ///
     /// When it cannot be written.
     pub fn add(&mut self, dead_letter: &DeadLetter) -> Result<(), ArchiveError> {
-        let mut line = export::encode(dead_letter).map_err(|source| ArchiveError::Record {
-            id: dead_letter.id.clone(),
-            source,
-        })?;
-        line.push(b'\n');
         self.file
-            .write_all(&line)
+            .write_all(&line_of(dead_letter)?)
             .map_err(|source| unwritable(&self.path, source))?;
         self.lines += 1;
         Ok(())
@@ -144,6 +139,20 @@ impl Drop for Archive {
         // Gone already, or left for whoever looks after the disk that fails.
         let _ = std::fs::remove_file(&self.unfinished);
     }
+}
+
+/// A dead letter as the line that a file of them has for it, line feed included.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn line_of(dead_letter: &DeadLetter) -> Result<Vec<u8>, ArchiveError> {
+    let mut line = export::encode(dead_letter).map_err(|source| ArchiveError::Record {
+        id: dead_letter.id.clone(),
+        source,
+    })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn unwritable(path: &Path, source: io::Error) -> ArchiveError {

@@ -50,6 +50,13 @@ fn dead_letters_go_into_a_file_and_come_back_once() {
         lines
     };
     assert_eq!(read("all.ndjson"), read("given-up.ndjson"), "byte for byte");
+    let piped = place.run(["dead", "export", "-"]);
+    assert_eq!(
+        (piped.code, piped.stderr.as_str()),
+        (0, "exported 2 dead letters to the standard output\n")
+    );
+    let all = std::fs::read_to_string(place.path("all.ndjson")).unwrap();
+    assert_eq!(piped.stdout, all, "the same lines, and nothing else");
     let refused = place.run(["dead", "export", "all.ndjson"]);
     assert_eq!(
         refused.code, 4,

@@ -11,14 +11,21 @@ use futures_util::{TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use ringback_delivery::port::Store;
-use ringback_domain::{harmless_text, limits};
+use ringback_domain::{DeadLetter, harmless_text, limits};
 use ringback_worker::{
     Backend, SystemEntropy,
-    archive::{Archive, ArchiveError, ImportFault, ImportRules, Lines},
+    archive::{Archive, ArchiveError, ImportFault, ImportRules, Lines, line_of},
 };
 use serde::Serialize;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io::{self, BufWriter, Stdout, Write},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
+/// The name of an export that is the standard output.
+const STDOUT: &str = "-";
 /// Dead letters on their way to the store at once.
 const IN_FLIGHT_MAX: usize = 64;
 /// Faults that are told one by one; the others are counted.
@@ -37,7 +44,7 @@ pub(super) async fn export(
     args: DeadExportArgs,
 ) -> Outcome {
     let filter = filter_of(&args.filter, now);
-    let mut archive = Archive::create(&args.file)?;
+    let mut target = Target::open(&args.file)?;
     let progress = progress(session, "exported");
     let mut after = None;
     loop {
@@ -51,7 +58,7 @@ pub(super) async fn export(
         )
         .await?;
         for dead_letter in &page.entries {
-            archive.add(dead_letter)?;
+            target.add(dead_letter)?;
             progress.inc(1);
         }
         after = page.next;
@@ -60,17 +67,66 @@ pub(super) async fn export(
         }
     }
     progress.finish_and_clear();
+    let exported = target.finish()?;
+    let words = super::in_words(usize::try_from(exported).unwrap_or(usize::MAX));
+    if args.file == Path::new(STDOUT) {
+        let terminal = &session.terminal;
+        terminal.say(&format!("exported {words} to the standard output"));
+        return Ok(());
+    }
     let report = ExportReport {
-        exported: archive.finish()?,
+        exported,
         file: args.file.display().to_string(),
     };
     session.terminal.data(&report, |report| {
-        format!(
-            "exported {} to {}",
-            super::in_words(usize::try_from(report.exported).unwrap_or(usize::MAX)),
-            report.file
-        )
+        format!("exported {words} to {}", report.file)
     })
+}
+
+/// Where an export goes.
+enum Target {
+    File(Archive),
+    /// For where nothing can be written: the reader keeps it, and cannot be read back. Each line bears its digest there, too.
+    Stdout {
+        out: BufWriter<Stdout>,
+        lines: u64,
+    },
+}
+
+impl Target {
+    fn open(file: &Path) -> Outcome<Self> {
+        if file == Path::new(STDOUT) {
+            let out = BufWriter::new(io::stdout());
+            return Ok(Self::Stdout { out, lines: 0 });
+        }
+        Ok(Self::File(Archive::create(file)?))
+    }
+
+    fn add(&mut self, dead_letter: &DeadLetter) -> Outcome {
+        match self {
+            Self::File(archive) => archive.add(dead_letter)?,
+            Self::Stdout { out, lines } => {
+                out.write_all(&line_of(dead_letter)?).map_err(unwritten)?;
+                *lines += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Outcome<u64> {
+        match self {
+            Self::File(archive) => Ok(archive.finish()?),
+            Self::Stdout { mut out, lines } => {
+                out.flush().map_err(unwritten)?;
+                Ok(lines)
+            }
+        }
+    }
+}
+
+/// Also when the reader went away: what it has is not all there is.
+fn unwritten(failure: io::Error) -> Failure {
+    Failure::failed("could not write to the standard output").because(failure)
 }
 
 #[derive(Default, Serialize)]
