@@ -59,6 +59,7 @@ env:
 volumeMounts:
   - { name: config, mountPath: /etc/ringback, readOnly: true }
   - { name: secrets, mountPath: /run/secrets/ringback, readOnly: true }
+  - { name: tmp, mountPath: /tmp }
 {{- end }}
 
 {{- /* Each role sees its own broker's URL, and no other's. Takes root and role. */ -}}
@@ -66,6 +67,9 @@ volumeMounts:
 {{- $ := .root -}}
 - name: config
   configMap: { name: {{ .config }} }
+# For people: a file of dead letters to import.
+- name: tmp
+  emptyDir: { sizeLimit: 2Gi }
 - name: secrets
   secret:
     secretName: {{ $.Values.existingSecret }}

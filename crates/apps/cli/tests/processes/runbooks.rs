@@ -6,12 +6,20 @@ use crate::{
     secured::{PASSWORD, SIGNED, Secured, deploy},
 };
 use ringback_testkit::receiver::{Answer, Receiver};
-use std::{collections::HashSet, ffi::OsString, fs, path::Path, process::Output};
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::{Output, Stdio},
+};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 /// What runs on other machines than ours, and is only read here.
 const NOT_RUN: [&str; 2] = ["systemctl", "kubectl"];
+/// Where the secrets are that these pages name.
+const SECRETS: &str = "/etc/ringback/secrets";
 /// Deliveries that die before the receiver is repaired.
 const DEAD_LETTERS: usize = 4;
 
@@ -29,13 +37,15 @@ async fn every_command_of_the_runbooks_does_what_its_page_says() {
 
     let mut run_before = HashSet::new();
     for command in commands {
-        let program = command.split(' ').next().expect("a word");
-        let is_to_be_filled_in = command.chars().any(|c| c.is_ascii_uppercase());
+        let is_set = |word: &&str| word.contains('=');
+        let program = command.split(' ').find(|word| !is_set(word));
+        let is_blank = |word: &str| word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let is_to_be_filled_in = command.split(' ').any(is_blank);
         if !run_before.insert(command.clone()) && !is_to_be_filled_in {
             // Looking twice at the same thing takes seconds and shows nothing new.
             continue;
         }
-        match program {
+        match program.expect("a word") {
             "ringback" if command.starts_with("ringback serve ") => {
                 let roles = command.rsplit(' ').next().expect("a word");
                 operator.place.serve("worker", roles).await.stop().await;
@@ -113,6 +123,9 @@ impl Operator {
         let place = Secured::new().await;
         let made = place.run("topology", &["topology", "apply"]).await;
         assert!(made.is_success, "{}", made.said);
+        let folder = tempfile::tempdir().unwrap();
+        let topology = folder.path().join("broker-topology");
+        fs::write(topology, place.broker("topology")).unwrap();
         let receiver = Receiver::start().await;
         receiver.script("/well", [Answer::status(200)]);
         let mut answers = vec![Answer::status(500); DEAD_LETTERS];
@@ -120,7 +133,7 @@ impl Operator {
         receiver.script("/down", answers);
         let mut operator = Self {
             place,
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             webhook: String::new(),
             broken: String::new(),
             receiver,
@@ -191,11 +204,10 @@ impl Operator {
     }
 
     async fn shell(&self, line: &str) -> Output {
-        let user = if line.contains(" topology ") {
-            "topology"
-        } else {
-            "api"
-        };
+        let folder = self.folder.path();
+        let line = line.replace(SECRETS, folder.to_str().unwrap());
+        let mut variables: Vec<_> = self.place.variables("api").into();
+        variables.retain(|(name, _)| !line.starts_with(&format!("{name}_FILE=")));
         let program = Path::new(env!("CARGO_BIN_EXE_ringback"));
         let programs = [
             program.parent().expect("it is in a folder").as_os_str(),
@@ -204,11 +216,11 @@ impl Operator {
         ];
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", line])
+            .args(["-c", &line])
             .env_clear()
             .env("PATH", OsString::from_iter(programs))
-            .envs(self.place.variables(user))
-            .current_dir(self.folder.path());
+            .envs(variables)
+            .current_dir(folder);
         shell.output().await.unwrap()
     }
 
@@ -222,17 +234,24 @@ impl Operator {
     }
 
     async fn ask_redis(&self, command: &str) {
-        let port = self.place.redis.port().to_string();
-        let words = command.split(' ').skip(1);
-        let output = Command::new("redis-cli")
-            .args(["-p", &port, "--user", "ringback", "--pass", PASSWORD])
-            .args(words)
-            .output()
-            .await
+        let ca = self.place.ca();
+        let command = command.replace("/etc/redis/tls/ca.pem", ca.to_str().unwrap());
+        let mut asked = Command::new("redis-cli")
+            .args(["-p", &self.place.redis_port().to_string()])
+            .args(command.split(' ').skip(1))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
-        let printed = told(&output);
+        let mut input = asked.stdin.take().expect("a pipe");
+        let password = format!("{PASSWORD}\n");
+        input.write_all(password.as_bytes()).await.unwrap();
+        drop(input);
+        let printed = told(&asked.wait_with_output().await.unwrap());
+        let is_answered = ["PONG", "loading:0", "OK"];
         assert!(
-            printed.contains("PONG") || printed.contains("loading:0"),
+            is_answered.iter().any(|answer| printed.contains(answer)),
             "{command}: {printed}"
         );
     }
