@@ -135,6 +135,7 @@ impl Producer {
             check_ecmascript(&event)?;
         }
         seal(&mut event, self.0.keys.as_ref())?;
+        event.accepted_at = Some(event::now());
         let published = self.0.queue.publish_event(&event, trace).await;
         published.map_err(PublishError::of_queue)?;
         Ok(event.id)

@@ -111,7 +111,9 @@ impl Publisher {
         event: Event,
         trace: Option<&TraceContext>,
     ) -> Result<EventId, Vec<PublishError>> {
-        let mut event = event.dated(self.clock.now());
+        let now = self.clock.now();
+        let mut event = event.dated(now);
+        event.accepted_at = Some(now);
         let faults = self.faults_of(&event).await.map_err(|away| vec![away])?;
         if !faults.is_empty() {
             return Err(faults);

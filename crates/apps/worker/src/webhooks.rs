@@ -534,6 +534,7 @@ pub fn test_delivery(
             &DestinationId::webhook(&webhook.id),
         ),
         event: EventSummary::of(&event, now),
+        accepted_at: Some(now),
         destination: Destination::Webhook {
             id: webhook.id.clone(),
             url: webhook.url.clone(),
@@ -573,6 +574,7 @@ fn test_event(webhook: &Webhook, profile: &Profile, random: [u8; 16], now: Times
         project: webhook.project.clone(),
         event_type,
         occurred_at: Some(now),
+        accepted_at: None,
         job: Job {
             id: job.parse().expect("a job's id"),
             kind: Some("test".to_owned()),

@@ -157,7 +157,9 @@ impl Dispatch {
     /// Bodies show that moment, so an event is dispatched only once it is written down: whoever takes it later, and however
     /// often, makes the same bytes of it.
     async fn date(&self, event: Event, trace: Option<TraceContext>) -> Result<(), Stuck> {
-        let event = event.dated(self.context.clock.now());
+        let now = self.context.clock.now();
+        let mut event = event.dated(now);
+        event.accepted_at.get_or_insert(now);
         let publish = || self.context.queue.publish_event(&event, trace.as_ref());
         self.context
             .until_done("publish dated event", publish)
@@ -253,6 +255,7 @@ impl Dispatch {
             deliveries.push(Delivery {
                 id: DeliveryId::derive(&event.project, &event.id, &destination.id()),
                 event: summary.clone(),
+                accepted_at: event.accepted_at.map(|at| at.min(summary.dispatched_at)),
                 destination: destination.clone(),
                 profile: name.clone(),
                 generation: Generation::FIRST,

@@ -77,6 +77,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The event, as far as headers, logs and lists need it.
     pub event: EventSummary,
+    /// When the event was accepted, where that is known; never after it was dispatched.
+    pub accepted_at: Option<Timestamp>,
     /// Where it goes.
     pub destination: Destination,
     /// The profile the body was rendered by, and whose headers, signature and schedule apply.

@@ -18,6 +18,9 @@ pub struct Event {
     pub event_type: EventType,
     /// When it happened, by the producer's clock. `None` when it does not say; [`Event::dated`] then says it.
     pub occurred_at: Option<Timestamp>,
+    /// When it was published, by the clock of whoever did; told beside the document, and only measured by. `None` when nobody
+    /// said.
+    pub accepted_at: Option<Timestamp>,
     /// The job it happened to.
     pub job: Job,
     /// A destination the job itself named.
@@ -69,6 +72,7 @@ mod tests {
             project: "acme".parse().unwrap(),
             event_type: "task.completed".parse().unwrap(),
             occurred_at: None,
+            accepted_at: None,
             job: Job {
                 id: "task_1".parse().unwrap(),
                 kind: None,

@@ -230,6 +230,7 @@ impl Queue for ControlClient {
         self.publish(
             id,
             Call::PublishEvent {
+                accepted_at: event.accepted_at,
                 trace: trace.map(TraceLine::of),
             },
             text,

@@ -18,6 +18,7 @@ use std::{str::FromStr, time::Duration};
 #[serde(tag = "call", rename_all = "snake_case")]
 pub(crate) enum Call {
     PublishEvent {
+        accepted_at: Option<Timestamp>,
         trace: Option<TraceLine>,
     },
     PublishRawEvent,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
-use ringback_domain::{TrafficPoint, TrafficStep};
+use ringback_domain::{Event, TrafficPoint, TrafficStep};
 use ringback_wire::{api_key, breaker, delivery, event, group, record, replay_plan};
 use std::{
     error::Error,
@@ -177,8 +177,12 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
     };
     let done = || vec![to_part(&Answer::Done)];
     Ok(match call {
-        Call::PublishEvent { trace } => {
+        Call::PublishEvent { accepted_at, trace } => {
             let event = event::parse(record()?).map_err(|fault| Garbled(fault.to_string()))?;
+            let event = Event {
+                accepted_at,
+                ..event
+            };
             queue
                 .publish_event(&event, trace.map(TraceLine::read).as_ref())
                 .await?;

@@ -10,6 +10,8 @@ use ringback_delivery::port::{Lane, ParkedContent, ParkedMessage, QueueName, Unr
 use ringback_domain::{Delivery, Event, Timestamp, TraceContext};
 use ringback_wire::{delivery, event};
 
+/// AMQP's own `timestamp` has whole seconds; this is what RabbitMQ's interceptors write beside it.
+const ACCEPTED_HEADER: &str = "timestamp_in_ms";
 /// AMQP's number for a message that is kept on disk.
 const PERSISTENT: u8 = 2;
 /// Long enough for every version of the trace context standard; beyond it, a header is somebody's mistake.
@@ -23,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) content_type: &'static str,
     pub(crate) trace: Option<TraceContext>,
+    /// When what it says was accepted.
+    pub(crate) accepted_at: Option<Timestamp>,
     /// Where to say that it was taken.
     pub(crate) reply_to: Option<String>,
     pub(crate) body: Bytes,
@@ -38,27 +42,29 @@ impl Message {
         if let Some(reply_to) = &self.reply_to {
             properties = properties.with_reply_to(reply_to.as_str().into());
         }
-        let Some(trace) = self
-            .trace
-            .as_ref()
-            .filter(|trace| is_header_text(&trace.traceparent))
-        else {
-            return properties;
-        };
         let mut headers = FieldTable::default();
-        headers.insert(
-            "traceparent".into(),
-            AMQPValue::LongString(trace.traceparent.as_str().into()),
-        );
-        if let Some(state) = trace
-            .tracestate
-            .as_ref()
-            .filter(|state| is_header_text(state))
-        {
+        if let Some(moment) = self.accepted_at {
             headers.insert(
-                "tracestate".into(),
-                AMQPValue::LongString(state.as_str().into()),
+                ACCEPTED_HEADER.into(),
+                AMQPValue::LongLongInt(moment.as_millisecond()),
             );
+        }
+        let trace = self.trace.as_ref();
+        if let Some(trace) = trace.filter(|trace| is_header_text(&trace.traceparent)) {
+            headers.insert(
+                "traceparent".into(),
+                AMQPValue::LongString(trace.traceparent.as_str().into()),
+            );
+            let state = trace.tracestate.as_ref();
+            if let Some(state) = state.filter(|state| is_header_text(state)) {
+                headers.insert(
+                    "tracestate".into(),
+                    AMQPValue::LongString(state.as_str().into()),
+                );
+            }
+        }
+        if headers.inner().is_empty() {
+            return properties;
         }
         properties.with_headers(headers)
     }
@@ -91,7 +97,12 @@ pub(crate) fn read_event(
     properties: &BasicProperties,
     bytes: &Bytes,
 ) -> Result<Event, Unreadable> {
-    event::read(bytes, sent_at(properties))
+    let sent_at = sent_at(properties);
+    let event = event::read(bytes, sent_at)?;
+    Ok(Event {
+        accepted_at: accepted_at(properties).or(sent_at),
+        ..event
+    })
 }
 
 pub(crate) fn read_delivery(
@@ -129,6 +140,15 @@ pub(crate) fn read_parked(
 fn sent_at(properties: &BasicProperties) -> Option<Timestamp> {
     let seconds = i64::try_from((*properties.timestamp())?).ok()?;
     Timestamp::from_second(seconds).ok()
+}
+
+/// When a message was accepted, to the millisecond, where it says so.
+fn accepted_at(properties: &BasicProperties) -> Option<Timestamp> {
+    let headers = properties.headers().as_ref()?;
+    match headers.inner().get(ACCEPTED_HEADER)? {
+        AMQPValue::LongLongInt(millisecond) => Timestamp::from_millisecond(*millisecond).ok(),
+        _ => None,
+    }
 }
 
 /// The queue that gave it up. A retried delivery has the rungs of the delay ladder among its deaths, and the first death is one
@@ -237,6 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn an_event_was_accepted_when_its_message_says_to_the_second_or_better() {
+        let event = Bytes::from_static(
+            br#"{"id":"evt_1","project":"acme","type":"t","job":{"id":"j"},"occurred_at":"2026-06-01T10:00:00Z"}"#,
+        );
+        let moment = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let in_ms = |value| headers(vec![("timestamp_in_ms", value)]);
+        for (properties, expected) in [
+            (BasicProperties::default(), None),
+            (
+                BasicProperties::default().with_timestamp(1_780_308_090),
+                moment("2026-06-01T10:01:30Z"),
+            ),
+            (
+                in_ms(AMQPValue::LongLongInt(1_780_308_090_250)).with_timestamp(1_780_308_090),
+                moment("2026-06-01T10:01:30.250Z"),
+            ),
+            (in_ms(AMQPValue::LongLongInt(i64::MAX)), None),
+            (in_ms(long("1780308090250")), None),
+        ] {
+            let read = read_event(&names(), &properties, &event).unwrap();
+            assert_eq!(read.accepted_at, expected, "{properties:?}");
+            assert_eq!(read.occurred_at, moment("2026-06-01T10:00:00Z"));
+        }
+    }
+
+    #[test]
     fn the_last_queue_that_is_no_rung_is_where_a_parked_message_came_from() {
         let retried = [
             "ringback.deliveries.slow",
@@ -285,6 +331,7 @@ mod tests {
                 traceparent: traceparent.to_owned(),
                 tracestate: tracestate.map(str::to_owned),
             }),
+            accepted_at: None,
             reply_to: None,
             body: Bytes::new(),
         };
@@ -315,6 +362,7 @@ mod tests {
             id: "evt_1".to_owned(),
             content_type: "application/json",
             trace: None,
+            accepted_at: None,
             reply_to: None,
             body: Bytes::new(),
         };

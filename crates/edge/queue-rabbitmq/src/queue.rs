@@ -268,6 +268,7 @@ impl Queue for RabbitQueue {
             id,
             content_type: JSON,
             trace: trace.cloned(),
+            accepted_at: event.accepted_at,
             reply_to: None,
             body,
         })
@@ -281,6 +282,7 @@ impl Queue for RabbitQueue {
             id: DeadLetterId::of_raw(&bytes).to_string(),
             content_type: JSON,
             trace: None,
+            accepted_at: None,
             reply_to: None,
             body: bytes,
         })
@@ -319,6 +321,7 @@ impl Queue for RabbitQueue {
             id,
             content_type: DELIVERY,
             trace: delivery.trace.clone(),
+            accepted_at: None,
             reply_to: None,
             body: delivery::encode(delivery),
         };

@@ -19,6 +19,8 @@ struct DeliveryLine {
     v: u32,
     id: String,
     event: SummaryLine,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<Timestamp>,
     destination: DestinationLine,
     profile: String,
     generation: u32,
@@ -71,6 +73,7 @@ pub fn encode(delivery: &Delivery) -> Bytes {
         v: VERSION,
         id: delivery.id.to_string(),
         event: SummaryLine::of(&delivery.event),
+        accepted_at: delivery.accepted_at,
         destination: DestinationLine::of(&delivery.destination),
         profile: delivery.profile.to_string(),
         generation: delivery.generation.get(),
@@ -96,6 +99,7 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
     Ok(Delivery {
         id: read(WHAT, "id", &line.id)?,
         event: line.event.read(WHAT)?,
+        accepted_at: line.accepted_at,
         destination: line.destination.read(WHAT)?,
         profile: read(WHAT, "profile", &line.profile)?,
         generation: Generation::new(line.generation),

@@ -128,6 +128,7 @@ pub fn parse_reporting_all(text: &Bytes) -> Result<Event, Vec<EventFault>> {
         project,
         event_type,
         occurred_at,
+        accepted_at: None,
         job: Job {
             id: job_id,
             kind,

@@ -27,6 +27,7 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         samples::callback_destination(),
     ] {
         let mut sent = samples::retry_of(&samples::delivery_of(&samples::event(), destination));
+        sent.accepted_at = Some(samples::moment(1));
         sent.deferral = Some(Deferral {
             since: samples::moment(3),
             turn_at: Some(samples::moment(4)),

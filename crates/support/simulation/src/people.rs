@@ -102,6 +102,7 @@ fn event(world: &World, number: u64) -> Event {
         project: project(),
         event_type: "task.completed".parse().expect("an event type"),
         occurred_at: Some(world.now()),
+        accepted_at: None,
         job: Job {
             id: format!("task_{number}").parse().expect("a job id"),
             kind: None,

@@ -241,7 +241,7 @@ impl Metric {
                 instrument: Histogram(DELIVERY_SECONDS),
                 across: Across::Sum,
                 attributes: &[A::FinalState],
-                description: "Time from dispatching an event to a delivery's final state, retries included",
+                description: "Time from accepting an event to a delivery's final state, retries included",
             },
             Self::DeliveryLateness => Facts {
                 name: "ringback.delivery.lateness",
@@ -281,7 +281,7 @@ impl Metric {
                 instrument: Gauge,
                 across: Across::Max,
                 attributes: &[],
-                description: "How long the oldest delivery that is due has been waiting for an attempt; at most, where the queue does not show it",
+                description: "How long the oldest delivery that is due has been waiting for an attempt: at most so long",
             },
             Self::Backlog => Facts {
                 name: "ringback.backlog",

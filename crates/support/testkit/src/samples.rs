@@ -72,6 +72,7 @@ pub fn event_of(project: &ProjectName) -> Event {
         project: project.clone(),
         event_type: "task.completed".parse().expect("letters and a full stop"),
         occurred_at: Some(moment(0)),
+        accepted_at: None,
         job: Job {
             id: job.parse().expect("letters and digits"),
             kind: Some("video".into()),
@@ -92,6 +93,7 @@ pub fn delivery_of(event: &Event, destination: Destination) -> Delivery {
     Delivery {
         id: DeliveryId::derive(&event.project, &event.id, &destination.id()),
         event: EventSummary::of(event, moment(1)),
+        accepted_at: None,
         destination,
         profile: "standard".parse().expect("a profile name"),
         generation: Generation::FIRST,

@@ -1,9 +1,6 @@
 //! What nobody tells by itself: how much waits and for how long, dead letters, breakers, clocks.
 
-use super::{
-    observer::Claims,
-    queue::{QueueMeters, TakenMeters},
-};
+use super::{observer::Claims, queue::QueueMeters};
 use ringback_delivery::port::{
     Clock, Depth, GroupFilter, GroupOrder, Queue, QueueName, Store, StoreError,
 };
@@ -31,20 +28,59 @@ const DEAD_LETTERS_EVERY: u32 = 4;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the age of the oldest due delivery is known although no queue shows it: by order. What is at the head of a queue was
-/// not due before what was last taken from it, nor before the queue was last seen empty.
-#[derive(Debug, Clone, Copy)]
+/// not due before what was last taken from it; and it came after a look, once all that was there then has been done.
+#[derive(Debug, Clone, Copy, Default)]
 struct Head {
-    empty_at_ms: i64,
+    /// What was there at a look, and is not done whole.
+    ahead: Option<Ahead>,
+    /// Nothing is left of an earlier look, and what came after that was not due before this.
+    later_due_ms: Option<i64>,
+}
+
+/// What was in the queue, and in this process's hands, at one look.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    seen_at_ms: i64,
+    later_due_ms: i64,
+    /// Nothing is left of it once so many were done. Others may take of it, too: then sooner than this process knows.
+    done_until: u64,
+}
+
+/// What one look at a queue shows.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// From before the queue was asked.
+    at_ms: i64,
+    /// What comes later was not due before this.
+    later_due_ms: i64,
+    /// In the queue, or buffered for this process.
+    waiting: u64,
+    /// In the hands of this process.
+    in_hand: u64,
+    /// Acknowledged by this process, ever.
+    done: u64,
+    last_due_ms: Option<i64>,
 }
 
 impl Head {
-    fn age_ms(&mut self, is_empty: bool, last_due_ms: Option<i64>, now_ms: i64) -> i64 {
-        if is_empty {
-            self.empty_at_ms = now_ms;
+    /// At most that old; or, before anything is known of what waits but since when it was seen, at least.
+    fn age_ms(&mut self, look: Look, now_ms: i64) -> i64 {
+        let is_gone = |ahead: &mut Ahead| look.done >= ahead.done_until;
+        if let Some(ahead) = self.ahead.take_if(is_gone) {
+            self.later_due_ms = Some(ahead.later_due_ms);
+        }
+        if look.waiting == 0 {
+            self.ahead = None;
+            self.later_due_ms = Some(look.later_due_ms);
             return 0;
         }
-        let due_ms = self.empty_at_ms.max(last_due_ms.unwrap_or(i64::MIN));
-        (now_ms - due_ms).max(0)
+        let ahead = *self.ahead.get_or_insert(Ahead {
+            seen_at_ms: look.at_ms,
+            later_due_ms: look.later_due_ms,
+            done_until: look.done + look.waiting + look.in_hand,
+        });
+        let not_before_ms = self.later_due_ms.max(look.last_due_ms);
+        (now_ms - not_before_ms.unwrap_or(ahead.seen_at_ms)).max(0)
     }
 }
 
@@ -66,24 +102,24 @@ impl Collector {
 
     /// Before the first round.
     pub fn rounds(&self) -> Rounds {
-        let head = Head {
-            empty_at_ms: self.clock.now().as_millisecond(),
-        };
         Rounds {
-            heads: [head; 4],
+            heads: [Head::default(); 4],
             number: 0,
         }
     }
 
     /// One round.
     pub async fn collect(&self, rounds: &mut Rounds) {
+        let asked_at_ms = self.clock.now().as_millisecond();
         let (depths, store) = tokio::join!(
             timeout(ANSWER_WITHIN, self.queue.depths()),
             timeout(ANSWER_WITHIN, self.read_store())
         );
         let depths = depths.ok().and_then(Result::ok);
-        self.meters
-            .read("queue", self.of_queue(depths.as_deref(), rounds));
+        self.meters.read(
+            "queue",
+            self.of_queue(depths.as_deref(), rounds, asked_at_ms),
+        );
         let store = store.ok().and_then(Result::ok);
         let is_up = u64::from(store.is_some());
         let mut readings = store.unwrap_or_default();
@@ -99,7 +135,12 @@ impl Collector {
         rounds.number = rounds.number.wrapping_add(1);
     }
 
-    fn of_queue(&self, depths: Option<&[Depth]>, rounds: &mut Rounds) -> Vec<Reading> {
+    fn of_queue(
+        &self,
+        depths: Option<&[Depth]>,
+        rounds: &mut Rounds,
+        asked_at_ms: i64,
+    ) -> Vec<Reading> {
         let mut readings = vec![dependency("queue", u64::from(depths.is_some()))];
         if let Some(silence) = self.queue.silence() {
             readings.push(seconds(Metric::BrokerFrameAge, silence));
@@ -112,25 +153,46 @@ impl Collector {
             return readings;
         };
         readings.extend(depths.iter().flat_map(of_depth));
-        if let Some(age) = self.oldest_due_age(depths, rounds) {
+        if let Some(age) = self.oldest_due_age(depths, rounds, asked_at_ms) {
             readings.push(seconds(Metric::OldestDueAge, age));
         }
         readings
     }
 
     /// Only a process that takes deliveries can tell.
-    fn oldest_due_age(&self, depths: &[Depth], rounds: &mut Rounds) -> Option<Duration> {
+    fn oldest_due_age(
+        &self,
+        depths: &[Depth],
+        rounds: &mut Rounds,
+        asked_at_ms: i64,
+    ) -> Option<Duration> {
         let now_ms = self.clock.now().as_millisecond();
-        let taken = self.queue_meters.taken.iter().zip(&mut rounds.heads);
-        let ages = taken
-            .filter(|(meters, _)| matches!(meters.queue, QueueName::Deliveries(_)))
-            .filter(|(meters, _)| meters.takes())
-            .filter_map(|(meters, head)| {
-                let depth = depths.iter().find(|depth| depth.queue == meters.queue)?;
-                Some(head.age_ms(!has_waiting(depth, meters), meters.last_due_ms(), now_ms))
-            });
-        let age_ms = ages.max()?;
-        Some(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)))
+        // Deliveries come to the main lane when they are due, and to the slow lane from the main lane's head.
+        let mut later_due_ms = asked_at_ms;
+        let mut oldest_ms = None;
+        for (meters, head) in self.queue_meters.taken.iter().zip(&mut rounds.heads) {
+            let depth = depths.iter().find(|depth| depth.queue == meters.queue);
+            let (QueueName::Deliveries(_), true, Some(depth)) =
+                (meters.queue, meters.takes(), depth)
+            else {
+                continue;
+            };
+            let in_hand = meters.in_hand();
+            let look = Look {
+                at_ms: asked_at_ms,
+                later_due_ms,
+                waiting: depth.waiting + depth.unacknowledged.saturating_sub(in_hand),
+                in_hand,
+                // Last: what is done meanwhile is counted twice rather than not at all.
+                done: meters.done(),
+                last_due_ms: meters.last_due_ms(),
+            };
+            let age_ms = head.age_ms(look, now_ms);
+            later_due_ms = asked_at_ms.min(now_ms - age_ms);
+            oldest_ms = oldest_ms.max(Some(age_ms));
+        }
+        let oldest_ms = u64::try_from(oldest_ms?).unwrap_or(0);
+        Some(Duration::from_millis(oldest_ms))
     }
 
     async fn read_store(&self) -> Result<Vec<Reading>, StoreError> {
@@ -191,11 +253,6 @@ impl Collector {
     }
 }
 
-/// Whether anything waits, in the queue or buffered for this process.
-fn has_waiting(depth: &Depth, meters: &TakenMeters) -> bool {
-    depth.waiting > 0 || depth.unacknowledged > meters.in_hand()
-}
-
 fn of_depth(depth: &Depth) -> Vec<Reading> {
     let queue = (Attribute::Queue, depth.queue.as_str());
     let mut readings = vec![Reading::count(
@@ -244,18 +301,91 @@ fn seconds(metric: Metric, duration: Duration) -> Reading {
 mod tests {
     use super::*;
 
+    const HOUR_MS: i64 = 3_600_000;
+
+    fn look(at_ms: i64, waiting: u64, done: u64, last_due_ms: Option<i64>) -> Look {
+        Look {
+            at_ms,
+            later_due_ms: at_ms,
+            waiting,
+            in_hand: 0,
+            done,
+            last_due_ms,
+        }
+    }
+
+    fn ages<const N: usize>(looks: [Look; N]) -> [i64; N] {
+        let mut head = Head::default();
+        looks.map(|look| head.age_ms(look, look.at_ms))
+    }
+
     #[test]
     fn the_head_of_a_queue_is_no_older_than_what_was_taken_before_it_or_its_last_emptiness() {
-        let mut head = Head { empty_at_ms: 0 };
-        assert_eq!(head.age_ms(true, None, 10_000), 0);
-        // Nothing was taken since it was empty: all that waits came after that.
-        assert_eq!(head.age_ms(false, None, 25_000), 15_000);
-        // The one last taken was due at 20 s, so those behind it were not due before.
-        assert_eq!(head.age_ms(false, Some(20_000), 40_000), 20_000);
-        // Empty in between: what was taken an hour ago says nothing any more.
-        assert_eq!(head.age_ms(true, Some(20_000), 55_000), 0);
-        assert_eq!(head.age_ms(false, Some(20_000), 70_000), 15_000);
-        // A clock behind the one that dated it.
-        assert_eq!(head.age_ms(false, Some(90_000), 85_000), 0);
+        let ages = ages([
+            look(10_000, 0, 0, None),
+            // Nothing was taken since it was empty: all that waits came after that.
+            look(25_000, 5, 0, None),
+            // The one last taken was due at 20 s, so those behind it were not due before.
+            look(40_000, 5, 1, Some(20_000)),
+            // Empty in between: what was taken an hour ago says nothing any more.
+            look(55_000, 0, 6, Some(20_000)),
+            look(70_000, 1, 6, Some(20_000)),
+            // A clock behind the one that dated it.
+            look(85_000, 1, 7, Some(90_000)),
+        ]);
+        assert_eq!(ages, [0, 15_000, 20_000, 0, 15_000, 0]);
+    }
+
+    #[test]
+    fn what_waited_before_a_process_began_is_as_old_as_the_first_taken_of_it() {
+        let ages = ages([
+            // Two hours of backlog, of which nothing is known but that it is there.
+            look(2 * HOUR_MS, 900, 0, None),
+            // The last one taken was due after a minute: those behind it have waited for two hours at most.
+            look(2 * HOUR_MS + 15_000, 880, 20, Some(60_000)),
+            look(2 * HOUR_MS + 30_000, 500, 400, Some(HOUR_MS)),
+        ]);
+        assert_eq!(ages, [0, 2 * HOUR_MS - 45_000, HOUR_MS + 30_000]);
+    }
+
+    #[test]
+    fn what_nobody_takes_has_waited_at_least_since_it_was_first_seen() {
+        let ages = ages([
+            look(1_000, 3, 0, None),
+            look(16_000, 3, 0, None),
+            look(31_000, 9, 0, None),
+        ]);
+        assert_eq!(ages, [0, 15_000, 30_000]);
+    }
+
+    #[test]
+    fn what_came_after_all_that_was_seen_was_done_is_no_older_than_that_look() {
+        let ages = ages([
+            // An hour old, and another one in hand that is as old.
+            Look {
+                in_hand: 1,
+                ..look(HOUR_MS, 1, 7, Some(0))
+            },
+            // One of them is done. The other may be what waits.
+            look(HOUR_MS + 15_000, 1, 8, Some(0)),
+            // Both are: what waits now came after the first look.
+            look(HOUR_MS + 30_000, 4, 9, Some(0)),
+            // And so on from the look before.
+            look(HOUR_MS + 45_000, 4, 13, Some(0)),
+        ]);
+        assert_eq!(ages, [HOUR_MS, HOUR_MS + 15_000, 30_000, 15_000]);
+    }
+
+    #[test]
+    fn what_comes_from_another_lane_may_have_waited_there() {
+        let ages = ages([
+            // Empty, while the head of the main lane is an hour old.
+            Look {
+                later_due_ms: 0,
+                ..look(HOUR_MS, 0, 0, None)
+            },
+            look(HOUR_MS + 15_000, 2, 0, None),
+        ]);
+        assert_eq!(ages, [0, HOUR_MS + 15_000]);
     }
 }

@@ -81,7 +81,8 @@ impl MeteredObserver {
 /// A replay's event is as old as its dead letter: how long that lay says nothing about us.
 fn record_end(histogram: &Histogram, delivery: &Delivery, ended_at: Timestamp) {
     if delivery.generation == Generation::FIRST {
-        let took = ended_at.duration_since(delivery.event.dispatched_at);
+        let began_at = delivery.accepted_at.unwrap_or(delivery.event.dispatched_at);
+        let took = ended_at.duration_since(began_at);
         histogram.record(Duration::try_from(took).unwrap_or_default());
     }
 }
@@ -159,6 +160,8 @@ impl Claims {
 mod tests {
     use super::*;
     use ringback_domain::{DeadLetterReason, NotSentReason, UnreachableCause};
+    use ringback_telemetry::{Telemetry, TelemetrySettings};
+    use ringback_testkit::samples;
 
     /// The words of the domain are those of the metrics.
     #[test]
@@ -192,6 +195,36 @@ mod tests {
         let mut reasons: Vec<_> = DeadLetterReason::ALL.map(DeadLetterReason::class).to_vec();
         reasons.push("other");
         assert_eq!(reasons, words(Attribute::DeadLetterReason));
+    }
+
+    #[test]
+    fn a_delivery_lasts_from_the_acceptance_of_its_event_or_else_from_its_dispatch() {
+        let telemetry = Telemetry::start(&TelemetrySettings {
+            otlp: None,
+            push_interval: Duration::from_mins(1),
+            trace_ratio: 0.0,
+            version: "0",
+            instance: "i".to_owned(),
+        });
+        let telemetry = telemetry.unwrap();
+        let observer = MeteredObserver::new(&telemetry.meters, Arc::default());
+        let untold = samples::delivery();
+        let mut told = untold.clone();
+        told.accepted_at = Some(samples::moment(0));
+        let replayed = samples::replay_of(&told);
+        // Given up 60 s after what the samples call the beginning, dispatched after 1 s, accepted at once.
+        for delivery in [told, untold, replayed] {
+            let dead_letter = &samples::dead_letter_of(delivery, samples::moment(60));
+            observer.saw(&Occurrence::DeadLettered { dead_letter });
+        }
+        let text = telemetry.prometheus_text();
+        let of = |part: &str| {
+            let name = format!("{}_{part}", Metric::DeliveryDuration.prometheus_name());
+            let line = text.lines().find(|line| line.starts_with(&name));
+            let (_, value) = line.unwrap().rsplit_once(' ').unwrap();
+            value.to_owned()
+        };
+        assert_eq!((of("sum"), of("count")), ("119".into(), "2".into()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,8 @@ pub(super) struct TakenMeters {
     takes: AtomicBool,
     /// Messages in the hands of the roles.
     in_hand: AtomicU64,
+    /// Messages acknowledged.
+    done: AtomicU64,
     /// When the delivery last taken was due, in milliseconds; see [`NEVER`].
     last_due_ms: AtomicI64,
 }
@@ -133,6 +135,7 @@ impl QueueMeters {
                     .then(|| meters.histogram(Metric::DeliveryLateness, &[])),
                 takes: AtomicBool::new(false),
                 in_hand: AtomicU64::new(0),
+                done: AtomicU64::new(0),
                 last_due_ms: AtomicI64::new(NEVER),
             })
         });
@@ -187,6 +190,11 @@ impl TakenMeters {
     /// Messages in the hands of the roles.
     pub(super) fn in_hand(&self) -> u64 {
         self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// Messages acknowledged so far.
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Whether this process has a consumer for it.
@@ -244,6 +252,7 @@ impl Receipt for MeteredReceipt {
     fn acknowledge(self: Box<Self>) {
         let Self { inner, in_hand } = *self;
         inner.acknowledge();
+        in_hand.meters.done.fetch_add(1, Ordering::Relaxed);
         in_hand.meters.acknowledged.record(in_hand.since.elapsed());
     }
 

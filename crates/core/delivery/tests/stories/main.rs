@@ -603,6 +603,44 @@ async fn exactly_one_signature_is_sent_at_any_moment_of_a_rotation() {
     assert_ne!(before, after);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_delivery_knows_when_its_event_was_accepted_and_never_as_later_than_its_dispatch() {
+    let ago = Duration::from_mins(20);
+    for (accepted, expected) in [
+        (Some(at(0) - ago), Some(at(0) - ago)),
+        // By a clock that is ahead of ours.
+        (Some(at(0) + ago), Some(at(0))),
+        (None, None),
+    ] {
+        let world = World::new(Some("standard"), []);
+        world.webhook(|_| {}).await;
+        let mut event = world.event();
+        event.accepted_at = accepted;
+        world.publish(&event).await;
+        let dispatch = world.spawn_dispatch().await;
+        let delivery = world.peek().await;
+        dispatch.abort();
+        assert_eq!(delivery.event.dispatched_at, at(0));
+        assert_eq!(delivery.accepted_at, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_tells_no_moment_at_all_was_accepted_when_it_was_first_taken() {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    let text = format!(
+        r#"{{"id":"evt_1","project":"{}","type":"t","job":{{"id":"j"}}}}"#,
+        world.project
+    );
+    let event = ringback_wire::event::parse(&text.into()).unwrap();
+    world.publish(&event).await;
+    let dispatch = world.spawn_dispatch().await;
+    let delivery = world.peek().await;
+    dispatch.abort();
+    assert_eq!(delivery.accepted_at, Some(at(0)));
+}
+
 fn at(second: i64) -> Timestamp {
     samples::moment(second)
 }

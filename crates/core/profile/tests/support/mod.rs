@@ -17,6 +17,7 @@ pub(crate) fn event(text: &str) -> Event {
         project: members["project"].parse().unwrap(),
         event_type: members["type"].parse().unwrap(),
         occurred_at: Some(members["occurred_at"].parse().unwrap()),
+        accepted_at: None,
         job: Job {
             id: job["id"].parse().unwrap(),
             kind: job.get("kind").cloned(),

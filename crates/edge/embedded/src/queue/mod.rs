@@ -113,14 +113,14 @@ impl Queue for EmbeddedQueue {
         self.publish(
             LaneName::Events,
             None,
-            message::with_trace(&document, trace),
+            message::envelope(&document, event.accepted_at, trace),
         )
         .await
     }
 
     async fn publish_raw_event(&self, bytes: Bytes) -> Result<(), QueueError> {
-        self.publish(LaneName::Events, None, message::with_trace(&bytes, None))
-            .await
+        let message = message::envelope(&bytes, None, None);
+        self.publish(LaneName::Events, None, message).await
     }
 
     async fn publish_delivery(

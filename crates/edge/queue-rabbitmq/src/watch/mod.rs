@@ -232,6 +232,7 @@ impl Notices {
             id: format!("taken/{id}"),
             content_type: "text/plain",
             trace: None,
+            accepted_at: None,
             reply_to: None,
             body: Bytes::copy_from_slice(id.as_str().as_bytes()),
         };

@@ -138,6 +138,7 @@ fn assert_same_event(found: &Event, expected: &Event) {
     assert_eq!(found.project, expected.project);
     assert_eq!(found.event_type, expected.event_type);
     assert_eq!(found.occurred_at, expected.occurred_at);
+    assert_eq!(found.accepted_at, expected.accepted_at);
     assert_eq!(found.job, expected.job);
     assert_eq!(found.document, expected.document);
     assert_eq!(callback_of(found), callback_of(expected));
@@ -155,6 +156,7 @@ fn callback_of(event: &Event) -> Option<(&str, Option<&str>)> {
 fn assert_same_delivery(found: &Delivery, expected: &Delivery) {
     assert_eq!(found.id, expected.id);
     assert_eq!(found.event, expected.event);
+    assert_eq!(found.accepted_at, expected.accepted_at);
     assert_eq!(found.destination, expected.destination);
     assert_eq!(
         secret_of(&found.destination),

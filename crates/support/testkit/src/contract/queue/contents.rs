@@ -16,6 +16,7 @@ pub async fn an_event_comes_out_as_it_went_in(home: &dyn QueueHome) {
             .expect("a URL"),
         secret: Some(CallbackSecret::Sealed(samples::sealed_secret())),
     });
+    event.accepted_at = Some(samples::moment(7));
     let trace = TraceContext {
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         tracestate: Some("vendor=1,other=2".into()),
@@ -37,6 +38,7 @@ pub async fn an_event_comes_out_as_it_went_in(home: &dyn QueueHome) {
             assert_eq!(taken.trace.as_ref(), Some(&trace));
         } else {
             assert_eq!(taken.trace, None, "a trace belongs to its event");
+            assert_eq!(found.accepted_at, None, "nobody said");
         }
         taken.receipt.acknowledge();
     }
@@ -49,6 +51,7 @@ pub async fn a_delivery_comes_out_as_it_went_in(home: &dyn QueueHome) {
     let mut large = samples::replay_of(&samples::retry_of(&samples::retry_of(&callback)));
     large.body = every_byte(limits::BODY_BYTES_MAX);
     large.trace = None;
+    large.accepted_at = Some(samples::moment(0));
     let mut empty = samples::retry_of(&samples::delivery());
     empty.body = Bytes::new();
     let published: BTreeMap<_, _> = [first, large, empty]
