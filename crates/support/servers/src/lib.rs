@@ -17,7 +17,7 @@ pub use chrome::ChromeDriver;
 pub use cluster::RabbitCluster;
 pub use port::free_port;
 pub use process::{Group, bare_command};
-pub use prometheus::PrometheusServer;
+pub use prometheus::{PrometheusServer, promtool};
 pub use rabbitmq::{RabbitOptions, RabbitServer};
 pub use redis::{Fsync, RedisOptions, RedisServer};
 

@@ -11,6 +11,8 @@ use std::{
 use tempfile::TempDir;
 
 const PROGRAM: &str = "prometheus";
+const TOOL: &str = "promtool";
+const HINT: &str = "`cargo xtask test` installs it on Debian-like systems; elsewhere install Prometheus 2 or later";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A private Prometheus.
@@ -22,16 +24,18 @@ pub struct PrometheusServer {
 }
 
 impl PrometheusServer {
-    /// Whether the program is there.
+    /// Whether the programs are there.
     pub fn is_installed() -> bool {
-        find_program(PROGRAM, []).is_some()
+        [PROGRAM, TOOL]
+            .iter()
+            .all(|program| find_program(program, []).is_some())
     }
 
     /// Starts one with this configuration, in its own YAML, and waits until it answers.
     pub fn start(config: &str) -> Result<Self, ServerError> {
         let program = find_program(PROGRAM, []).ok_or(ServerError::Missing {
             program: PROGRAM,
-            hint: "`cargo xtask test` installs it on Debian-like systems; elsewhere install Prometheus 2 or later",
+            hint: HINT,
         })?;
         let folder = tempfile::Builder::new()
             .prefix("ringback-prometheus-")
@@ -61,6 +65,28 @@ impl PrometheusServer {
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// Runs Prometheus's own checker and returns what it wrote.
+pub fn promtool(args: &[&str]) -> Result<String, ServerError> {
+    let program = find_program(TOOL, []).ok_or(ServerError::Missing {
+        program: TOOL,
+        hint: HINT,
+    })?;
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .map_err(ServerError::io("run promtool"))?;
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(ServerError::Tool {
+        command: format!("promtool {}", args.join(" ")),
+        output: text,
+    })
 }
 
 fn is_ready(port: u16) -> std::io::Result<bool> {

@@ -6,7 +6,7 @@ use crate::{
 };
 use ringback_testkit::{
     receiver::{Answer, Receiver},
-    servers::PrometheusServer,
+    servers::{PrometheusServer, promtool},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, time::Duration};
@@ -78,6 +78,37 @@ scrape_configs:
         assert_ne!(rule["state"], "firing", "{rule}");
     }
     process.stop().await;
+}
+
+#[test]
+fn every_alert_is_tried_where_it_fires_and_where_it_does_not() {
+    let file = |name| fs::canonicalize(deploy(name)).unwrap();
+    let (rules, cases) = (
+        file("prometheus/rules/ringback.yml"),
+        file("prometheus/tests/ringback.yml"),
+    );
+    for (what, file) in [("check", &rules), ("test", &cases)] {
+        let said = promtool(&[what, "rules", &file.display().to_string()]).unwrap();
+        assert!(said.contains("SUCCESS"), "{said}");
+    }
+    let (rules, cases) = (
+        fs::read_to_string(rules).unwrap(),
+        fs::read_to_string(cases).unwrap(),
+    );
+    let words: Vec<_> = cases.split_whitespace().collect();
+    let words = words.join(" ");
+    for alert in rules.split("- alert: ").skip(1) {
+        let name = alert.lines().next().expect("a name");
+        for (is, case) in [
+            (
+                "fires",
+                format!("alertname: {name} exp_alerts: - exp_labels:"),
+            ),
+            ("is silent", format!("alertname: {name}, exp_alerts: [] }}")),
+        ] {
+            assert!(words.contains(&case), "no case in which {name} {is}");
+        }
+    }
 }
 
 /// An event with a callback, of the project that never retries.
