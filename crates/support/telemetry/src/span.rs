@@ -170,3 +170,86 @@ impl ShouldSample for Sampling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, slice::from_ref};
+
+    /// A place in trace 7, kept by whoever began it or not.
+    fn place(is_kept: bool) -> Context {
+        let parent = format!("00-{:032x}-{:016x}-0{}", 7, 7, u8::from(is_kept));
+        let place = Place {
+            parent: &parent,
+            state: None,
+        };
+        place.context()
+    }
+
+    fn is_kept(percent: u8, trace: u128, parent: Option<&Context>, links: &[Link]) -> bool {
+        let sampling = Sampling {
+            ratio: f64::from(percent) / 100.0,
+        };
+        let trace = TraceId::from_bytes(trace.to_be_bytes());
+        let result = sampling.should_sample(parent, trace, "POST", &SpanKind::Client, &[], links);
+        result.decision == SamplingDecision::RecordAndSample
+    }
+
+    /// Traces by ids as random as those that are given out.
+    fn traces() -> impl Iterator<Item = u128> {
+        (1..=2000_u128).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    }
+
+    #[test]
+    fn a_part_is_kept_when_its_whole_is_and_what_follows_when_that_is() {
+        for kept in [true, false] {
+            let before = place(kept);
+            let link = Link::with_context(before.span().span_context().clone());
+            for percent in [0, 50, 100] {
+                for trace in traces().take(20) {
+                    assert_eq!(is_kept(percent, trace, Some(&before), &[]), kept);
+                    let nothing = Context::new();
+                    let follows = is_kept(percent, trace, Some(&nothing), from_ref(&link));
+                    assert_eq!(follows, kept);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_what_begins_here_so_many_of_a_hundred_are_kept_and_always_the_same() {
+        let kept_of = |percent| -> BTreeSet<_> {
+            let kept = traces().filter(|trace| is_kept(percent, *trace, None, &[]));
+            kept.collect()
+        };
+        let all = traces().count();
+        assert_eq!(kept_of(0).len(), 0);
+        assert_eq!(kept_of(100).len(), all);
+        let (few, many) = (kept_of(10), kept_of(50));
+        assert!(few.is_subset(&many), "whoever keeps more keeps those, too");
+        for (percent, kept) in [(10, few), (50, many)] {
+            assert_eq!(kept, kept_of(percent));
+            let expected = all * usize::from(percent) / 100;
+            let off = kept.len().abs_diff(expected);
+            assert!(off < all / 20, "{} for {expected}", kept.len());
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_read_is_none() {
+        for parent in [
+            "",
+            "00-zz-07-01",
+            "00-00000000000000000000000000000000-0000000000000007-01",
+        ] {
+            let place = Place {
+                parent,
+                state: None,
+            };
+            assert!(
+                !place.context().span().span_context().is_valid(),
+                "{parent}"
+            );
+        }
+    }
+}

@@ -86,7 +86,7 @@ impl Sender for NoWayOut {
 }
 
 /// The projects of every installation, and their profiles.
-const PROJECTS: [(&str, &str); 8] = [
+const PROJECTS: [(&str, &str); 10] = [
     ("default", "standard"),
     ("acme", "standard"),
     ("hinto", "hinto"),
@@ -95,6 +95,8 @@ const PROJECTS: [(&str, &str); 8] = [
     ("videopilot", "videopilot"),
     ("strict", "strict"),
     ("bodyless", "bodyless"),
+    ("hasty", "hasty"),
+    ("discreet", "discreet"),
 ];
 
 impl Installation {
@@ -452,6 +454,21 @@ success = ["200"]
 time_limit = "3s"
 signature = "none"
 retry = { delays = [] }
+
+[profiles.hasty]
+body = "del(.project)"
+success = ["200"]
+time_limit = "3s"
+signature = "none"
+retry = { delays = ["100ms"] }
+
+[profiles.discreet]
+body = "del(.project)"
+success = ["200"]
+time_limit = "3s"
+signature = "none"
+diagnostic_headers = false
+retry = { delays = ["100ms"] }
 
 [profiles.bodyless]
 body = ".data.nothing | keys"
