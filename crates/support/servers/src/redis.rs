@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -20,6 +20,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 pub struct RedisOptions {
     /// When a write is safe on disk.
     pub fsync: Fsync,
+    /// A configuration file to be set up by, in place of what a private Redis has; the port, the address and the folder are its
+    /// own all the same.
+    pub config: Option<PathBuf>,
     /// More arguments, such as `["--maxmemory", "32mb"]`.
     pub args: Vec<String>,
 }
@@ -125,14 +128,23 @@ impl RedisServer {
             hint: "install Redis 7 or later, on Debian-like systems by `apt-get install redis-server`; its service need not run",
         })?;
         let mut command = Command::new(program);
+        match &self.options.config {
+            Some(file) => {
+                command.arg(file);
+            }
+            None => {
+                command
+                    .args(["--save", "", "--appendonly", "yes", "--appendfsync"])
+                    .arg(match self.options.fsync {
+                        Fsync::EverySecond => "everysec",
+                        Fsync::Always => "always",
+                    })
+                    .args(["--maxmemory-policy", "noeviction"]);
+            }
+        }
         command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "yes", "--appendfsync"])
-            .arg(match self.options.fsync {
-                Fsync::EverySecond => "everysec",
-                Fsync::Always => "always",
-            })
-            .args(["--maxmemory-policy", "noeviction", "--dir"])
+            .arg("--dir")
             .arg(self.folder.path())
             .args(&self.options.args);
         let mut group = Group::start("Redis", command, self.folder.path())?;

@@ -50,6 +50,16 @@ async fn every_role_does_its_work_over_tls_with_no_more_rights_than_it_needs() {
     let found = place.run("api", &["doctor"]).await.said;
     assert!(found.contains("unseen  topology"), "{found}");
     assert!(!found.contains("broken"), "{found}");
+    // The Redis that `deploy/` sets up: nothing is evicted, everything is on disk before it is answered.
+    assert!(found.contains("ok      store"), "{found}");
+    for complaint in [
+        "weak    store",
+        "weak    encryption",
+        "appendfsync",
+        "maxmemory",
+    ] {
+        assert!(!found.contains(complaint), "{complaint}: {found}");
+    }
     let looks = looks_of(&found);
     assert_eq!(looks.len(), 4, "{looks:?}");
     for look in looks {

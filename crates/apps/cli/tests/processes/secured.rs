@@ -209,20 +209,19 @@ fn start_redis(tls: &Path, port: u16) -> RedisServer {
     assert!(users.contains(&password));
     let acl = tls.join("users.acl");
     fs::write(&acl, users).unwrap();
-    let file = |name| tls.join(name).display().to_string();
-    let args = [
-        ("--tls-port", port.to_string()),
-        ("--tls-cert-file", file("server.pem")),
-        ("--tls-key-file", file("server.key")),
-        ("--tls-ca-cert-file", file("ca.pem")),
-        ("--tls-auth-clients", "no".to_owned()),
-        ("--aclfile", acl.display().to_string()),
-    ];
-    let args = args
-        .into_iter()
-        .flat_map(|(name, value)| [name.to_owned(), value]);
+    // Where the files lie is all that is changed of what is shipped.
+    let config = fs::read_to_string(deploy("redis/server.conf")).unwrap();
+    let shipped = deploy("redis/redis.conf").display().to_string();
+    let config = config
+        .replace("/etc/redis/ringback/redis.conf", &shipped)
+        .replace("/etc/redis/ringback", &tls.display().to_string())
+        .replace("/etc/redis/tls", &tls.display().to_string());
+    assert!(!config.contains("/etc/"), "{config}");
+    let file = tls.join("server.conf");
+    fs::write(&file, config).unwrap();
     let options = RedisOptions {
-        args: args.collect(),
+        config: Some(file),
+        args: ["--tls-port", &port.to_string()].map(String::from).into(),
         ..RedisOptions::default()
     };
     RedisServer::start(options).unwrap()
