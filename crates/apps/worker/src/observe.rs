@@ -1,9 +1,9 @@
 //! What the worker tells about what it does: log lines, and whoever else wants to see.
 
 use ringback_delivery::port::{Observer, Occurrence};
-use ringback_domain::Attempt;
+use ringback_domain::{Attempt, AttemptOutcome};
 use std::sync::Arc;
-use tracing::{debug, info, warn};
+use tracing::{debug, field, info, warn};
 
 /// Writes what happens as log lines: per-delivery detail at `debug`, what a person may have to act on above.
 ///
@@ -25,9 +25,11 @@ impl Observer for LogObserver {
             }
             Occurrence::AttemptMade { delivery, attempt } => {
                 debug!(
+                    ringback.event.id = %delivery.event.id,
                     ringback.delivery.id = %delivery.id,
                     ringback.attempt.number = attempt.number.get(),
                     ringback.attempt.outcome = attempt.outcome.class(),
+                    error.r#type = error_type(&attempt.outcome),
                     http.response.status_code = attempt.outcome.status(),
                     duration_ms = millis(attempt),
                     "attempt made"
@@ -44,6 +46,8 @@ impl Observer for LogObserver {
                 info!(
                     ringback.dead_letter.id = %dead_letter.id,
                     ringback.dead_letter.reason = dead_letter.reason.class(),
+                    ringback.event.id = dead_letter.delivery().map(|delivery| field::display(&delivery.event.id)),
+                    ringback.delivery.id = dead_letter.delivery().map(|delivery| field::display(&delivery.id)),
                     cause = %dead_letter.cause.fingerprint,
                     "dead letter stored"
                 );
@@ -98,6 +102,17 @@ impl Observer for LogObserver {
             }
             _ => {}
         }
+    }
+}
+
+/// Why there is no answer, if so.
+fn error_type(outcome: &AttemptOutcome) -> Option<&'static str> {
+    match outcome {
+        AttemptOutcome::Unreachable(cause) => Some(cause.class()),
+        AttemptOutcome::NotSent(reason) => Some(reason.class()),
+        AttemptOutcome::Accepted { .. }
+        | AttemptOutcome::Refused { .. }
+        | AttemptOutcome::Unknown => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod graceful_stop;
 mod installation;
 mod leaks;
 mod least_privilege;
+mod log_lines;
 mod process;
 mod queries;
 mod replay_plans;
