@@ -5,6 +5,8 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     terminal::Terminal,
 };
+use ringback_delivery::port::{QueueError, StoreError};
+use ringback_queue_rabbitmq::ConnectError;
 use ringback_telemetry::LogSettings;
 use ringback_worker::{
     Backend, OpenError, Opener,
@@ -100,7 +102,16 @@ impl From<OpenError> for Failure {
                 Exit::Usage
             }
         };
-        Self::of(exit, &error)
+        let failure = Self::of(exit, &error);
+        match &error {
+            OpenError::Queue(ConnectError::Queue(QueueError::Unreachable { .. })) => {
+                failure.hint("is the broker running there, and is `broker` right?")
+            }
+            OpenError::Store(StoreError::Unreachable { .. }) => {
+                failure.hint("is the store running there, and is `store` right?")
+            }
+            _ => failure,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod bench;
 mod dead_letter_room;
 mod desk;
 mod graceful_stop;
+mod health;
 mod installation;
 mod leaks;
 mod least_privilege;

@@ -59,9 +59,18 @@ impl Process {
 
     /// Where its API listens, as it said when it got ready.
     pub(crate) fn api_port(&self) -> u16 {
+        self.port_of("the API at /api/v1")
+    }
+
+    /// Where it answers for its health, when it has no API.
+    pub(crate) fn health_port(&self) -> u16 {
+        self.port_of("health checks are at /healthz")
+    }
+
+    fn port_of(&self, words: &str) -> u16 {
         let said = self.said();
         let mut lines = said.lines();
-        let line = lines.find(|line| line.contains("the API at /api/v1"));
+        let line = lines.find(|line| line.contains(words));
         let (_, port) = line
             .and_then(|line| line.split_once("127.0.0.1:"))
             .expect("it says where it listens");
