@@ -453,17 +453,18 @@ pub(crate) fn text(value: &Value<'_>) -> Result<String, String> {
     }
 }
 
-/// Reads a string of so many bytes at most.
-pub(crate) fn short_text(bytes_max: usize) -> impl Fn(&Value<'_>) -> Result<String, String> {
-    move |value| {
-        let text = text(value)?;
-        if text.len() > bytes_max {
-            return Err(format!(
-                "has {} bytes; allowed: up to {bytes_max}",
-                text.len()
-            ));
-        }
-        Ok(text)
+/// Reads a string of so many characters at most.
+pub(crate) fn short_text(chars_max: usize) -> impl Fn(&Value<'_>) -> Result<String, String> {
+    move |value| short(&text(value)?, chars_max)
+}
+
+/// A text for people, of so many characters at most.
+pub(crate) fn short(text: &str, chars_max: usize) -> Result<String, String> {
+    match text.chars().count() {
+        chars if chars > chars_max => Err(format!(
+            "has {chars} characters; allowed: up to {chars_max}"
+        )),
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -66,8 +66,11 @@ pub const SEARCH_CHARS_MAX: usize = 200;
 /// Groups whose dead letters one search lists; the newest are taken.
 pub const SEARCH_GROUPS_MAX: usize = 50;
 
-/// Characters of the note that a person leaves with what they did.
+/// Characters of the note that a person leaves with what they did, or of the reason for a replay plan.
 pub const NOTE_CHARS_MAX: usize = 500;
+
+/// Characters that describe a webhook or a key, or say why a webhook is disabled.
+pub const DESCRIPTION_CHARS_MAX: usize = 1024;
 
 /// Dead letters of one replay plan.
 pub const PLAN_ENTRIES_MAX: u32 = 1_000_000;
@@ -86,6 +89,3 @@ pub const PLAN_CHANGES_MAX: usize = 100;
 
 /// The most entries a plan's rule for stopping looks back on.
 pub const PLAN_WINDOW_MAX: u16 = 1_000;
-
-/// Bytes of the reason given for a plan.
-pub const PLAN_REASON_BYTES_MAX: usize = 500;

@@ -5,7 +5,7 @@ use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
     body::Json,
-    members::{Members, Parameters, boolean},
+    members::{Members, Parameters, boolean, short},
     problem::{Code, Problem},
     view::{DeadLetterView, ListView, ReplayedView},
 };
@@ -17,14 +17,11 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, DisposeAnswer},
     search_dead_letters,
 };
-use ringback_domain::{DeadLetter, DeadLetterId, Disposal};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, limits::NOTE_CHARS_MAX};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// Bytes of what is written for people.
-const REASON_BYTES_MAX: usize = 1024;
 
 pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -124,7 +121,7 @@ async fn show(
 #[expect(dead_code, reason = "described only")]
 struct DiscardParams {
     /// For people.
-    #[param(max_length = 1024)]
+    #[param(max_length = 500)]
     reason: Option<String>,
 }
 
@@ -144,12 +141,7 @@ async fn discard(
 ) -> Result<StatusCode, Problem> {
     let dead_letter = find(&caller, &services, &id).await?;
     let mut parameters = Parameters::read(query.as_deref());
-    let reason = parameters.optional("reason", |text| {
-        if text.len() > REASON_BYTES_MAX {
-            return Err(format!("is longer than {REASON_BYTES_MAX} bytes"));
-        }
-        Ok(text.to_owned())
-    });
+    let reason = parameters.optional("reason", |text| short(text, NOTE_CHARS_MAX));
     parameters.end()?;
     let by = caller.name();
     let disposal = Disposal::Discarded {

@@ -15,14 +15,11 @@ use ringback_delivery::{
     port::{Cursor, GroupFilter, GroupOrder},
     shares_of_traffic,
 };
-use ringback_domain::{Acknowledgement, DestinationId, WebhookId};
+use ringback_domain::{Acknowledgement, DestinationId, WebhookId, limits::NOTE_CHARS_MAX};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// Bytes of what is written for people.
-const NOTE_BYTES_MAX: usize = 1024;
 
 pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -104,7 +101,7 @@ struct AcknowledgementBody {
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     project: Option<String>,
     /// What there is to say about it.
-    #[schema(max_length = 1024)]
+    #[schema(max_length = 500)]
     note: String,
 }
 
@@ -124,7 +121,7 @@ async fn acknowledge(
     let mut members = Members::read(&body)?;
     let project = members.optional("project", parsed_text);
     let project = caller.owner_of_new(project, &mut members)?;
-    let note = members.required("note", short_text(NOTE_BYTES_MAX));
+    let note = members.required("note", short_text(NOTE_CHARS_MAX));
     members.end()?;
     let now = services.context.clock.now();
     let acknowledgement = Acknowledgement {

@@ -13,15 +13,12 @@ use crate::{
 use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
-use ringback_domain::{ApiKeyId, KeyOwner, KeyScope, ProjectName};
+use ringback_domain::{ApiKeyId, KeyOwner, KeyScope, ProjectName, limits::DESCRIPTION_CHARS_MAX};
 use ringback_worker::keys::NewKey;
 use serde::Deserialize;
 use std::{collections::BTreeSet, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// Bytes of what is written for people.
-const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -72,7 +69,7 @@ async fn create(
         members.missing("scopes");
     }
     let scopes: BTreeSet<KeyScope> = scopes.unwrap_or_default().into_iter().collect();
-    let description = members.optional("description", short_text(DESCRIPTION_BYTES_MAX));
+    let description = members.optional("description", short_text(DESCRIPTION_CHARS_MAX));
     let expires_at = members.optional("expires_at", moment);
     for scope in scopes.difference(&caller.key.scopes) {
         let problem = format!("holds `{scope}`, which the calling key lacks");

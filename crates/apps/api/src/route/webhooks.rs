@@ -15,16 +15,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use ringback_domain::{Timestamp, Webhook, WebhookId, WebhookState};
+use ringback_domain::{Timestamp, Webhook, WebhookId, WebhookState, limits::DESCRIPTION_CHARS_MAX};
 use ringback_signing::Secret;
 use ringback_worker::webhooks::{NewWebhook, Rotation, WebhookChange};
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// Bytes of what is written for people.
-const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -85,7 +82,7 @@ async fn add(
     let profile = members.optional("profile", parsed_text);
     let secret = members.optional("secret", secret);
     let headers = members.texts("headers").value().unwrap_or_default();
-    let description = members.optional("description", short_text(DESCRIPTION_BYTES_MAX));
+    let description = members.optional("description", short_text(DESCRIPTION_CHARS_MAX));
     let rate_limit = members.optional("rate_limit", count);
     let new = project.zip(url).map(|(project, url)| NewWebhook {
         project,
@@ -230,7 +227,7 @@ async fn change(
             .texts("headers")
             .change_to(Vec::new(), |headers| headers),
         description: members
-            .given("description", short_text(DESCRIPTION_BYTES_MAX))
+            .given("description", short_text(DESCRIPTION_CHARS_MAX))
             .change_to(String::new(), |text| text),
         rate_limit: members.given("rate_limit", count).change_to(None, Some),
         state: state(&mut members, services.context.clock.now()),
@@ -245,7 +242,7 @@ async fn change(
 
 fn state(members: &mut Members<'_>, now: Timestamp) -> Option<WebhookState> {
     let enabled = members.not_null("enabled", boolean);
-    let because = members.not_null("disabled_because", short_text(DESCRIPTION_BYTES_MAX));
+    let because = members.not_null("disabled_because", short_text(DESCRIPTION_CHARS_MAX));
     match (enabled, because) {
         (Some(false), because) => Some(WebhookState::Disabled {
             at: now,

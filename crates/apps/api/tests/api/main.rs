@@ -14,6 +14,7 @@ mod manual;
 mod metrics;
 mod platforms;
 mod reference;
+mod replays;
 mod schemathesis;
 mod statuses;
 mod traces;

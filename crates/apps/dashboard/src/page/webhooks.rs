@@ -28,6 +28,7 @@ use ringback_delivery::port::{DeliveryFilter, StoreError};
 use ringback_domain::{
     DestinationId, EventFilter, EventType, ProjectName, Timestamp, Traffic, TrafficOf,
     TrafficPoint, TrafficStep, Webhook, WebhookId, WebhookState, harmless_text,
+    limits::DESCRIPTION_CHARS_MAX,
 };
 use ringback_profile::DestinationKind;
 use ringback_signing::Secret;
@@ -38,8 +39,6 @@ use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 const WEBHOOKS_PER_PAGE: usize = 25;
 /// Deliveries shown with their webhook.
 const RECENT: usize = 10;
-/// Characters of a description.
-const DESCRIPTION_CHARS_MAX: usize = 1024;
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/webhooks", get(list).post(create))

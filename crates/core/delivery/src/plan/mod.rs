@@ -11,7 +11,7 @@ use crate::{
 };
 use ringback_domain::{
     PlanId, ProjectName, WebhookId,
-    limits::{PLAN_CHUNK_ENTRIES, PLAN_ENTRIES_MAX, PLAN_REASON_BYTES_MAX},
+    limits::{NOTE_CHARS_MAX, PLAN_CHUNK_ENTRIES, PLAN_ENTRIES_MAX},
     replay_plan::{
         Pacing, PlanPreview, PlanTerms, PlanWish, ReplayPlan, ReplayTarget, StopRule, WishRefused,
     },
@@ -61,10 +61,10 @@ pub enum PlanError {
     #[error("a replay plan needs a reason")]
     NoReason,
     /// Too much is said.
-    #[error("the reason has {bytes} bytes; allowed: {PLAN_REASON_BYTES_MAX}")]
+    #[error("the reason has {chars} characters; allowed: {NOTE_CHARS_MAX}")]
     ReasonTooLong {
         /// So many.
-        bytes: usize,
+        chars: usize,
     },
     /// The filter matches nothing.
     #[error("no open dead letter matches")]
@@ -160,12 +160,12 @@ impl Plans {
 
     /// The filter that counts: of open dead letters, and of one project where they go to another webhook.
     async fn checked(&self, request: &PlanRequest) -> Result<DeadLetterFilter, PlanError> {
-        let bytes = request.reason.len();
+        let chars = request.reason.chars().count();
         if request.reason.trim().is_empty() {
             return Err(PlanError::NoReason);
         }
-        if bytes > PLAN_REASON_BYTES_MAX {
-            return Err(PlanError::ReasonTooLong { bytes });
+        if chars > NOTE_CHARS_MAX {
+            return Err(PlanError::ReasonTooLong { chars });
         }
         let mut filter = request.filter.clone();
         filter.include_disposed = false;
