@@ -448,7 +448,7 @@ async fn a_plan_that_makes_no_sense_is_refused_and_says_why() {
         "a replay plan needs a reason"
     );
     let long = said(|request| request.reason = "x".repeat(501)).await;
-    assert_eq!(long, "the reason has 501 bytes; allowed: 500");
+    assert_eq!(long, "the reason has 501 characters; allowed: 500");
     let gone = said(|request| request.target = "whk_none".parse().unwrap()).await;
     assert_eq!(gone, "there is no enabled webhook whk_none to send to");
     assert_eq!(plans_of(&world).await, 0);
