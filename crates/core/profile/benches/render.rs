@@ -48,6 +48,7 @@ fn event(name: &str, text: &'static str) -> Event {
         project: "acme".parse().expect("a name"),
         event_type: event_type.parse().expect("a type"),
         occurred_at: Some(ringback_domain::Timestamp::UNIX_EPOCH),
+        accepted_at: None,
         job: Job {
             id: "job_1".parse().expect("an id"),
             kind: None,
