@@ -213,7 +213,7 @@ async fn discard(
     finish(session, done, failures, words)
 }
 
-/// What [`Store::dispose`] would answer now.
+/// What the store would answer to a disposal now.
 async fn would_dispose(store: &dyn Store, id: &DeadLetterId) -> Result<DisposeAnswer, StoreError> {
     let found = store.dead_letter(id).await?;
     Ok(match found.map(|dead_letter| dead_letter.disposal) {
