@@ -1,22 +1,23 @@
 //! Claims and their settlement.
 
 use crate::{
-    RedisStore,
+    RedisStore, RedisStoreSettings,
+    connection::Connection,
     dead_letters::letter_args,
     error::unreadable,
-    key::term,
+    gathering::{Gathering, Step},
+    key::{SHARDS, Shard, term},
     script::{CLAIM, SETTLE, SETTLE_DEAD},
     traffic::traffic_args,
 };
 use async_trait::async_trait;
-use redis::ScriptInvocation;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken, SettleAnswer,
     SettledAs, Settlement, StoreError,
 };
-use ringback_domain::{Delivery, DeliveryId, DeliveryState, Timestamp, limits};
+use ringback_domain::{DeadLetter, Delivery, DeliveryId, DeliveryState, Timestamp, limits};
 use ringback_wire::record;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 #[async_trait]
 impl ClaimStore for RedisStore {
@@ -24,17 +25,14 @@ impl ClaimStore for RedisStore {
         let delivery = request.delivery;
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut script = CLAIM.prepare_invoke();
-        script
-            .key([shard.claim(id), shard.record(id), shard.log()].as_slice())
-            .arg(delivery.generation.get())
+        let mut step = Step::new([shard.claim(id), shard.record(id), shard.log()]);
+        step.arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(request.worker.as_str())
             .arg(request.nonce.0)
-            .arg(micros(request.lease))
-            .arg(self.open_ms());
-        self.record_args(&mut script, shard.as_str(), delivery);
-        let answer: Vec<String> = self.connection.run("claim", &script).await?;
+            .arg(micros(request.lease));
+        record_args(&mut step, &shard, delivery);
+        let answer: Vec<String> = self.claiming.run(&shard, step).await?;
         read_answer(delivery, &answer)
             .ok_or_else(|| unreadable("claim", &delivery.id, format!("{answer:?} is no answer")))
     }
@@ -44,53 +42,38 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let script = match settlement.settled_as {
-            SettledAs::DeadLettered(_) => &SETTLE_DEAD,
-            _ => &SETTLE,
+        let mut step = Step::new([
+            shard.claim(id),
+            shard.record(id),
+            shard.log(),
+            shard.attempts(id),
+        ]);
+        let kept = if state.is_final() {
+            final_ms(&self.settings)
+        } else {
+            open_ms(&self.settings)
         };
-        let mut script = script.prepare_invoke();
-        script
-            .key(
-                [
-                    shard.claim(id),
-                    shard.record(id),
-                    shard.log(),
-                    shard.attempts(id),
-                ]
-                .as_slice(),
-            )
-            .arg(claim.token.0)
+        step.arg(claim.token.0)
             .arg(claim.generation.get())
             .arg(claim.attempt.get())
             .arg(ended_as)
-            .arg(if state.is_final() {
-                self.final_ms()
-            } else {
-                self.open_ms()
-            });
-        self.record_args(&mut script, shard.as_str(), delivery);
-        script
-            .arg(record::encode_state(&state))
-            .arg(settlement.at.as_nanosecond().to_string())
-            .arg(limits::HISTORY_MAX)
-            .arg(settlement.attempts.len());
+            .arg(kept);
+        record_args(&mut step, &shard, delivery);
+        step.arg(record::encode_state(&state))
+            .arg(settlement.at.as_nanosecond().to_string());
+        traffic_args(&mut step, &settlement);
+        step.arg(settlement.attempts.len());
         for attempt in settlement.attempts {
-            script.arg(record::encode_attempt(attempt));
+            step.arg(record::encode_attempt(attempt));
         }
-        traffic_args(&mut script, &settlement);
-        if let SettledAs::DeadLettered(dead_letter) = settlement.settled_as {
-            let letter = dead_letter.id.as_str();
-            script.key([shard.letter(letter), shard.open(), shard.disposed()].as_slice());
-            letter_args(
-                &mut script,
-                dead_letter,
-                self.settings.dead_letter_retention,
-            )?;
-        }
-        let answer: String = self.connection.run("settle", &script).await?;
-        if matches!(settlement.settled_as, SettledAs::DeadLettered(_)) {
-            self.wait_for_disk(&shard).await?;
-        }
+        let answer: String = match settlement.settled_as {
+            SettledAs::DeadLettered(dead_letter) => {
+                let answer = self.settle_dead(&shard, step, dead_letter).await?;
+                self.wait_for_disk(&shard).await?;
+                answer
+            }
+            _ => self.settling.run(&shard, step).await?,
+        };
         Ok(match answer.as_str() {
             "stale" => SettleAnswer::Stale,
             _ => SettleAnswer::Settled,
@@ -98,29 +81,90 @@ impl ClaimStore for RedisStore {
     }
 }
 
+/// Where claims come together.
+pub(crate) fn claiming(
+    settings: &RedisStoreSettings,
+    connection: &Arc<Connection>,
+) -> Gathering<Vec<String>> {
+    let mut common = Step::new([]);
+    common
+        .arg(open_ms(settings))
+        .arg(log_entries_max(settings))
+        .arg(final_ms(settings));
+    Gathering::new("claim", &CLAIM, common.args, connection.clone())
+}
+
+/// Where settlements come together.
+pub(crate) fn settling(
+    settings: &RedisStoreSettings,
+    connection: &Arc<Connection>,
+) -> Gathering<String> {
+    let common = settle_args(settings);
+    Gathering::new(SETTLE_STEP, &SETTLE, common.args, connection.clone())
+}
+
+const SETTLE_STEP: &str = "settle";
+
+/// What settlements have in common.
+fn settle_args(settings: &RedisStoreSettings) -> Step {
+    let mut common = Step::new([]);
+    common
+        .arg(log_entries_max(settings))
+        .arg(final_ms(settings))
+        .arg(limits::HISTORY_MAX);
+    common
+}
+
+/// What `write_record` needs of a delivery, in its order.
+fn record_args(step: &mut Step, shard: &Shard, delivery: &Delivery) {
+    step.arg(delivery.id.as_str())
+        .arg(shard.as_str())
+        .arg(record::encode_record_head(delivery))
+        .arg(log_terms(delivery));
+}
+
+/// Of one shard.
+fn log_entries_max(settings: &RedisStoreSettings) -> u64 {
+    settings.log_entries_max.div_ceil(u64::from(SHARDS))
+}
+
+/// How long to keep what is under way: the longest wait, and the window after it.
+fn open_ms(settings: &RedisStoreSettings) -> u64 {
+    millis(limits::DELAY_MAX + settings.idempotency_window)
+}
+
+fn final_ms(settings: &RedisStoreSettings) -> u64 {
+    millis(settings.idempotency_window)
+}
+
 impl RedisStore {
-    /// What `write_record` needs, in its order.
-    fn record_args(&self, script: &mut ScriptInvocation<'_>, shard: &str, delivery: &Delivery) {
+    /// Alone: such a step is a large one.
+    async fn settle_dead(
+        &self,
+        shard: &Shard,
+        step: Step,
+        dead_letter: &DeadLetter,
+    ) -> Result<String, StoreError> {
+        let mut script = SETTLE_DEAD.prepare_invoke();
         script
-            .arg(delivery.id.as_str())
-            .arg(shard)
-            .arg(record::encode_record_head(delivery))
-            .arg(log_terms(delivery))
-            .arg(
-                self.settings
-                    .log_entries_max
-                    .div_ceil(u64::from(crate::key::SHARDS)),
+            .key(step.keys)
+            .key(
+                [
+                    shard.letter(dead_letter.id.as_str()),
+                    shard.open(),
+                    shard.disposed(),
+                ]
+                .as_slice(),
             )
-            .arg(self.final_ms());
-    }
-
-    /// How long to keep what is under way: the longest wait, and the window after it.
-    fn open_ms(&self) -> u64 {
-        millis(limits::DELAY_MAX + self.settings.idempotency_window)
-    }
-
-    fn final_ms(&self) -> u64 {
-        millis(self.settings.idempotency_window)
+            .arg(settle_args(&self.settings).args)
+            .arg(step.args);
+        letter_args(
+            &mut script,
+            dead_letter,
+            self.settings.dead_letter_retention,
+        )?;
+        let (answer,): (String,) = self.connection.run(SETTLE_STEP, &script).await?;
+        Ok(answer)
     }
 }
 

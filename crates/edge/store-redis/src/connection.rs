@@ -43,6 +43,7 @@ pub(crate) struct Connection {
     misses: Mutex<Misses>,
     shown: String,
     is_protected: bool,
+    is_cluster: bool,
 }
 
 /// Whom to ask for a connection, and the last failure to get one.
@@ -77,6 +78,7 @@ impl Connection {
                 if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()));
             is_local || node.redis_settings().password().is_some_and(|password| !password.is_empty())
         });
+        let is_cluster = matches!(address.topology, Topology::Cluster(_));
         let certificates = settings
             .root_certificates
             .clone()
@@ -98,6 +100,7 @@ impl Connection {
             }),
             shown: address.shown,
             is_protected,
+            is_cluster,
         })
     }
 
@@ -111,15 +114,34 @@ impl Connection {
         self.is_protected
     }
 
+    /// Whether what a script touches has to lie in one slot.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.is_cluster
+    }
+
     /// Runs a script; loads it first where the server does not know it.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         step: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        let (used, began) = self.begin(step).await?;
+        let answer = self.try_run(step, script).await;
+        answer.map_err(|failure| self.fault(step, failure))
+    }
+
+    /// The same for several callers at once: each is told by [`Self::fault`].
+    pub(crate) async fn try_run<T: FromRedisValue>(
+        &self,
+        step: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> RedisResult<T> {
+        let (used, began) = self.begin().await?;
         let answer = script.invoke_async(&mut Wire::clone(&used)).await;
         self.end(step, &used, began, answer)
+    }
+
+    pub(crate) fn fault(&self, step: &'static str, failure: RedisError) -> StoreError {
+        error::of_redis(&self.shown, step, failure)
     }
 
     /// Runs one command.
@@ -128,17 +150,19 @@ impl Connection {
         step: &'static str,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        let (used, began) = self.begin(step).await?;
-        let answer = command.query_async(&mut Wire::clone(&used)).await;
-        self.end(step, &used, began, answer)
+        let answer = async {
+            let (used, began) = self.begin().await?;
+            let answer = command.query_async(&mut Wire::clone(&used)).await;
+            self.end(step, &used, began, answer)
+        };
+        answer.await.map_err(|failure| self.fault(step, failure))
     }
 
-    async fn begin(&self, step: &'static str) -> Result<(Arc<Wire>, Instant), StoreError> {
+    async fn begin(&self) -> RedisResult<(Arc<Wire>, Instant)> {
         let wire = match self.current.load_full() {
-            Some(wire) => Ok(wire),
-            None => self.connect().await,
+            Some(wire) => wire,
+            None => self.connect().await?,
         };
-        let wire = wire.map_err(|failure| error::of_redis(&self.shown, step, failure))?;
         Ok((wire, Instant::now()))
     }
 
@@ -148,13 +172,13 @@ impl Connection {
         used: &Arc<Wire>,
         began: Instant,
         answer: RedisResult<T>,
-    ) -> Result<T, StoreError> {
+    ) -> RedisResult<T> {
         if self.is_of_no_more_use(began, &answer) {
             tracing::warn!(step, address = self.shown, "connection to redis given up");
             // Only if it is still the one that failed: many callers notice, one replacement is made.
             self.current.compare_and_swap(used, None);
         }
-        answer.map_err(|failure| error::of_redis(&self.shown, step, failure))
+        answer
     }
 
     /// A wave of commands that time out together counts once: a miss counts only if its command began after the last one.

@@ -9,7 +9,8 @@ pub(crate) const STORE: &str = "Redis";
 /// A server that answers, but is not ready to: it comes back by itself.
 const NOT_READY: [&str; 5] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"];
 
-pub(crate) fn of_redis(address: &str, step: &'static str, failure: RedisError) -> StoreError {
+/// Whether the server has answered and will answer the same the next time.
+pub(crate) fn is_refusal(failure: &RedisError) -> bool {
     let is_answer = matches!(
         failure.kind(),
         ErrorKind::Server(_)
@@ -18,7 +19,11 @@ pub(crate) fn of_redis(address: &str, step: &'static str, failure: RedisError) -
             | ErrorKind::AuthenticationFailed
     );
     let is_ready = failure.code().is_none_or(|code| !NOT_READY.contains(&code));
-    if is_answer && is_ready {
+    is_answer && is_ready
+}
+
+pub(crate) fn of_redis(address: &str, step: &'static str, failure: RedisError) -> StoreError {
+    if is_refusal(&failure) {
         return StoreError::Refused {
             store: STORE,
             step,

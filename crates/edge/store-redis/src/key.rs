@@ -17,9 +17,13 @@ pub(crate) struct Keys {
     prefix: String,
 }
 
-/// What the keys of one shard begin with.
+/// One shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shard(String);
+pub(crate) struct Shard {
+    number: u8,
+    /// What its keys begin with.
+    prefix: String,
+}
 
 impl Keys {
     pub(crate) fn try_new(prefix: &str) -> Result<Self, SettingsError> {
@@ -42,7 +46,10 @@ impl Keys {
     }
 
     fn shard(&self, number: u8) -> Shard {
-        Shard(format!("{{{}:{number:02}}}:", self.prefix))
+        Shard {
+            number,
+            prefix: format!("{{{}:{number:02}}}:", self.prefix),
+        }
     }
 
     /// Webhooks are few and read together: they share one slot.
@@ -99,58 +106,63 @@ impl Keys {
 }
 
 impl Shard {
+    /// Which one, from 0.
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
     /// What every key of the shard begins with.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.prefix
     }
 
     pub(crate) fn claim(&self, id: &str) -> String {
-        format!("{}claim:{id}", self.0)
+        format!("{}claim:{id}", self.prefix)
     }
 
     pub(crate) fn record(&self, id: &str) -> String {
-        format!("{}record:{id}", self.0)
+        format!("{}record:{id}", self.prefix)
     }
 
     pub(crate) fn attempts(&self, id: &str) -> String {
-        format!("{}attempts:{id}", self.0)
+        format!("{}attempts:{id}", self.prefix)
     }
 
     pub(crate) fn letter(&self, id: &str) -> String {
-        format!("{}letter:{id}", self.0)
+        format!("{}letter:{id}", self.prefix)
     }
 
     /// When the next turn at a destination is.
     pub(crate) fn turn(&self, id: &str) -> String {
-        format!("{}turn:{id}", self.0)
+        format!("{}turn:{id}", self.prefix)
     }
 
     pub(crate) fn event(&self, project: &str, id: &str) -> String {
-        format!("{}event:{project}:{id}", self.0)
+        format!("{}event:{project}:{id}", self.prefix)
     }
 
     pub(crate) fn barrier(&self) -> String {
-        format!("{}barrier", self.0)
+        format!("{}barrier", self.prefix)
     }
 
     /// Some steps of what is counted.
     pub(crate) fn traffic(&self, step: char, chunk: u32, of: &TrafficOf) -> String {
-        format!("{}traffic:{step}{chunk}:{of}", self.0)
+        format!("{}traffic:{step}{chunk}:{of}", self.prefix)
     }
 
     /// The index of the log of deliveries.
     pub(crate) fn log(&self) -> String {
-        format!("{}log", self.0)
+        format!("{}log", self.prefix)
     }
 
     /// The index of dead letters nothing was done about.
     pub(crate) fn open(&self) -> String {
-        format!("{}letters:open", self.0)
+        format!("{}letters:open", self.prefix)
     }
 
     /// The index of dead letters replayed or discarded.
     pub(crate) fn disposed(&self) -> String {
-        format!("{}letters:disposed", self.0)
+        format!("{}letters:disposed", self.prefix)
     }
 }
 
@@ -233,7 +245,7 @@ mod tests {
     fn ids_are_spread_over_all_shards() {
         let keys = Keys::try_new("r").unwrap();
         let mut used: Vec<_> = (0..500)
-            .map(|number| keys.shard_of(&format!("dlv_{number}")).0)
+            .map(|number| keys.shard_of(&format!("dlv_{number}")).prefix)
             .collect();
         used.sort();
         used.dedup();

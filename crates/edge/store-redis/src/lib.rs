@@ -17,6 +17,7 @@ mod deliveries;
 mod durable;
 mod error;
 mod events;
+mod gathering;
 mod groups;
 mod health;
 mod key;
@@ -32,13 +33,16 @@ pub use settings::{RedisStoreSettings, SettingsError};
 
 use connection::Connection;
 use durable::Barrier;
+use gathering::Gathering;
 use key::Keys;
 use ringback_delivery::port::Clock;
 use std::sync::Arc;
 
 /// The store on Redis. Cheap to share behind an `Arc`; all calls go through one connection that replaces itself.
 pub struct RedisStore {
-    connection: Connection,
+    connection: Arc<Connection>,
+    claiming: Gathering<Vec<String>>,
+    settling: Gathering<String>,
     barrier: Option<Barrier>,
     keys: Keys,
     settings: RedisStoreSettings,
@@ -53,8 +57,11 @@ impl RedisStore {
     ) -> Result<Self, SettingsError> {
         let keys = Keys::try_new(&settings.prefix)?;
         let connect = || Connection::try_new(&settings);
+        let connection = Arc::new(connect()?);
         Ok(Self {
-            connection: connect()?,
+            claiming: claims::claiming(&settings, &connection),
+            settling: claims::settling(&settings, &connection),
+            connection,
             barrier: settings
                 .wait_aof
                 .then(|| connect().map(Barrier::new))

@@ -1,9 +1,8 @@
 //! Counts of traffic: each shard counts what it settles.
 
-use crate::{RedisStore, script::READ_TRAFFIC};
+use crate::{RedisStore, gathering::Step, script::READ_TRAFFIC};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use redis::ScriptInvocation;
 use ringback_delivery::port::{Settlement, StoreError, TrafficStore};
 use ringback_domain::{Timestamp, Traffic, TrafficOf, TrafficPoint, TrafficStep};
 use std::collections::{BTreeSet, HashMap};
@@ -79,7 +78,7 @@ fn read_field(field: &str, count: &str) -> Option<(u32, Traffic)> {
 }
 
 /// What `count_traffic` needs, in its order.
-pub(crate) fn traffic_args(script: &mut ScriptInvocation<'_>, settlement: &Settlement<'_>) {
+pub(crate) fn traffic_args(step: &mut Step, settlement: &Settlement<'_>) {
     let delivery = settlement.delivery;
     let targets = TrafficOf::all_of(&delivery.event.project, &delivery.destination);
     let counted = settlement.traffic();
@@ -88,8 +87,7 @@ pub(crate) fn traffic_args(script: &mut ScriptInvocation<'_>, settlement: &Settl
         let (chunk, offset) = (number / per_chunk, number % per_chunk);
         format!("{}{chunk} {offset}", letter(step))
     });
-    script
-        .arg(steps.join(" "))
+    step.arg(steps.join(" "))
         .arg(targets.map(|of| of.to_string()).join(" "))
         .arg(format!(
             "{} {} {}",

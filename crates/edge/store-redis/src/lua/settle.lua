@@ -1,46 +1,62 @@
--- KEYS: claim, record, log, attempts; with a dead letter also letter, open, disposed.
--- ARGV: token, generation, attempt, how it ended, milliseconds to keep it, then id, shard, head, terms, the most entries
--- of the log and the least milliseconds that each is kept, then state, moment, attempts kept at most, how many follow, the
--- attempts; then the steps, what traffic is counted for, and the counts; with a dead letter also the letter.
+-- Settlements, each answered in its place. KEYS: for each claim, record, log, attempts; with a dead letter, which comes alone,
+-- also letter, open, disposed. ARGV: the most entries of a log, the least milliseconds that each is kept, attempts kept at most;
+-- then for each token, generation, attempt, how it ended, milliseconds to keep it, id, shard, head, terms, state, moment, the
+-- steps, what traffic is counted for, the counts, how many attempts follow, the attempts; with a dead letter also the letter.
 
-local ended_as = ARGV[4]
-local token, ended, before = unpack(redis.call('HMGET', KEYS[1], 'token', 'ended', 'before'))
-if token and tonumber(ARGV[1]) < tonumber(token) then
-  return 'stale'
-end
-if token and ended == ARGV[1] then
+local COMMON, EACH = 3, 15
+local entries_max, kept_us, attempts_max = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
+
+-- at: its first argument; last: its last attempt.
+local function settle(keys, at, last)
+  local key, record, log, attempts = KEYS[keys], KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 3]
+  local mine, ended_as, ttl, shard = ARGV[at], ARGV[at + 3], ARGV[at + 4], ARGV[at + 6]
+  local token, ended, before = unpack(redis.call('HMGET', key, 'token', 'ended', 'before'))
+  if token and tonumber(mine) < tonumber(token) then
+    return 'stale'
+  end
+  if token and ended == mine then
+    return 'settled'
+  end
+
+  -- A claim that is not there, or older than the token, was forgotten by the server: the worker's word is all there is.
+  local known = token == mine
+  if ended_as == 'released' then
+    restore_claim(key, known and before and before ~= '' and before or '0 0 free - 0 0')
+    redis.call('HSET', key, 'token', mine, 'ended', mine)
+    redis.call('HDEL', key, 'before', 'nonce')
+  else
+    redis.call('HSET', key, 'generation', ARGV[at + 1], 'attempt', ARGV[at + 2], 'state', ended_as, 'token', mine, 'ended', mine)
+    redis.call('HDEL', key, 'worker', 'claimed', 'lease_end', 'before', 'nonce')
+  end
+  redis.call('PEXPIRE', key, ttl)
+
+  write_record(record, log, shard, {
+    id = ARGV[at + 5], head = ARGV[at + 7], terms = ARGV[at + 8], entries_max = entries_max, kept_us = kept_us,
+    state = ARGV[at + 9], generation = ARGV[at + 1], updated = ARGV[at + 10], ttl = ttl,
+  })
+
+  local first = at + EACH
+  if last >= first then
+    if redis.call('RPUSH', attempts, unpack(ARGV, first, last)) > attempts_max then
+      redis.call('LTRIM', attempts, -attempts_max, -1)
+    end
+  end
+  redis.call('PEXPIRE', attempts, ttl)
+
+  count_traffic(ARGV[at + 11], ARGV[at + 12], ARGV[at + 13])
+
+  if ended_as == 'dead' then
+    keep_letter({ letter = KEYS[keys + 4], open = KEYS[keys + 5], disposed = KEYS[keys + 6] }, shard, letter_of(last + 1))
+  end
   return 'settled'
 end
 
--- A claim that is not there, or older than the token, was forgotten by the server: the worker's word is all there is.
-local known = token == ARGV[1]
-if ended_as == 'released' then
-  restore_claim(KEYS[1], known and before and before ~= '' and before or '0 0 free - 0 0')
-  redis.call('HSET', KEYS[1], 'token', ARGV[1], 'ended', ARGV[1])
-  redis.call('HDEL', KEYS[1], 'before', 'nonce')
-else
-  redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'attempt', ARGV[3], 'state', ended_as, 'token', ARGV[1], 'ended', ARGV[1])
-  redis.call('HDEL', KEYS[1], 'worker', 'claimed', 'lease_end', 'before', 'nonce')
+-- Seven keys are those of a dead letter.
+local answers, at = {}, COMMON + 1
+for i = 1, #KEYS == 7 and 1 or #KEYS / 4 do
+  local last = at + EACH - 1 + tonumber(ARGV[at + EACH - 1])
+  answers[i] = settle(4 * i - 3, at, last)
+  at = last + 1
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-
-write_record(KEYS[2], KEYS[3], ARGV[7], {
-  id = ARGV[6], head = ARGV[8], terms = ARGV[9], entries_max = tonumber(ARGV[10]), kept_us = tonumber(ARGV[11]) * 1000,
-  state = ARGV[12], generation = ARGV[2], updated = ARGV[13], ttl = ARGV[5],
-})
-
-local attempts_max, attempts = tonumber(ARGV[14]), tonumber(ARGV[15])
-local rest = 15 + attempts
-if attempts > 0 then
-  if redis.call('RPUSH', KEYS[4], unpack(ARGV, 16, rest)) > attempts_max then
-    redis.call('LTRIM', KEYS[4], -attempts_max, -1)
-  end
-end
-redis.call('PEXPIRE', KEYS[4], ARGV[5])
-
-count_traffic(ARGV[7], ARGV[rest + 1], ARGV[rest + 2], ARGV[rest + 3])
-
-if ended_as == 'dead' then
-  keep_letter({ letter = KEYS[5], open = KEYS[6], disposed = KEYS[7] }, ARGV[7], letter_of(rest + 4))
-end
-return 'settled'
+write_traffic(ARGV[COMMON + 7])
+return answers

@@ -8,6 +8,7 @@ mod golden;
 mod sentinel;
 mod shared;
 mod tls;
+mod together;
 
 use async_trait::async_trait;
 use ringback_delivery::port::Clock;
