@@ -26,7 +26,10 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::timeout,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -259,7 +262,21 @@ impl<T: Send + 'static> Pump<T> {
                 next = consumer.next(), if held.is_none() => match next {
                     Some(Ok(delivery)) => {
                         live.heard.now();
-                        held = Some(self.take(delivery, ledger));
+                        let mut taken = self.take(delivery, ledger);
+                        // There is room for a window, and what has come already needs no turn of its own.
+                        held = loop {
+                            match hand_on.try_send(taken) {
+                                Ok(()) => {}
+                                Err(TrySendError::Full(taken) | TrySendError::Closed(taken)) => {
+                                    break Some(taken);
+                                }
+                            }
+                            match consumer.next().now_or_never() {
+                                Some(Some(Ok(delivery))) => taken = self.take(delivery, ledger),
+                                Some(Some(Err(error))) => return Err(error),
+                                Some(None) | None => break None,
+                            }
+                        };
                     }
                     Some(Err(error)) => return Err(error),
                     // The queue was deleted, or its leader moved.
@@ -298,11 +315,15 @@ impl<T: Send + 'static> Pump<T> {
 
 /// Acknowledges what was settled to the last, and gives the rest back by closing.
 async fn say_last_words(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
-    tell(channel, ledger).await?;
+    write(channel, ledger.take_last_frames()).await?;
     channel.close(200, "done".into()).await
 }
 
 async fn tell(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
+    write(channel, ledger.take_frames()).await
+}
+
+async fn write(channel: &Channel, frames: Vec<Frame>) -> lapin::Result<()> {
     let ack = |multiple| BasicAckOptions { multiple };
     let requeue = BasicNackOptions {
         multiple: false,
@@ -315,7 +336,7 @@ async fn tell(channel: &Channel, ledger: &Ledger) -> lapin::Result<()> {
     };
     // Among frames of one kind the order does not matter, so that these are written together.
     let kinds = |one: &Frame, other: &Frame| discriminant(one) == discriminant(other);
-    for frames in ledger.take_frames().chunk_by(kinds) {
+    for frames in frames.chunk_by(kinds) {
         try_join_all(frames.iter().map(tell_one)).await?;
     }
     Ok(())

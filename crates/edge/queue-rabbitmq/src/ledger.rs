@@ -1,7 +1,8 @@
 //! What was done with the messages of one channel, and the fewest frames that tell the broker.
 //!
 //! Workers settle in any order and must not wait; the broker is told in batches, since each frame is an entry of its own in the
-//! queue's log. A run of settled messages from the oldest on is acknowledged by one frame, the rest one by one.
+//! queue's log. A run of settled messages from the oldest on is acknowledged by one frame. What is settled beyond it waits a little
+//! for its turn in a run, and is then acknowledged one by one.
 
 use std::{
     collections::BTreeSet,
@@ -19,6 +20,8 @@ use tokio::{
 /// How long what was settled is gathered before the broker is told. Nobody waits for it; a worker that dies meanwhile finds out
 /// from the claim that it was done.
 const GATHER_FOR: Duration = Duration::from_millis(10);
+/// How long what was settled out of turn is kept for the older ones to follow.
+const OUT_OF_TURN_FOR: Duration = Duration::from_millis(100);
 /// One part in so many of the window: once that much waits to be told, it is told at once, lest the broker run out of places.
 const GATHERED_MAX: usize = 4;
 
@@ -86,23 +89,45 @@ impl Ledger {
     /// Waits until the broker is to be told.
     pub(crate) async fn due(&self) {
         loop {
-            let gathering = self.book().as_ref().and_then(|book| book.gathering);
-            match gathering {
+            let (count, due_at) = match self.book().as_ref() {
+                Some(book) => (book.gathering.map_or(0, |(_, count)| count), book.due_at()),
+                None => (0, None),
+            };
+            match due_at {
+                _ if count >= self.enough => return,
                 None => self.gathered.notified().await,
-                Some((_, count)) if count >= self.enough => return,
-                Some((since, _)) => tokio::select! {
-                    () = sleep_until(since + GATHER_FOR) => return,
+                Some(due_at) => tokio::select! {
+                    () = sleep_until(due_at) => return,
                     () = self.gathered.notified() => {}
                 },
             }
         }
     }
 
+    /// What to tell the broker now.
     pub(crate) fn take_frames(&self) -> Vec<Frame> {
-        self.book()
-            .as_mut()
-            .map(Book::take_frames)
-            .unwrap_or_default()
+        let (now, enough) = (Instant::now(), self.enough);
+        self.take(|book| {
+            let is_late = |since| now >= since + OUT_OF_TURN_FOR;
+            book.out_of_turn_since.is_some_and(is_late) || book.done.len() >= enough
+        })
+    }
+
+    /// All there is to tell, at the end.
+    pub(crate) fn take_last_frames(&self) -> Vec<Frame> {
+        self.take(|_| true)
+    }
+
+    fn take(&self, out_of_turn_too: impl FnOnce(&Book) -> bool) -> Vec<Frame> {
+        let mut book = self.book();
+        let Some(book) = book.as_mut() else {
+            return Vec::new();
+        };
+        let mut frames = book.take_run();
+        if out_of_turn_too(book) {
+            frames.extend(book.take_out_of_turn());
+        }
+        frames
     }
 
     fn write(&self, entry: impl FnOnce(&mut Book) -> bool) {
@@ -141,11 +166,21 @@ struct Book {
     /// Told out of order, all above `told_up_to`.
     told: BTreeSet<Tag>,
     done: BTreeSet<Tag>,
+    /// Since when some of these are out of turn.
+    out_of_turn_since: Option<Instant>,
     returned: BTreeSet<Tag>,
 }
 
 impl Book {
-    fn take_frames(&mut self) -> Vec<Frame> {
+    /// When the broker is to be told, if there is something to tell.
+    fn due_at(&self) -> Option<Instant> {
+        let gathered = self.gathering.map(|(since, _)| since + GATHER_FOR);
+        let out_of_turn = self.out_of_turn_since.map(|since| since + OUT_OF_TURN_FOR);
+        gathered.into_iter().chain(out_of_turn).min()
+    }
+
+    /// What goes back, and the run from the oldest on.
+    fn take_run(&mut self) -> Vec<Frame> {
         self.gathering = None;
         // First, since an acknowledgement of a run takes with it whatever older message the broker still counts.
         let mut frames: Vec<_> = self.returned.iter().copied().map(Frame::GiveBack).collect();
@@ -162,7 +197,17 @@ impl Book {
         }
         // The broker refuses a tag that it was told before, so the run's last new one stands for it.
         frames.extend(newest_done.map(Frame::AckUpTo));
-        frames.extend(self.done.iter().copied().map(Frame::Ack));
+        if self.done.is_empty() {
+            self.out_of_turn_since = None;
+        } else {
+            self.out_of_turn_since.get_or_insert_with(Instant::now);
+        }
+        frames
+    }
+
+    fn take_out_of_turn(&mut self) -> Vec<Frame> {
+        self.out_of_turn_since = None;
+        let frames = self.done.iter().copied().map(Frame::Ack).collect();
         self.told.append(&mut self.done);
         frames
     }
@@ -175,34 +220,49 @@ mod tests {
 
     const WINDOW: u16 = 40;
 
-    #[test]
-    fn a_run_is_one_frame_and_stragglers_are_single() {
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_one_frame_and_what_is_out_of_turn_waits_for_its_own() {
         let ledger = Ledger::new(WINDOW, Arc::default());
         for tag in [1, 2, 3, 7, 9] {
             ledger.acknowledge(tag);
         }
         ledger.give_back(8);
+        ledger.due().await;
         assert_eq!(
             ledger.take_frames(),
-            [
-                Frame::GiveBack(8),
-                Frame::AckUpTo(3),
-                Frame::Ack(7),
-                Frame::Ack(9)
-            ]
+            [Frame::GiveBack(8), Frame::AckUpTo(3)]
         );
         ledger.acknowledge(4);
         assert_eq!(ledger.take_frames(), [Frame::AckUpTo(4)]);
         ledger.acknowledge(6);
         ledger.acknowledge(5);
+        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(9)]);
+        assert_eq!(ledger.take_last_frames(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_out_of_turn_for_long_or_is_much_is_told_one_by_one() {
+        let ledger = Ledger::new(WINDOW, Arc::default());
+        let began = Instant::now();
+        ledger.acknowledge(2);
+        ledger.due().await;
+        assert_eq!(ledger.take_frames(), []);
+        ledger.due().await;
+        assert_eq!(began.elapsed(), GATHER_FOR + OUT_OF_TURN_FOR);
+        assert_eq!(ledger.take_frames(), [Frame::Ack(2)]);
+
+        (4..14).for_each(|tag| ledger.acknowledge(tag));
+        let told: Vec<_> = (4..14).map(Frame::Ack).collect();
+        assert_eq!(ledger.take_frames(), told, "a quarter of the window");
+        ledger.acknowledge(15);
+        assert_eq!(ledger.take_last_frames(), [Frame::Ack(15)], "the end");
+        ledger.acknowledge(1);
+        ledger.acknowledge(3);
         assert_eq!(
             ledger.take_frames(),
-            [Frame::AckUpTo(6)],
-            "7 to 9 were told before"
+            [Frame::AckUpTo(3)],
+            "4 to 13 were told before"
         );
-        ledger.acknowledge(10);
-        assert_eq!(ledger.take_frames(), [Frame::AckUpTo(10)]);
-        assert_eq!(ledger.take_frames(), []);
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,7 +327,7 @@ mod tests {
         fn in_any_order_every_message_ends_as_it_was_settled(
             order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle(),
             verdicts in prop::collection::vec(0u8..3, 40),
-            flushes in prop::collection::vec(any::<bool>(), 40),
+            flushes in prop::collection::vec(0u8..4, 40),
         ) {
             let ledger = Ledger::new(WINDOW, Arc::default());
             let mut broker = Broker { unsettled: (1..=40).collect(), ..Broker::default() };
@@ -278,11 +338,13 @@ mod tests {
                     1 => { ledger.acknowledge(tag); done.insert(tag); }
                     _ => {}
                 }
-                if flush {
-                    ledger.take_frames().into_iter().for_each(|frame| broker.hear(frame));
+                match flush {
+                    0 => ledger.take_frames().into_iter().for_each(|frame| broker.hear(frame)),
+                    1 => ledger.take_last_frames().into_iter().for_each(|frame| broker.hear(frame)),
+                    _ => {}
                 }
             }
-            ledger.take_frames().into_iter().for_each(|frame| broker.hear(frame));
+            ledger.take_last_frames().into_iter().for_each(|frame| broker.hear(frame));
             prop_assert_eq!(broker.acknowledged, done);
             prop_assert_eq!(broker.returned, returned);
         }

@@ -246,12 +246,13 @@ impl Desk {
             confirms.push(hand_over(channel.clone(), *number, outgoing));
         }
         loop {
-            let is_blocked = {
-                let reason = blocked.borrow_and_update().clone();
-                let is_blocked = reason.is_some();
-                self.tell_blocked.send_replace(reason);
-                is_blocked
-            };
+            let reason = blocked.borrow_and_update().clone();
+            let is_blocked = reason.is_some();
+            self.tell_blocked.send_if_modified(|told| {
+                let is_news = *told != reason;
+                *told = reason;
+                is_news
+            });
             tokio::select! {
                 biased;
                 () = self.link.closed().cancelled() => return Ok(()),
@@ -273,8 +274,13 @@ impl Desk {
                 }
                 next = self.outbox.recv(), if !is_blocked => {
                     let Some(outgoing) = next else { return Ok(()) };
-                    let number = self.keep(outgoing);
-                    confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
+                    let mut next = Some(outgoing);
+                    // Whatever is there goes at once: the connection writes it together.
+                    while let Some(outgoing) = next {
+                        let number = self.keep(outgoing);
+                        confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
+                        next = self.outbox.try_recv().ok();
+                    }
                 }
             }
         }
