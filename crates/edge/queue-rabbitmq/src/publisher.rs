@@ -26,9 +26,18 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::task::TaskTracker;
+
+/// After a burst, none follows for this long for each message of it: so messages that come faster than this go together, and one
+/// that comes alone goes at once.
+///
+/// A quorum queue writes its log once for what comes together. Of 1,300 messages of 500 bytes a second, each cost RabbitMQ 3.10.8
+/// 0.49 ms of processor time alone, 0.30 in bursts of 8, 0.22 in bursts of 32, and 0.17 in bursts of 128.
+const PAUSE_EACH: Duration = Duration::from_millis(1);
+/// The longest pause: what a message waits at most for company.
+const PAUSE_MAX: Duration = Duration::from_millis(16);
 
 /// The way in.
 #[derive(Clone)]
@@ -242,6 +251,7 @@ impl Desk {
     ) -> lapin::Result<()> {
         let mut confirms = FuturesUnordered::new();
         let mut blocked = live.blocked.clone();
+        let mut pause_ends = Instant::now();
         for (number, outgoing) in &self.unconfirmed {
             confirms.push(hand_over(channel.clone(), *number, outgoing));
         }
@@ -272,15 +282,18 @@ impl Desk {
                         return Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into());
                     }
                 }
-                next = self.outbox.recv(), if !is_blocked => {
+                next = next_after(&mut self.outbox, pause_ends), if !is_blocked => {
                     let Some(outgoing) = next else { return Ok(()) };
+                    let mut pause = Duration::ZERO;
                     let mut next = Some(outgoing);
                     // Whatever is there goes at once: the connection writes it together.
                     while let Some(outgoing) = next {
                         let number = self.keep(outgoing);
                         confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
+                        pause += PAUSE_EACH;
                         next = self.outbox.try_recv().ok();
                     }
+                    pause_ends = Instant::now() + pause.min(PAUSE_MAX);
                 }
             }
         }
@@ -366,6 +379,15 @@ impl Desk {
             let _ = outgoing.reply.send(Answer::Unroutable);
         }
     }
+}
+
+/// The next message, not before the pause ends.
+async fn next_after(
+    outbox: &mut mpsc::Receiver<Outgoing>,
+    pause_ends: Instant,
+) -> Option<Outgoing> {
+    sleep_until(pause_ends).await;
+    outbox.recv().await
 }
 
 async fn hand_over_now(channel: Channel, number: u64, message: Arc<Message>) -> Settled {
