@@ -1,7 +1,10 @@
 //! From what the generator and the receiver wrote down to figures. Pure.
 
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 /// Microseconds since 1970.
 pub(crate) type Micros = u64;
@@ -67,6 +70,35 @@ impl Latency {
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 fn millis(micros: Micros) -> f64 {
     micros as f64 / 1000.0
+}
+
+/// How punctual retries were.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Lateness {
+    /// How late they came.
+    #[serde(flatten)]
+    pub late: Latency,
+    /// Those that came before their time.
+    pub early: u64,
+}
+
+/// How punctual the first retries were that had to wait for so long after an attempt was refused; nothing without any.
+pub(crate) fn late(arrived: &[Arrived], wait: Duration) -> Option<Lateness> {
+    let mut refused_at: HashMap<(&str, &str), Micros> = HashMap::new();
+    let (mut waits, mut early) = (Vec::new(), 0);
+    let mut in_order: Vec<_> = arrived.iter().collect();
+    in_order.sort_by_key(|request| request.at);
+    for request in in_order {
+        let key = (request.event.as_str(), request.destination.as_str());
+        if request.status.is_some() && !request.was_accepted() {
+            refused_at.entry(key).or_insert(request.at);
+        } else if let Some(refused_at) = refused_at.remove(&key) {
+            let due = refused_at + u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+            early += u64::from(request.at < due);
+            waits.push(request.at.saturating_sub(due));
+        }
+    }
+    Latency::of(waits).map(|late| Lateness { late, early })
 }
 
 /// What came of the events of a run.
@@ -156,6 +188,22 @@ mod tests {
             event: event.into(),
             status,
         }
+    }
+
+    #[test]
+    fn a_retry_is_late_by_what_it_took_beyond_its_wait() {
+        let requests = [
+            arrived(4_500_000, "x", "a", Some(200)),
+            arrived(1_000_000, "x", "a", Some(503)),
+            arrived(1_000_000, "x", "b", Some(503)),
+            arrived(2_900_000, "x", "b", Some(200)),
+            arrived(2_900_000, "x", "at once", Some(200)),
+            arrived(2_900_000, "x", "never again", Some(503)),
+        ];
+        let lateness = late(&requests, Duration::from_secs(2)).unwrap();
+        assert_eq!(lateness.early, 1);
+        assert_eq!(lateness.late, Latency::of(vec![0, 1_500_000]).unwrap());
+        assert_eq!(late(&requests[4..5], Duration::ZERO), None);
     }
 
     #[test]

@@ -14,13 +14,13 @@ mod scenario;
 mod stage;
 mod usage;
 
-pub use figures::Latency;
+pub use figures::{Latency, Lateness};
 pub use part::run_part;
 pub use report::{Cpu, Floor, Floors, Measured, Report};
 pub use scenario::{Scenario, scenarios};
 pub use stage::Urls;
 
-use figures::{Arrived, Micros, compare};
+use figures::{Arrived, Micros, compare, late};
 use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
 use ringback_delivery::port::{Clock, StoreError};
 use ringback_domain::{
@@ -57,8 +57,8 @@ const FLOOR_AT_ONCE: usize = 64;
 /// What a run begins with, so that connections and caches are there.
 const WARM_UP_EVENTS: u64 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// When nothing has arrived for so long, nothing will: longer than the longest wait of a scenario's schedule.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// When nothing has arrived for so long after a retry was due, nothing will: longer than the waits that follow the first.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What was accepted last is settled and acknowledged within this.
 const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 
@@ -417,7 +417,8 @@ async fn measure(
     } else {
         None
     };
-    until_arrived(stage, accepted_before + wanted(scenario)).await?;
+    let patience = PATIENCE + Duration::from_secs(scenario.retry_after_s);
+    until_arrived(stage, accepted_before + wanted(scenario), patience).await?;
     until_ended(&mut generator, "generator").await?;
     sleep(SETTLED_WITHIN).await;
     let after = Reading::take(stage, &workers, servers)?;
@@ -446,11 +447,12 @@ async fn measure(
         .tells_settled
         .then(|| settled(scenario, &registered, &generated.sent, &logs))
         .and_then(Latency::of);
-    let in_trouble = scenario
-        .projects
-        .iter()
-        .find(|project| !project.manner.counts());
-    let requests_to = |name: String| outcome.requests.get(&name).copied().unwrap_or(0);
+    let requests_to = |project: &scenario::Project| {
+        let destination = project.destination(0);
+        outcome.requests.get(&destination).copied().unwrap_or(0)
+    };
+    let has_trouble = scenario.in_trouble().next().is_some();
+    let retry_late = late(&arrived, Duration::from_secs(scenario.retry_after_s));
     Ok(Measured {
         scenario: scenario.name,
         events: scenario.events,
@@ -463,7 +465,8 @@ async fn measure(
         worker_memory_peak,
         duplicates: outcome.duplicates,
         lost: outcome.lost,
-        troubled_requests: in_trouble.map(|project| requests_to(project.destination(0))),
+        retry_late,
+        troubled_requests: has_trouble.then(|| scenario.in_trouble().map(requests_to).sum()),
     })
 }
 
@@ -531,11 +534,11 @@ async fn until_quiet(stage: &Stage) -> Result<(), BenchError> {
 }
 
 /// Waits until so much was accepted, or nothing more comes.
-async fn until_arrived(stage: &Stage, wanted: u64) -> Result<(), BenchError> {
+async fn until_arrived(stage: &Stage, wanted: u64, patience: Duration) -> Result<(), BenchError> {
     let (mut seen, mut moved_at) = (0, Instant::now());
     loop {
         let now = accepted(stage).await?;
-        if now >= wanted || moved_at.elapsed() > PATIENCE {
+        if now >= wanted || moved_at.elapsed() > patience {
             return Ok(());
         }
         if now != seen {
@@ -568,16 +571,14 @@ async fn clear_up(
     registered: &Registered,
     is_embedded: bool,
 ) -> Result<(), BenchError> {
-    let in_trouble = scenario
-        .projects
-        .iter()
-        .find(|project| !project.manner.counts());
-    let Some(project) = in_trouble.filter(|_| !is_embedded) else {
+    if is_embedded || scenario.in_trouble().next().is_none() {
         return Ok(());
-    };
+    }
     let desk = Desk::open(config).await?;
-    for id in &registered[&project.name] {
-        desk.webhooks.remove(id).await?;
+    for project in scenario.in_trouble() {
+        for id in &registered[&project.name] {
+            desk.webhooks.remove(id).await?;
+        }
     }
     desk.close().await;
     Ok(())

@@ -1,6 +1,6 @@
 //! What a bench came to, for people and machines.
 
-use crate::figures::Latency;
+use crate::figures::{Latency, Lateness};
 use serde::Serialize;
 
 /// All that was measured in one run.
@@ -64,6 +64,9 @@ pub struct Measured {
     /// From publishing to settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_settled: Option<Latency>,
+    /// How long after its time each first retry came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_late: Option<Lateness>,
     /// The most memory that one worker had resident, bytes.
     pub worker_memory_peak: u64,
     /// Requests accepted after the first of the same delivery.

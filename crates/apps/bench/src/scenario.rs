@@ -1,5 +1,7 @@
 //! What is measured. Each scenario is data: who gets how many events, how fast, and which destinations count.
 
+use std::collections::BTreeSet;
+
 /// Bytes of a rendered body.
 pub(crate) const BODY_BYTES: usize = 500;
 /// Projects of a scenario that spreads its load.
@@ -10,6 +12,13 @@ const QUIET_S: u64 = 20;
 /// Events a second to healthy destinations where fairness is measured.
 const HEALTHY_PER_SECOND: u32 = 200;
 const HEALTHY_S: u64 = 15;
+
+/// Destinations where there are many, and how many of them are in trouble.
+const MANY: usize = 1_000;
+const MANY_IN_TROUBLE: usize = 50;
+/// How long a refused delivery waits, and where many are to wait together.
+const RETRY_AFTER_S: u64 = 2;
+const LONG_RETRY_AFTER_S: u64 = 180;
 
 /// One scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +34,8 @@ pub struct Scenario {
     pub(crate) per_second: Option<u32>,
     /// Whether workers start only once everything is published.
     pub(crate) waits_first: bool,
+    /// How long the first retry waits.
+    pub(crate) retry_after_s: u64,
     /// Whether the moment of settling is read from the worker's log, which costs the worker something.
     pub(crate) tells_settled: bool,
 }
@@ -48,6 +59,8 @@ pub(crate) struct Project {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Accepts,
+    /// Accepts after 50 ms.
+    Waits,
     /// 503 the first time, then 200.
     RefusesOnce,
     Hangs,
@@ -63,6 +76,7 @@ impl Manner {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Accepts | Self::Unreachable => "accepts",
+            Self::Waits => "waits",
             Self::RefusesOnce => "refuses-once",
             Self::Hangs => "hangs",
             Self::Drips => "drips",
@@ -72,7 +86,19 @@ impl Manner {
 
     /// Whether every delivery has to be accepted in the end.
     pub(crate) fn counts(self) -> bool {
-        matches!(self, Self::Accepts | Self::RefusesOnce)
+        matches!(self, Self::Accepts | Self::Waits | Self::RefusesOnce)
+    }
+}
+
+impl Scenario {
+    /// Those that accept nothing. One that is listed twice is one.
+    pub(crate) fn in_trouble(&self) -> impl Iterator<Item = &Project> {
+        let mut seen = BTreeSet::new();
+        let troubled = self
+            .projects
+            .iter()
+            .filter(|project| !project.manner.counts());
+        troubled.filter(move |project| seen.insert(&project.name))
     }
 }
 
@@ -101,6 +127,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         events: events.max(1),
         per_second: None,
         waits_first: false,
+        retry_after_s: RETRY_AFTER_S,
         tells_settled: false,
     };
     let quiet = |name, about| Scenario {
@@ -142,6 +169,20 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             ..healthy(name, about)
         }
     };
+    let many = |name, about, in_trouble: usize| {
+        let mut projects = projects(name, MANY, Manner::Accepts, 1);
+        for project in projects
+            .iter_mut()
+            .step_by(MANY / in_trouble.max(1))
+            .take(in_trouble)
+        {
+            project.manner = Manner::Hangs;
+        }
+        Scenario {
+            projects,
+            ..healthy(name, about)
+        }
+    };
     let on_embedded = |scenario: Scenario| Scenario {
         servers: Servers::Embedded,
         ..scenario
@@ -169,6 +210,16 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             100,
             events / 50,
         ),
+        Scenario {
+            projects: projects("slow-receiver", PROJECTS, Manner::Waits, 1),
+            ..loaded(
+                "slow-receiver",
+                "receivers that take 50 ms",
+                PROJECTS,
+                1,
+                events,
+            )
+        },
         quiet("latency", "50 events a second"),
         Scenario {
             waits_first: true,
@@ -188,6 +239,17 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
                 PROJECTS,
                 1,
                 events / 4,
+            )
+        },
+        Scenario {
+            projects: projects("waiting", PROJECTS, Manner::RefusesOnce, 1),
+            retry_after_s: LONG_RETRY_AFTER_S,
+            ..loaded(
+                "waiting",
+                "every first attempt is refused, and all wait three minutes",
+                PROJECTS,
+                1,
+                events,
             )
         },
         on_embedded(loaded(
@@ -219,13 +281,18 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             "as many to one where nobody listens",
             Manner::Unreachable,
         ),
+        many("many", "200 events a second to 1,000 destinations", 0),
+        many(
+            "many-in-trouble",
+            "the same, and every twentieth destination never answers",
+            MANY_IN_TROUBLE,
+        ),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_scenario_has_a_name_of_its_own_and_something_to_count() {
@@ -241,6 +308,18 @@ mod tests {
                     .any(|project| project.manner.counts())
             );
         }
+    }
+
+    #[test]
+    fn of_many_destinations_every_twentieth_is_in_trouble() {
+        let all = scenarios(1_000);
+        let in_trouble = |name| {
+            let scenario = all.iter().find(|scenario| scenario.name == name).unwrap();
+            assert_eq!(scenario.projects.len(), MANY);
+            scenario.in_trouble().count()
+        };
+        assert_eq!(in_trouble("many"), 0);
+        assert_eq!(in_trouble("many-in-trouble"), MANY / 20);
     }
 
     #[test]

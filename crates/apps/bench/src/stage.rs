@@ -283,7 +283,7 @@ body = "{{type, timestamp: .occurred_at | to_milliseconds, job, data}}"
 success = ["2xx"]
 time_limit = "20s"
 headers = {{ webhook-id = "{{event.id}}", webhook-timestamp = "{{timestamp}}" }}
-retry = {{ delays = ["2s", "4s", "8s"], jitter = 0.0 }}
+retry = {{ delays = ["{}s", "4s", "8s"], jitter = 0.0 }}
 
 [profiles.impatient.signature]
 header = "webhook-signature"
@@ -293,7 +293,8 @@ digest = "base64"
 secret = "base64"
 secret_prefix = "whsec_"
 separator = " "
-"#
+"#,
+        scenario.retry_after_s
     );
     let mut names: Vec<_> = scenario.projects.iter().collect();
     names.sort_by(|one, other| one.name.cmp(&other.name));

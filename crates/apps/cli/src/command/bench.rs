@@ -6,7 +6,9 @@ use crate::{
     session::Session,
     terminal::{facts, table},
 };
-use ringback_bench::{BenchError, BenchOptions, Latency, Measured, Report, Urls, scenarios};
+use ringback_bench::{
+    BenchError, BenchOptions, Latency, Lateness, Measured, Report, Urls, scenarios,
+};
 use std::{fs, num::NonZeroU32};
 
 /// Enough for floors that do not move; more take time only.
@@ -148,6 +150,19 @@ fn show(report: &Report) -> String {
                 floor.per_second, floor.cpu_s_per_1000
             );
             rows.push((name, words));
+        }
+    }
+    for measured in &report.scenarios {
+        if let Some(Lateness { late, early }) = measured.retry_late {
+            let words = format!(
+                "{}: late by p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms; {early} early",
+                measured.scenario, late.p50_ms, late.p99_ms, late.max_ms
+            );
+            rows.push(("retries", words));
+        }
+        if let Some(requests) = measured.troubled_requests {
+            let words = format!("{}: {requests} requests", measured.scenario);
+            rows.push(("in trouble", words));
         }
     }
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());

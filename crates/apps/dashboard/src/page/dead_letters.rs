@@ -67,14 +67,14 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
         (text_filter("q", "Search", &asked, "503, a host, words of the answer"))
         (crate::view::filter("order", "Order", asked.written("order"), Control::Choice(orders)))
     };
-    let actions = html! {
-        a.button href="/dead-letters/list" { "All dead letters" }
-        @if visitor.may_manage() { a.button.main href=(plan_path(filter.project.as_ref())) { "Plan a replay" } }
-    };
-    let groups = if faults.is_empty() {
+    let (groups, any) = if faults.is_empty() {
         group_list(&desk, &visitor, &asked, &filter).await?
     } else {
-        faulty_filter(&faults)
+        (faulty_filter(&faults), false)
+    };
+    let actions = html! {
+        a.button href="/dead-letters/list" { "All dead letters" }
+        @if any && visitor.may_manage() { a.button.main href=(plan_path(filter.project.as_ref())) { "Plan a replay" } }
     };
     let content = html! {
         (head(None, &html! { "Dead letters" }, &html! { "Deliveries that were given up, grouped by what went wrong: one cause, one thing to decide about." }, &actions))
@@ -86,23 +86,26 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
     Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
 }
 
+/// The groups, and whether there is anything to replay.
 async fn group_list(
     desk: &Desk,
     visitor: &Visitor,
     asked: &Fields,
     filter: &GroupFilter,
-) -> Result<Markup, StoreError> {
+) -> Result<(Markup, bool), StoreError> {
     let store = &desk.services.context.store;
     let found = store.dead_letter_groups(filter, PAGE_ENTRIES).await?;
     let shares = shares_of_traffic(&**store, &found.groups, visitor.now).await?;
-    Ok(html! {
+    let any = !found.groups.is_empty() || found.ungrouped_count > 0;
+    let list = html! {
         @if found.groups.is_empty() { (no_group(!filter.words.is_empty())) }
         @else { (group_table(&found.groups, &shares, visitor)) }
         (pager(asked, found.next.as_ref()))
         @if found.ungrouped_count > 0 {
             footer { span { (count(found.ungrouped_count)) " more are in no group; " a href="/dead-letters/list" { "the list has them" } } }
         }
-    })
+    };
+    Ok((list, any))
 }
 
 /// Where a plan for what a page shows is made.

@@ -177,6 +177,27 @@ async fn what_belongs_to_another_project_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_offered_only_where_there_is_something_to_replay() {
+    let scene = Scene::begin().await;
+    scene.receiver.script("/failing", [Answer::status(500)]);
+    scene.webhook("acme", "/failing").await;
+    let mut visit = Visit::of(&scene);
+    visit
+        .sign_in(&scene.key(Some("acme"), MANAGE).await, None)
+        .await;
+    let offers = async |visit: &mut Visit| {
+        let page = visit.get("/dead-letters").await;
+        assert_eq!(page.status, StatusCode::OK);
+        page.body.contains("Plan a replay")
+    };
+    assert!(!offers(&mut visit).await);
+    scene.publish("acme", "task.completed").await;
+    scene.dead_letters("acme", 1).await;
+    assert!(offers(&mut visit).await);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_who_may_only_look_sees_no_buttons_and_is_refused() {
     let scene = Scene::begin().await;
     scene.receiver.script("/failing", [Answer::status(500)]);
