@@ -3,7 +3,7 @@
 use crate::{
     BenchError, BenchOptions,
     part::Part,
-    scenario::{Scenario, Servers},
+    scenario::{Manner, Scenario, Servers},
     usage::Usage,
 };
 use ringback_servers::{
@@ -296,12 +296,20 @@ separator = " "
 "#,
         scenario.retry_after_s
     );
+    // Whoever refuses everything once looks like one that is down, and would be spared.
+    let manners = scenario.projects.iter().map(|project| project.manner);
+    if manners
+        .into_iter()
+        .any(|manner| manner == Manner::RefusesOnce)
+    {
+        text.insert_str(0, "deliver.breaker_failures = 0\n");
+    }
     let mut names: Vec<_> = scenario.projects.iter().collect();
     names.sort_by(|one, other| one.name.cmp(&other.name));
     names.dedup_by(|one, other| one.name == other.name);
     for project in names {
         let profile = match project.manner {
-            crate::scenario::Manner::RefusesOnce => "impatient",
+            Manner::RefusesOnce => "impatient",
             _ => "standard",
         };
         let _ = write!(

@@ -13,13 +13,14 @@ use crate::{
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
 };
+use futures_util::future::{Either, select};
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, BreakerRules, DeadLetter, DeadLetterReason, Deferral,
     Delivery, Destination, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
     Trigger, Wait, Webhook, WebhookState, limits, next_step,
 };
 use ringback_profile::{DestinationKind, Profile};
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 /// Makes attempts at deliveries.
 pub struct Deliver {
@@ -47,6 +48,9 @@ struct Granted {
 
 /// How long a delivery waits that was too late: to begin its request, or to settle.
 const TOO_LATE_EXTRA: Duration = Duration::from_millis(250);
+
+/// How long a request is under way before the log shows it.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a delivery held by another worker waits beyond the end of that worker's lease.
 const HELD_EXTRA: Duration = Duration::from_millis(250);
@@ -226,6 +230,8 @@ impl Deliver {
                 self.context
                     .observer
                     .saw(&Occurrence::ClaimHeld { delivery, until });
+                // Whoever holds it may be gone, and then nobody else tells of it until the lease is over.
+                self.show(delivery).await;
                 self.put_off(delivery, remaining + HELD_EXTRA).await?;
                 Ok(None)
             }
@@ -305,7 +311,8 @@ impl Deliver {
         let exchange = match self.prepare(delivery, profile, started_at).await? {
             Ok(_) if self.context.clock.monotonic() > send_before => return Ok(None),
             Ok(request) => {
-                let exchange = self.context.sender.send(request).await;
+                let sending = self.context.sender.send(request);
+                let exchange = self.shown_when_slow(delivery, sending).await;
                 fault_point!(RequestSent);
                 exchange
             }
@@ -315,6 +322,34 @@ impl Deliver {
         Ok(Some(
             self.record_of(delivery, started_at, &exchange, outcome),
         ))
+    }
+
+    /// Has the log show the attempt once it takes longer than a moment. Never waited for: the store may be slow, too.
+    async fn shown_when_slow(
+        &self,
+        delivery: &Delivery,
+        sending: impl Future<Output = Exchange>,
+    ) -> Exchange {
+        let show = async {
+            self.context.clock.sleep(SHOWN_AFTER).await;
+            self.show(delivery).await;
+            std::future::pending::<Infallible>().await
+        };
+        match select(pin!(sending), pin!(show)).await {
+            Either::Left((exchange, _)) => exchange,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// The log only informs: no delivery waits for it or fails by it.
+    async fn show(&self, delivery: &Delivery) {
+        if let Err(failure) = self.context.store.show_attempting(delivery).await {
+            tracing::debug!(
+                ringback.delivery.id = %delivery.id,
+                error = &failure as &(dyn std::error::Error + 'static),
+                "could not show an attempt in the log"
+            );
+        }
     }
 
     async fn prepare(
@@ -334,8 +369,13 @@ impl Deliver {
                 }
             }
         };
-        let route = match Route::open(delivery, webhook.as_ref(), profile, &self.context.keys, now)
-        {
+        let route = match Route::open(
+            delivery,
+            webhook.as_deref(),
+            profile,
+            &self.context.keys,
+            now,
+        ) {
             Ok(route) => route,
             Err(reason) => return Ok(Err(reason)),
         };

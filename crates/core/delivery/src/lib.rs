@@ -54,4 +54,4 @@ pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
 pub use search::{SearchText, SearchTextError, search_dead_letters};
 pub use share::{Pulse, WAIT_FOR_SHARE_MAX};
-pub use webhook_cache::WebhookCache;
+pub use webhook_cache::{CachedWebhook, WebhookCache};

@@ -4,6 +4,7 @@ use crate::port::{Clock, Store, StoreError};
 use ringback_domain::{ProjectName, Webhook, WebhookId};
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -28,6 +29,20 @@ struct Entry {
     read_at: Duration,
 }
 
+/// One webhook of those that were read together: it is looked at for every attempt, and never copied.
+pub struct CachedWebhook {
+    all: Arc<Vec<Webhook>>,
+    at: usize,
+}
+
+impl Deref for CachedWebhook {
+    type Target = Webhook;
+
+    fn deref(&self) -> &Webhook {
+        &self.all[self.at]
+    }
+}
+
 impl WebhookCache {
     /// How long what was read is used without asking again.
     pub const FRESH_FOR: Duration = Duration::from_millis(400);
@@ -43,7 +58,7 @@ impl WebhookCache {
 
     /// All webhooks of a project.
     pub async fn of_project(&self, project: &ProjectName) -> Result<Arc<Vec<Webhook>>, StoreError> {
-        let slot = self.lock().entry(project.clone()).or_default().clone();
+        let slot = self.slot(project);
         let mut entry = slot.lock().await;
         // The moment *before* the read: a change made during it may not be in the answer.
         let read_at = self.clock.monotonic();
@@ -65,14 +80,24 @@ impl WebhookCache {
         &self,
         project: &ProjectName,
         id: &WebhookId,
-    ) -> Result<Option<Webhook>, StoreError> {
-        let webhooks = self.of_project(project).await?;
-        Ok(webhooks.iter().find(|webhook| webhook.id == *id).cloned())
+    ) -> Result<Option<CachedWebhook>, StoreError> {
+        let all = self.of_project(project).await?;
+        let at = all.iter().position(|webhook| webhook.id == *id);
+        Ok(at.map(|at| CachedWebhook { all, at }))
     }
 
     /// Forgets a project's webhooks: the next to ask reads them anew.
     pub fn forget(&self, project: &ProjectName) {
         self.lock().remove(project);
+    }
+
+    fn slot(&self, project: &ProjectName) -> Arc<Slot> {
+        let mut projects = self.lock();
+        // The usual case makes no name.
+        if let Some(slot) = projects.get(project) {
+            return slot.clone();
+        }
+        projects.entry(project.clone()).or_default().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProjectName, Arc<Slot>>> {

@@ -308,6 +308,10 @@ impl ClaimStore for ControlClient {
         Err(claims_stay("claim"))
     }
 
+    async fn show_attempting(&self, _delivery: &Delivery) -> Result<(), StoreError> {
+        Err(claims_stay("show an attempt"))
+    }
+
     async fn settle(&self, _settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         Err(claims_stay("settle"))
     }

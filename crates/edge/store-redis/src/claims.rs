@@ -7,7 +7,7 @@ use crate::{
     error::unreadable,
     gathering::{Gathering, Step},
     key::{SHARDS, Shard, term},
-    script::{CLAIM, SETTLE, SETTLE_DEAD},
+    script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
     traffic::traffic_args,
 };
 use async_trait::async_trait;
@@ -25,16 +25,30 @@ impl ClaimStore for RedisStore {
         let delivery = request.delivery;
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut step = Step::new([shard.claim(id), shard.record(id), shard.log()]);
+        let mut step = Step::new([shard.claim(id)]);
         step.arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(request.worker.as_str())
             .arg(request.nonce.0)
             .arg(micros(request.lease));
-        record_args(&mut step, &shard, delivery);
         let answer: Vec<String> = self.claiming.run(&shard, step).await?;
         read_answer(delivery, &answer)
             .ok_or_else(|| unreadable("claim", &delivery.id, format!("{answer:?} is no answer")))
+    }
+
+    async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let id = delivery.id.as_str();
+        let shard = self.keys.shard_of(id);
+        let mut step = Step::new([shard.claim(id), shard.record(id), shard.log()]);
+        step.arg(delivery.generation.get())
+            .arg(delivery.attempt.get())
+            .arg(open_ms(&self.settings));
+        record_args(&mut step, &shard, delivery);
+        step.arg(log_entries_max(&self.settings))
+            .arg(final_ms(&self.settings));
+        let mut script = SHOW_ATTEMPTING.prepare_invoke();
+        script.key(step.keys).arg(step.args);
+        self.connection.run("show an attempt", &script).await
     }
 
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
@@ -87,10 +101,7 @@ pub(crate) fn claiming(
     connection: &Arc<Connection>,
 ) -> Gathering<Vec<String>> {
     let mut common = Step::new([]);
-    common
-        .arg(open_ms(settings))
-        .arg(log_entries_max(settings))
-        .arg(final_ms(settings));
+    common.arg(open_ms(settings));
     Gathering::new("claim", &CLAIM, common.args, connection.clone())
 }
 

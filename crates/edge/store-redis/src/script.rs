@@ -11,7 +11,14 @@ macro_rules! script {
     };
 }
 
-script!(CLAIM, "common.lua", "claims.lua", "log.lua", "claim.lua");
+script!(CLAIM, "common.lua", "claims.lua", "claim.lua");
+script!(
+    SHOW_ATTEMPTING,
+    "common.lua",
+    "claims.lua",
+    "log.lua",
+    "show_attempting.lua"
+);
 script!(
     SETTLE,
     "common.lua",

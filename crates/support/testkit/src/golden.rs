@@ -149,6 +149,8 @@ pub async fn fill(store: &dyn Store) {
         store.settle(settlement).await.expect("a settlement");
     }
     granted(store, &abandoned()).await;
+    let shown = store.show_attempting(&abandoned()).await;
+    shown.expect("it can be shown");
     let dead_letter = dead_letter();
     store
         .put_dead_letter(&dead_letter)

@@ -74,7 +74,7 @@ impl ClaimNonce {
 /// Asks for the right to make the attempt named by the delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimRequest<'a> {
-    /// The delivery; its summary becomes the record of it.
+    /// The delivery.
     pub delivery: &'a Delivery,
     /// Who asks.
     pub worker: &'a WorkerId,
@@ -174,12 +174,18 @@ pub enum SettleAnswer {
 /// Rights to make attempts.
 #[async_trait]
 pub trait ClaimStore: Send + Sync {
-    /// Asks for a claim. Also writes the delivery's record as `Attempting`.
+    /// Asks for a claim.
     ///
     /// Asking again with the same worker, position and nonce, while that claim is the newest and not settled, is the same
     /// grant: the token and the `expired` of the first answer, with the lease from now. An answer that got lost costs
     /// nothing, and nobody takes their own claim for somebody else's.
     async fn claim(&self, request: ClaimRequest<'_>) -> Result<ClaimAnswer, StoreError>;
+
+    /// Has the log show, from now on at the latest, that somebody is at this attempt, if somebody holds its claim.
+    ///
+    /// Most attempts are over sooner than anybody looks, and an entry for each would be written twice; a store that writes it with
+    /// the claim anyway has nothing to do.
+    async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError>;
 
     /// Ends a claim; writes the delivery's record, the counts of traffic, and the dead letter when there is one.
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError>;

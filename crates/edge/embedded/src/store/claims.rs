@@ -12,7 +12,7 @@ use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken,
     SettleAnswer, SettledAs, Settlement, StoreError,
 };
-use ringback_domain::{DeliveryId, DeliveryState, Generation, Timestamp};
+use ringback_domain::{Delivery, DeliveryId, DeliveryState, Generation, Timestamp};
 use ringback_wire::record as wire;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ impl ClaimStore for EmbeddedStore {
             .write(move |tables| asked.claim_in(tables))
             .await
             .map_err(|failure| self.error(failure))?
+    }
+
+    /// The claim is in the record.
+    async fn show_attempting(&self, _delivery: &Delivery) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {

@@ -1,13 +1,12 @@
--- Claims, each answered in its place. KEYS: for each claim, record, log. ARGV: milliseconds to keep it all, the most entries of a
--- log, the least milliseconds that each is kept; then for each generation, attempt, worker, nonce, lease in microseconds, id,
--- shard, head, terms.
+-- Claims, each answered in its place. KEYS: the claims. ARGV: milliseconds to keep each; then for each generation, attempt,
+-- worker, nonce, lease in microseconds.
 
-local COMMON, EACH = 3, 9
-local ttl, entries_max, kept_us = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) * 1000
+local COMMON, EACH = 1, 5
+local ttl = ARGV[1]
 local now_text, now = now_text_and_us()
 
 -- at: its first argument.
-local function claim(key, record, log, at)
+local function claim(key, at)
   local generation, attempt, worker, nonce = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
   local lease_end = whole(now + tonumber(ARGV[at + 4]))
   local held = read_claim(key)
@@ -47,16 +46,11 @@ local function claim(key, record, log, at)
     redis.call('HDEL', key, 'ended')
   end
   redis.call('PEXPIRE', key, ttl)
-  write_record(record, log, ARGV[at + 6], {
-    now_text = now_text, now = now, id = ARGV[at + 5], head = ARGV[at + 7], terms = ARGV[at + 8],
-    entries_max = entries_max, kept_us = kept_us,
-    state = 'attempting', generation = ARGV[at], updated = now_text .. '000', ttl = ttl,
-  })
   return { 'granted', token, unpack(expired) }
 end
 
 local answers = {}
-for i = 1, #KEYS / 3 do
-  answers[i] = claim(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], COMMON + 1 + (i - 1) * EACH)
+for i, key in ipairs(KEYS) do
+  answers[i] = claim(key, COMMON + 1 + (i - 1) * EACH)
 end
 return answers

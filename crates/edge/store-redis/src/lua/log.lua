@@ -47,7 +47,7 @@ local function make_room(log, shard, entry, members)
   end
 end
 
--- Writes state and generation; makes the record when it is not there.
+-- Writes state and generation; makes the record when it is not there, with the moment when the attempt was begun for its place.
 local function write_record(key, log, shard, entry)
   local suffix, state = unpack(redis.call('HMGET', key, 'k', 'state'))
   local term = state_term(entry.state)
@@ -61,10 +61,7 @@ local function write_record(key, log, shard, entry)
     redis.call('PEXPIRE', key, entry.ttl)
     return
   end
-  if not entry.now then
-    entry.now_text, entry.now = now_text_and_us()
-  end
-  suffix = entry.now_text .. entry.id
+  suffix = entry.begun .. entry.id
   redis.call('HSET', key, 'k', suffix, 'head', entry.head,
     'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
   redis.call('PEXPIRE', key, entry.ttl)

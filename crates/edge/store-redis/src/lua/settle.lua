@@ -4,13 +4,14 @@
 -- steps, what traffic is counted for, the counts, how many attempts follow, the attempts; with a dead letter also the letter.
 
 local COMMON, EACH = 3, 15
+local now_text, now = now_text_and_us()
 local entries_max, kept_us, attempts_max = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
 
 -- at: its first argument; last: its last attempt.
 local function settle(keys, at, last)
   local key, record, log, attempts = KEYS[keys], KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 3]
   local mine, ended_as, ttl, shard = ARGV[at], ARGV[at + 3], ARGV[at + 4], ARGV[at + 6]
-  local token, ended, before = unpack(redis.call('HMGET', key, 'token', 'ended', 'before'))
+  local token, ended, before, claimed = unpack(redis.call('HMGET', key, 'token', 'ended', 'before', 'claimed'))
   if token and tonumber(mine) < tonumber(token) then
     return 'stale'
   end
@@ -31,6 +32,7 @@ local function settle(keys, at, last)
   redis.call('PEXPIRE', key, ttl)
 
   write_record(record, log, shard, {
+    now = now, begun = known and claimed or now_text,
     id = ARGV[at + 5], head = ARGV[at + 7], terms = ARGV[at + 8], entries_max = entries_max, kept_us = kept_us,
     state = ARGV[at + 9], generation = ARGV[at + 1], updated = ARGV[at + 10], ttl = ttl,
   })

@@ -201,6 +201,11 @@ impl ClaimStore for FaultyStore {
         self.step("claim", &about, self.grant(request)).await
     }
 
+    async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let show = self.inner.show_attempting(delivery);
+        self.step("show attempt", &about(delivery), show).await
+    }
+
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         let about = about(settlement.delivery);
         self.step("settle", &about, self.end(settlement)).await

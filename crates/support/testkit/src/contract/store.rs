@@ -71,7 +71,8 @@ macro_rules! store_contract {
             of_many_claims_at_once_exactly_one_is_granted
             a_settlement_of_a_claim_the_store_never_saw_is_kept
 
-            a_claim_writes_the_record_as_attempting
+            an_attempt_that_is_shown_is_in_the_log_while_it_is_held
+            the_log_has_a_delivery_by_the_moment_it_was_claimed
             a_settlement_writes_state_and_attempts_to_the_record
             the_attempts_of_a_record_are_bounded_and_the_newest_are_kept
             a_record_holds_no_secret_of_a_callback

@@ -321,6 +321,11 @@ impl ClaimStore for SimulatedStore {
         Ok(answer)
     }
 
+    /// The claim did.
+    async fn show_attempting(&self, _delivery: &Delivery) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         let Settlement {
             claim,

@@ -2,7 +2,7 @@
 
 use super::{claim_once_free, dead_lettered, granted, pass, retrying, settle, settled_at};
 use crate::samples;
-use ringback_delivery::port::{ClaimAnswer, Cursor, DeliveryFilter, SettledAs, Store};
+use ringback_delivery::port::{Claim, ClaimAnswer, Cursor, DeliveryFilter, SettledAs, Store};
 use ringback_domain::{
     Delivery, DeliveryId, DeliveryRecord, DeliveryState, Destination, Generation, Timestamp, limits,
 };
@@ -49,15 +49,33 @@ async fn take_some(store: &dyn Store, count: usize) -> Vec<Delivery> {
 async fn take(store: &dyn Store, project: &ringback_domain::ProjectName) -> Delivery {
     let delivery =
         samples::delivery_of(&samples::event_of(project), samples::webhook_destination());
-    granted(store, &delivery).await;
+    shown(store, &delivery).await;
     tokio::time::sleep(Duration::from_millis(2)).await;
     delivery
 }
 
-pub async fn a_claim_writes_the_record_as_attempting(store: &dyn Store) {
+/// Claimed, and in the log.
+async fn shown(store: &dyn Store, delivery: &Delivery) -> Claim {
+    let claim = granted(store, delivery).await;
+    store.show_attempting(delivery).await.unwrap();
+    claim
+}
+
+pub async fn an_attempt_that_is_shown_is_in_the_log_while_it_is_held(store: &dyn Store) {
     let delivery = samples::delivery();
-    granted(store, &delivery).await;
-    let record = record(store, &delivery).await;
+    store.show_attempting(&delivery).await.unwrap();
+    assert!(
+        store.delivery(&delivery.id).await.unwrap().is_none(),
+        "nobody is at it"
+    );
+    let claim = shown(store, &delivery).await;
+    let shown_record = record(store, &delivery).await;
+    settle(store, &claim, &delivery, &[], &SettledAs::Delivered).await;
+    // It was asked for when the attempt was under way, and comes late.
+    store.show_attempting(&delivery).await.unwrap();
+    let state = record(store, &delivery).await.state;
+    assert_eq!(state, DeliveryState::Delivered { at: settled_at() });
+    let record = shown_record;
     assert_eq!(record.id, delivery.id);
     assert_eq!(record.event, delivery.event);
     assert_eq!(record.destination, delivery.destination);
@@ -66,6 +84,22 @@ pub async fn a_claim_writes_the_record_as_attempting(store: &dyn Store) {
     assert_eq!(record.state, DeliveryState::Attempting);
     assert!(record.attempts.is_empty());
     assert!(record.created_at <= record.updated_at);
+}
+
+pub async fn the_log_has_a_delivery_by_the_moment_it_was_claimed(store: &dyn Store) {
+    let project = samples::project();
+    let of =
+        |project| samples::delivery_of(&samples::event_of(project), samples::webhook_destination());
+    let (first, second) = (of(&project), of(&project));
+    let first_claim = granted(store, &first).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    pass(store, &second, &SettledAs::Delivered).await;
+    settle(store, &first_claim, &first, &[], &SettledAs::Delivered).await;
+    assert_eq!(
+        listed(store, &of_project(&first)).await,
+        [second.id, first.id],
+        "newest first, however late it was settled"
+    );
 }
 
 pub async fn a_settlement_writes_state_and_attempts_to_the_record(store: &dyn Store) {
@@ -111,7 +145,7 @@ pub async fn the_attempts_of_a_record_are_bounded_and_the_newest_are_kept(store:
 
 pub async fn a_record_holds_no_secret_of_a_callback(store: &dyn Store) {
     let delivery = samples::delivery_of(&samples::event(), samples::callback_destination());
-    granted(store, &delivery).await;
+    shown(store, &delivery).await;
     let Destination::Callback { url, secret } = record(store, &delivery).await.destination else {
         panic!("another destination");
     };
@@ -162,7 +196,7 @@ pub async fn a_list_of_deliveries_goes_on_where_it_was_while_new_ones_arrive(sto
 
 pub async fn deliveries_are_filtered_by_every_member(store: &dyn Store) {
     let wanted = samples::delivery();
-    granted(store, &wanted).await;
+    shown(store, &wanted).await;
     let neighbour = samples::delivery_of(
         &samples::event_of(&wanted.event.project),
         samples::callback_destination(),
