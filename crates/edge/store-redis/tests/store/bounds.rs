@@ -24,16 +24,17 @@ async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&Settl
     let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
         panic!("not granted");
     };
-    if let Some(settled_as) = settled_as {
-        let settlement = Settlement {
-            claim: &claim,
-            delivery,
-            attempts: &[samples::attempt_of(delivery)],
-            settled_as,
-            at: samples::moment(9),
-        };
-        store.settle(settlement).await.unwrap();
-    }
+    let Some(settled_as) = settled_as else {
+        return store.show_attempting(delivery).await.unwrap();
+    };
+    let settlement = Settlement {
+        claim: &claim,
+        delivery,
+        attempts: &[samples::attempt_of(delivery)],
+        settled_as,
+        at: samples::moment(9),
+    };
+    store.settle(settlement).await.unwrap();
 }
 
 fn delivery_of(project: &ProjectName) -> Delivery {
