@@ -27,7 +27,7 @@ use ringback_domain::{
     DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
 };
 use ringback_producer::ConnectError;
-use ringback_servers::ServerError;
+use ringback_servers::{ServerError, free_port};
 use ringback_worker::{
     Backend, OpenError, Opener, SystemClock, SystemEntropy,
     config::{Config, ConfigError},
@@ -274,7 +274,7 @@ impl Desk {
                 let path = format!("{}/{}", project.manner.word(), project.destination(number));
                 let url = match project.manner {
                     scenario::Manner::Unreachable => {
-                        format!("http://127.0.0.1:{}/{path}", ringback_servers::free_port())
+                        format!("http://127.0.0.1:{}/{path}", free_port())
                     }
                     _ => stage.receiver_url(&path),
                 };
@@ -478,7 +478,11 @@ fn start_workers(
 ) -> Result<(), BenchError> {
     block_in_place(|| {
         for _ in 0..count {
-            workers.push(stage.start_worker(place)?);
+            let api_port = match workers.len() {
+                0 => place.api_port,
+                _ => free_port(),
+            };
+            workers.push(stage.start_worker(place, api_port)?);
         }
         Ok(())
     })

@@ -12,7 +12,7 @@ async fn a_bench_loses_nothing_and_tells_every_figure() {
     let file = folder.path().join("figures.json");
     let run = Command::new(env!("CARGO_BIN_EXE_ringback"))
         .args(["bench", "throughput", "embedded", "--output", "json"])
-        .args(["--events", &EVENTS.to_string(), "--write"])
+        .args(["--events", &EVENTS.to_string(), "--workers", "2", "--write"])
         .arg(&file)
         .kill_on_drop(true)
         .output()
