@@ -1,11 +1,10 @@
 //! What is kept, for how long, and how much of it.
 
-use crate::{raw, settings, store};
+use crate::{claim, raw, settings, store};
 use redis::AsyncCommands;
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement,
-    WebhookStore,
+    ClaimAnswer, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
+    EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement, WebhookStore,
 };
 use ringback_domain::{Acknowledgement, DeadLetterReason, Delivery, Disposal, ProjectName, limits};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
@@ -14,14 +13,7 @@ use sha2::Digest;
 use std::{collections::BTreeSet, time::Duration};
 
 async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&SettledAs>) {
-    let worker = samples::worker();
-    let request = ClaimRequest {
-        delivery,
-        worker: &worker,
-        nonce: samples::claim_nonce(),
-        lease: Duration::from_mins(10),
-    };
-    let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
+    let ClaimAnswer::Granted { claim, .. } = claim(store, delivery).await.unwrap() else {
         panic!("not granted");
     };
     let Some(settled_as) = settled_as else {

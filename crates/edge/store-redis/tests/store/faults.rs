@@ -1,10 +1,9 @@
 //! Servers that are restarted, killed, frozen, emptied, full.
 
-use crate::{raw, settings, store};
+use crate::{claim, raw, settings, store};
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, EventMark, EventStore, SettleAnswer, SettledAs, Settlement, StoreError,
-    WebhookStore,
+    ClaimAnswer, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
+    EventMark, EventStore, SettleAnswer, SettledAs, Settlement, StoreError, WebhookStore,
 };
 use ringback_domain::{Delivery, Disposal};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
@@ -14,7 +13,6 @@ use ringback_testkit::{
 };
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-const LEASE: Duration = Duration::from_mins(10);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn server() -> RedisServer {
@@ -23,17 +21,6 @@ fn server() -> RedisServer {
         ..RedisOptions::default()
     })
     .unwrap()
-}
-
-async fn claim(store: &RedisStore, delivery: &Delivery) -> Result<ClaimAnswer, StoreError> {
-    let worker = samples::worker();
-    let request = ClaimRequest {
-        delivery,
-        worker: &worker,
-        nonce: samples::claim_nonce(),
-        lease: LEASE,
-    };
-    store.claim(request).await
 }
 
 async fn give_up(store: &RedisStore, delivery: &Delivery) -> Result<SettleAnswer, StoreError> {

@@ -11,8 +11,8 @@ mod tls;
 mod together;
 
 use async_trait::async_trait;
-use ringback_delivery::port::Clock;
-use ringback_domain::Timestamp;
+use ringback_delivery::port::{ClaimAnswer, ClaimRequest, ClaimStore, Clock, StoreError};
+use ringback_domain::{Delivery, Timestamp};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::samples;
 use std::{sync::Arc, time::Duration};
@@ -44,6 +44,18 @@ fn settings(url: &str) -> RedisStoreSettings {
 
 fn store(settings: RedisStoreSettings) -> RedisStore {
     RedisStore::try_new(settings, Arc::new(MachineClock)).unwrap()
+}
+
+/// Claims the attempt, for a lease that outlasts the test.
+async fn claim(store: &RedisStore, delivery: &Delivery) -> Result<ClaimAnswer, StoreError> {
+    let worker = samples::worker();
+    let request = ClaimRequest {
+        delivery,
+        worker: &worker,
+        nonce: samples::claim_nonce(),
+        lease: Duration::from_mins(10),
+    };
+    store.claim(request).await
 }
 
 /// A raw connection, to look behind the store.

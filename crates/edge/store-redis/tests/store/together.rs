@@ -1,10 +1,10 @@
 //! Steps that go to the server together: each is done and answered for itself.
 
-use crate::{raw, settings, store};
+use crate::{claim, raw, settings, store};
 use futures_util::future::join_all;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimRequest, ClaimStore, FencingToken, SettleAnswer, SettledAs,
-    Settlement, StoreError, TrafficStore,
+    Claim, ClaimAnswer, ClaimStore, FencingToken, SettleAnswer, SettledAs, Settlement, StoreError,
+    TrafficStore,
 };
 use ringback_domain::{Delivery, Traffic, TrafficOf, TrafficStep};
 use ringback_store_redis::RedisStore;
@@ -13,7 +13,6 @@ use ringback_testkit::{
     servers::{RedisOptions, RedisServer},
 };
 use sha2::Digest;
-use std::time::Duration;
 
 const MANY: usize = 80;
 /// 80 steps, 32 at most together.
@@ -24,17 +23,6 @@ fn deliveries() -> Vec<Delivery> {
     let delivery =
         |_| samples::delivery_of(&samples::event_of(&project), samples::webhook_destination());
     (0..MANY).map(delivery).collect()
-}
-
-async fn claim(store: &RedisStore, delivery: &Delivery) -> Result<ClaimAnswer, StoreError> {
-    let worker = samples::worker();
-    let request = ClaimRequest {
-        delivery,
-        worker: &worker,
-        nonce: samples::claim_nonce(),
-        lease: Duration::from_mins(10),
-    };
-    store.claim(request).await
 }
 
 async fn settle(store: &RedisStore, claim: &Claim, delivery: &Delivery) -> SettleAnswer {
