@@ -8,7 +8,7 @@ use crate::{
     gathering::{Gathering, Step},
     key::{SHARDS, Shard, term},
     script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
-    traffic::traffic_args,
+    traffic::traffic_line,
 };
 use async_trait::async_trait;
 use ringback_delivery::port::{
@@ -39,7 +39,12 @@ impl ClaimStore for RedisStore {
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut step = Step::new([shard.claim(id), shard.record(id), shard.log()]);
+        let mut step = Step::new([
+            shard.claim(id),
+            shard.record(id),
+            shard.log(),
+            shard.delivered(id),
+        ]);
         step.arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(open_ms(&self.settings));
@@ -61,6 +66,7 @@ impl ClaimStore for RedisStore {
             shard.record(id),
             shard.log(),
             shard.attempts(id),
+            shard.delivered(id),
         ]);
         let kept = if state.is_final() {
             final_ms(&self.settings)
@@ -74,9 +80,9 @@ impl ClaimStore for RedisStore {
             .arg(kept);
         record_args(&mut step, &shard, delivery);
         step.arg(record::encode_state(&state))
-            .arg(settlement.at.as_nanosecond().to_string());
-        traffic_args(&mut step, &settlement);
-        step.arg(settlement.attempts.len());
+            .arg(settlement.at.as_nanosecond().to_string())
+            .arg(traffic_line(&settlement))
+            .arg(settlement.attempts.len());
         for attempt in settlement.attempts {
             step.arg(record::encode_attempt(attempt));
         }
@@ -179,12 +185,13 @@ impl RedisStore {
     }
 }
 
+/// As a line of the log has them: its capital letters are found faster than small ones, which digests have too.
 fn log_terms(delivery: &Delivery) -> String {
     [
-        term('p', delivery.event.project.as_str()),
-        term('e', delivery.event.id.as_str()),
-        term('j', delivery.event.job.id.as_str()),
-        term('d', delivery.destination.id().as_str()),
+        term('P', delivery.event.project.as_str()),
+        term('E', delivery.event.id.as_str()),
+        term('J', delivery.event.job.id.as_str()),
+        term('D', delivery.destination.id().as_str()),
     ]
     .join(" ")
 }

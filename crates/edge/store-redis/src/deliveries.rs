@@ -12,18 +12,23 @@ use bytes::Bytes;
 use ringback_delivery::port::{Cursor, DeliveryFilter, DeliveryStore, Page, StoreError};
 use ringback_domain::{DeliveryId, DeliveryRecord, Generation, Timestamp};
 use ringback_wire::{WireError, record};
+use std::time::Duration;
 
-/// A record as the server has it: suffix, head, state, generation, moment of the last change; and the attempts.
-type Stored = (
-    (
-        Option<String>,
-        Option<Bytes>,
-        Option<String>,
-        Option<u32>,
-        Option<String>,
-    ),
-    Vec<Bytes>,
-);
+/// How much older than its record the place in the log of one delivered at once may be. The same as in `log.lua`.
+const LATE: Duration = Duration::from_secs(1);
+
+/// A record as the server has it: in one piece; or suffix, head, state, generation, moment of the last change, and the attempts.
+type Stored = (Option<Bytes>, Vec<Option<Bytes>>, Vec<Bytes>);
+
+/// The parts of a record.
+struct Parts {
+    suffix: Bytes,
+    head: Bytes,
+    state: Bytes,
+    generation: Bytes,
+    updated: Bytes,
+    attempts: Vec<Bytes>,
+}
 
 #[async_trait]
 impl DeliveryStore for RedisStore {
@@ -60,31 +65,26 @@ impl RedisStore {
         shard: &Shard,
         id: &str,
     ) -> Result<Option<(Suffix, DeliveryRecord)>, StoreError> {
-        let script = READ_RECORD.key([shard.record(id), shard.attempts(id)].as_slice());
+        let keys = [shard.record(id), shard.attempts(id), shard.delivered(id)];
+        let script = READ_RECORD.key(keys.as_slice());
         let stored: Stored = self.connection.run("read a delivery", &script).await?;
-        let ((Some(suffix), Some(head), Some(state), Some(generation), Some(updated)), attempts) =
-            stored
-        else {
+        let Some(parts) = Parts::of(stored) else {
             return Ok(None);
         };
-        let suffix = Suffix::read(suffix);
-        let moments = suffix
-            .as_ref()
-            .and_then(Suffix::moment)
-            .zip(read_nanoseconds(&updated));
-        let (Some(suffix), Some((created_at, updated_at))) = (suffix, moments) else {
+        let Some((suffix, created_at, generation, updated_at)) = parts.numbers() else {
             return Err(unreadable("delivery", &id, "its moments are none".into()));
         };
         let read = || -> Result<DeliveryRecord, WireError> {
-            let head = record::decode_record_head(&head)?;
+            let head = record::decode_record_head(&parts.head)?;
             Ok(DeliveryRecord {
                 id: head.id,
                 event: head.event,
                 destination: head.destination,
                 profile: head.profile,
-                generation: Generation::new(generation),
-                state: record::decode_state(&state)?,
-                attempts: attempts
+                generation,
+                state: record::decode_state(&String::from_utf8_lossy(&parts.state))?,
+                attempts: parts
+                    .attempts
                     .iter()
                     .map(|attempt| record::decode_attempt(attempt))
                     .collect::<Result<_, _>>()?,
@@ -124,8 +124,47 @@ impl RedisStore {
             any_of: Vec::new(),
             since: filter.since,
             until: filter.until,
-            age_max: None,
+            age_max: Some(self.settings.idempotency_window + LATE),
         }
+    }
+}
+
+impl Parts {
+    fn of((whole, parts, attempts): Stored) -> Option<Self> {
+        if let Some(whole) = whole {
+            let mut lines = whole
+                .split(|byte| *byte == b'\n')
+                .map(|line| whole.slice_ref(line));
+            let mut next = || lines.next();
+            let (suffix, generation, updated, state, head) =
+                (next()?, next()?, next()?, next()?, next()?);
+            return Some(Self {
+                suffix,
+                head,
+                state,
+                generation,
+                updated,
+                attempts: lines.collect(),
+            });
+        }
+        let [suffix, head, state, generation, updated] = <[_; 5]>::try_from(parts).ok()?;
+        Some(Self {
+            suffix: suffix?,
+            head: head?,
+            state: state?,
+            generation: generation?,
+            updated: updated?,
+            attempts,
+        })
+    }
+
+    /// Its place, when it was first taken, its generation, and when it was last changed.
+    fn numbers(&self) -> Option<(Suffix, Timestamp, Generation, Timestamp)> {
+        let suffix = Suffix::read(String::from_utf8(self.suffix.to_vec()).ok()?)?;
+        let created_at = suffix.moment()?;
+        let generation = str::from_utf8(&self.generation).ok()?.parse().ok()?;
+        let updated_at = read_nanoseconds(str::from_utf8(&self.updated).ok()?)?;
+        Some((suffix, created_at, Generation::new(generation), updated_at))
     }
 }
 

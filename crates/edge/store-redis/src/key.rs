@@ -128,6 +128,11 @@ impl Shard {
         format!("{}attempts:{id}", self.prefix)
     }
 
+    /// The record of one that was delivered at once, attempts and all.
+    pub(crate) fn delivered(&self, id: &str) -> String {
+        format!("{}delivered:{id}", self.prefix)
+    }
+
     pub(crate) fn letter(&self, id: &str) -> String {
         format!("{}letter:{id}", self.prefix)
     }
@@ -153,6 +158,13 @@ impl Shard {
     /// The index of the log of deliveries.
     pub(crate) fn log(&self) -> String {
         format!("{}log", self.prefix)
+    }
+
+    /// The index, and the lines of those delivered at once: sorted, and new.
+    pub(crate) fn log_parts(&self) -> [String; 3] {
+        let log = self.log();
+        let (blocks, new) = (format!("{log}:blocks"), format!("{log}:new"));
+        [log, blocks, new]
     }
 
     /// The index of dead letters nothing was done about.

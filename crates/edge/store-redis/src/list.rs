@@ -30,7 +30,7 @@ pub(crate) struct Query {
     pub(crate) any_of: Vec<String>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Older ones are gone, even if nobody has removed them yet.
+    /// Older ones are gone, even if nobody has removed them yet. Of a log: those that were delivered at once.
     pub(crate) age_max: Option<Duration>,
 }
 
@@ -112,7 +112,12 @@ impl RedisStore {
         let age_max = query.age_max.map_or(0, micros);
         let (terms, any_of) = (query.terms.join(" "), query.any_of.join(" "));
         let ask = async |(shard, index): &(Shard, String)| {
-            let mut script = LIST.key(index);
+            let mut script = LIST.prepare_invoke();
+            if *index == shard.log() {
+                script.key(shard.log_parts().as_slice());
+            } else {
+                script.key(index);
+            }
             script
                 .arg(&from)
                 .arg(to)

@@ -8,7 +8,7 @@ use crate::{
     dead_letters::BACKSTOP,
     error::{corrupt, unreadable},
     key::{Shard, Suffix},
-    script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, DISPOSE, LEASE_PLAN},
+    script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, DISPOSE, LEASE_PLAN, STANDINGS},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +28,9 @@ use std::time::Duration;
 
 const WHAT: &str = "replay plan";
 const LIST: &str = "plans";
+
+/// Steps of one script: the server does nothing else meanwhile.
+const TOGETHER_MAX: usize = 128;
 
 /// Reads under way at once: the connection sends them as they come, without waiting for answers.
 const AT_ONCE: usize = 128;
@@ -244,8 +247,10 @@ impl PlanStore for RedisStore {
         &self,
         deliveries: &[DeliveryId],
     ) -> Result<Vec<Option<DeliveryStanding>>, StoreError> {
-        let reads: Vec<_> = deliveries.iter().map(|id| self.standing(id)).collect();
-        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+        let homes = deliveries.iter().map(|id| self.keys.shard_of(id.as_str()));
+        let reads = self.shares(homes).into_iter();
+        let reads = reads.map(|share| self.standings_of(deliveries, share));
+        in_place(deliveries.len(), reads.collect()).await
     }
 
     async fn letters_of(
@@ -275,6 +280,31 @@ impl RedisStore {
         millis(self.settings.dead_letter_retention + BACKSTOP)
     }
 
+    /// What is to be done several to a script, by its places: in a cluster what lies in one shard, else any.
+    fn shares(&self, homes: impl Iterator<Item = Shard>) -> Vec<Vec<(usize, Shard)>> {
+        let mut homes: Vec<_> = homes.enumerate().collect();
+        homes.sort_by_key(|(_, shard)| shard.number());
+        let is_cluster = self.connection.is_cluster();
+        homes
+            .chunk_by(|(_, a), (_, b)| !is_cluster || a == b)
+            .flat_map(|share| share.chunks(TOGETHER_MAX))
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+
+    async fn standings_of(
+        &self,
+        deliveries: &[DeliveryId],
+        share: Vec<(usize, Shard)>,
+    ) -> Result<Vec<(usize, Option<DeliveryStanding>)>, StoreError> {
+        let claim = |(at, shard): &(usize, Shard)| shard.claim(deliveries[*at].as_str());
+        let keys: Vec<_> = share.iter().map(claim).collect();
+        let script = STANDINGS.key(keys.as_slice());
+        let answers: Vec<Vec<String>> = self.connection.run("read claims", &script).await?;
+        let standings = answers.iter().map(|answer| standing_of(answer));
+        Ok(share.iter().map(|(at, _)| *at).zip(standings).collect())
+    }
+
     async fn newest_plans(&self, to: &str, limit: usize) -> Result<Vec<Suffix>, StoreError> {
         let mut command = redis::cmd("ZREVRANGEBYLEX");
         command
@@ -289,29 +319,6 @@ impl RedisStore {
             .into_iter()
             .map(|text| Suffix::read(text.clone()).ok_or_else(|| not_listed(&text)));
         read.collect()
-    }
-
-    /// What the claim tells.
-    async fn standing(&self, id: &DeliveryId) -> Result<Option<DeliveryStanding>, StoreError> {
-        let shard = self.keys.shard_of(id.as_str());
-        let mut command = redis::cmd("HMGET");
-        command
-            .arg(shard.claim(id.as_str()))
-            .arg(&["generation", "attempt", "state"]);
-        let (generation, attempt, word): (Option<u32>, Option<u16>, Option<String>) =
-            self.connection.send("read a claim", &command).await?;
-        let (Some(generation), Some(word)) = (generation, word) else {
-            return Ok(None);
-        };
-        let stage = match word.as_str() {
-            "delivered" => Stage::Delivered,
-            "dead" => Stage::DeadLettered,
-            "settled" => Stage::Retrying,
-            _ if attempt > Some(AttemptNumber::FIRST.get()) => Stage::Retrying,
-            _ => Stage::FirstAttempt,
-        };
-        let generation = Generation::new(generation);
-        Ok(Some(DeliveryStanding { generation, stage }))
     }
 
     /// An entry tells the shard of its dead letter.
@@ -344,6 +351,38 @@ impl RedisStore {
             _ => Ok(DisposeAnswer::NotFound),
         }
     }
+}
+
+/// Runs what was shared out, and puts the answers in their places.
+async fn in_place<T>(
+    count: usize,
+    runs: Vec<impl Future<Output = Result<Vec<(usize, Option<T>)>, StoreError>>>,
+) -> Result<Vec<Option<T>>, StoreError> {
+    let mut answers: Vec<_> = std::iter::repeat_with(|| None).take(count).collect();
+    let mut runs = stream::iter(runs).buffered(AT_ONCE);
+    while let Some(found) = runs.try_next().await? {
+        for (at, answer) in found {
+            answers[at] = answer;
+        }
+    }
+    Ok(answers)
+}
+
+/// What the claim tells; nothing when there is none.
+fn standing_of(answer: &[String]) -> Option<DeliveryStanding> {
+    let [word, generation, attempt] = answer else {
+        return None;
+    };
+    let attempt: u16 = attempt.parse().ok()?;
+    let stage = match word.as_str() {
+        "delivered" => Stage::Delivered,
+        "dead" => Stage::DeadLettered,
+        "settled" => Stage::Retrying,
+        _ if attempt > AttemptNumber::FIRST.get() => Stage::Retrying,
+        _ => Stage::FirstAttempt,
+    };
+    let generation = Generation::new(generation.parse().ok()?);
+    Some(DeliveryStanding { generation, stage })
 }
 
 /// What `keep_status` needs, in its order.

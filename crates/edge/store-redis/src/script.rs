@@ -74,8 +74,14 @@ script!(
 );
 script!(CLAIM_ROOM, "claim_room.lua");
 script!(ACKNOWLEDGE, "acknowledge.lua");
-script!(READ_TRAFFIC, "read_traffic.lua");
-script!(LIST, "common.lua", "list.lua");
+script!(
+    READ_TRAFFIC,
+    "common.lua",
+    "traffic.lua",
+    "read_traffic.lua"
+);
+script!(LIST, "common.lua", "lines.lua", "list.lua");
+script!(STANDINGS, "common.lua", "claims.lua", "standings.lua");
 script!(COUNT, "common.lua", "count.lua");
 script!(
     PRUNE,

@@ -1,6 +1,6 @@
 //! Counts of traffic: each shard counts what it settles.
 
-use crate::{RedisStore, gathering::Step, script::READ_TRAFFIC};
+use crate::{RedisStore, script::READ_TRAFFIC};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use ringback_delivery::port::{Settlement, StoreError, TrafficStore};
@@ -39,7 +39,8 @@ impl TrafficStore for RedisStore {
                 .map(|chunk| shard.traffic(letter(step), *chunk, of))
                 .collect();
             async move {
-                let script = READ_TRAFFIC.key(keys.as_slice());
+                let mut script = READ_TRAFFIC.key(keys.as_slice());
+                script.arg(shard.as_str());
                 self.connection
                     .run::<Vec<Vec<String>>>("read traffic", &script)
                     .await
@@ -77,20 +78,25 @@ fn read_field(field: &str, count: &str) -> Option<(u32, Traffic)> {
     Some((offset, traffic))
 }
 
-/// What `count_traffic` needs, in its order.
-pub(crate) fn traffic_args(step: &mut Step, settlement: &Settlement<'_>) {
+/// What a settlement adds, as a line for `note_traffic`; empty for nothing.
+pub(crate) fn traffic_line(settlement: &Settlement<'_>) -> String {
     let delivery = settlement.delivery;
     let targets = TrafficOf::all_of(&delivery.event.project, &delivery.destination);
     let counted = settlement.traffic();
+    if counted == Traffic::default() {
+        return String::new();
+    }
     let steps = [TrafficStep::Minute, TrafficStep::Hour].map(|step| {
         let (number, per_chunk) = (step.number_of(settlement.at), steps_per_chunk(step));
         let (chunk, offset) = (number / per_chunk, number % per_chunk);
         format!("{}{chunk} {offset}", letter(step))
     });
-    step.arg(steps.join(" "))
-        .arg(targets.map(|of| of.to_string()).join(" "))
-        .arg(format!(
-            "{} {} {}",
-            counted.delivered, counted.failed_attempts, counted.dead_lettered
-        ));
+    format!(
+        "{}|{}|{} {} {}",
+        steps.join(" "),
+        targets.map(|of| of.to_string()).join(" "),
+        counted.delivered,
+        counted.failed_attempts,
+        counted.dead_lettered
+    )
 }

@@ -8,7 +8,7 @@ local now_text, now = now_text_and_us()
 -- at: its first argument.
 local function claim(key, at)
   local generation, attempt, worker, nonce = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-  local lease_end = whole(now + tonumber(ARGV[at + 4]))
+  local lease = now_text .. '+' .. ARGV[at + 4]
   local held = read_claim(key)
   local expired = {}
 
@@ -22,9 +22,8 @@ local function claim(key, at)
     end
     if held.state == 'held' then
       if held.nonce == nonce and held.worker == worker and same_generation and attempt == held.attempt then
-        redis.call('HSET', key, 'lease_end', lease_end)
-        redis.call('PEXPIRE', key, ttl)
-        return { 'granted', whole(held.token), unpack(expired_before(held)) }
+        write_claim(key, ttl, pack_held(held, lease, held.is_shown))
+        return { 'granted', held.token, unpack(expired_before(held)) }
       end
       if now < held.lease_end then
         return { 'held', whole(held.lease_end - now) }
@@ -37,18 +36,16 @@ local function claim(key, at)
 
   -- By the clock, so that tokens grow even over a loss of everything stored.
   local token = now_text
-  if held and held.token >= now then
-    token = whole(held.token + 1)
+  if held and tonumber(held.token) >= now then
+    token = whole(tonumber(held.token) + 1)
   end
-  redis.call('HSET', key, 'generation', ARGV[at], 'attempt', ARGV[at + 1], 'state', 'held', 'token', token,
-    'worker', worker, 'nonce', nonce, 'claimed', now_text, 'lease_end', lease_end, 'before', held and pack_claim(held) or '')
-  if held then
-    redis.call('HDEL', key, 'ended')
-  end
-  redis.call('PEXPIRE', key, ttl)
+  local claimed = { generation = ARGV[at], attempt = ARGV[at + 1], token = token, worker = worker, nonce = nonce,
+    claimed = now_text, before = held and pack_claim(held) or '' }
+  write_claim(key, ttl, pack_held(claimed, lease, false))
   return { 'granted', token, unpack(expired) }
 end
 
+read_claims(KEYS)
 local answers = {}
 for i, key in ipairs(KEYS) do
   answers[i] = claim(key, COMMON + 1 + (i - 1) * EACH)

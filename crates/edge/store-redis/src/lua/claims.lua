@@ -1,22 +1,65 @@
--- A claim is a hash. Its state is `held`, `settled`, `delivered`, `dead`; or `free`, when the only claim there was is released.
+-- A claim is a text: state, generation, attempt, token, and the token that was settled or `-`; while it is held also worker,
+-- nonce, when it was claimed, its lease as `<from>+<microseconds>`, whether the log shows it (`1`), and what a release returns to, if anything.
+-- Its state is `held`, `settled`, `delivered`, `dead`; or `free`, when the only claim there was is released.
 
-local function read_claim(key)
+-- An earlier release kept a hash.
+local function read_hash(key)
   local fields = redis.call('HMGET', key, 'generation', 'attempt', 'state', 'token', 'worker', 'claimed', 'lease_end', 'ended', 'before', 'nonce')
   if not fields[4] then
     return nil
   end
   return {
-    generation = tonumber(fields[1]),
-    attempt = tonumber(fields[2]),
-    state = fields[3],
-    token = tonumber(fields[4]),
-    worker = fields[5],
-    claimed = fields[6],
-    lease_end = tonumber(fields[7]),
-    ended = tonumber(fields[8]),
-    before = fields[9],
-    nonce = fields[10],
+    generation = tonumber(fields[1]), attempt = tonumber(fields[2]), state = fields[3], token = fields[4],
+    worker = fields[5], claimed = fields[6], lease_end = tonumber(fields[7]), lease = (fields[7] or '0') .. '+0',
+    ended = fields[8], before = fields[9] or '', nonce = fields[10], is_shown = true,
   }
+end
+
+local function parse_claim(text)
+  local state, generation, attempt, token, ended, rest = string.match(text, '^(%l+) (%d+) (%d+) (%d+) (%S+) ?(.*)$')
+  if not state then
+    error('a claim is no claim')
+  end
+  local claim = {
+    state = state, generation = tonumber(generation), attempt = tonumber(attempt), token = token, ended = ended, before = '',
+  }
+  if rest ~= '' then
+    local worker, nonce, claimed, lease, is_shown, before = string.match(rest, '^(%S+) (%S+) (%d+) (%S+) (%d) ?(.*)$')
+    local from, lasts = string.match(lease, '^(%d+)%+(%d+)$')
+    claim.worker, claim.nonce, claim.claimed, claim.lease = worker, nonce, claimed, lease
+    claim.lease_end, claim.is_shown, claim.before = tonumber(from) + tonumber(lasts), is_shown == '1', before
+  end
+  return claim
+end
+
+-- The claims that a call is about, by key: as read, or the text that was written since.
+local claims = {}
+
+-- Reads them all at once, before anything is written. MGET tells a hash and nothing alike.
+local function read_claims(keys)
+  local absent = {}
+  for i, text in ipairs(redis.call('MGET', unpack(keys))) do
+    if text then
+      claims[keys[i]] = parse_claim(text)
+    else
+      absent[#absent + 1] = keys[i]
+    end
+  end
+  if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
+    for _, key in ipairs(absent) do
+      claims[key] = read_hash(key)
+    end
+  end
+end
+
+local function read_claim(key)
+  local claim = claims[key]
+  return type(claim) == 'string' and parse_claim(claim) or claim
+end
+
+local function write_claim(key, ttl, text)
+  redis.call('SET', key, text, 'PX', ttl)
+  claims[key] = text
 end
 
 -- What a release returns to: all of the claim but its token.
@@ -34,8 +77,14 @@ local function expired_before(claim)
   return {}
 end
 
-local function restore_claim(key, packed)
+-- The claim that a release returns to, under the token of the released one.
+local function unpack_claim(packed, token)
   local generation, attempt, state, worker, claimed, lease_end = unpack(split(packed))
-  redis.call('HSET', key, 'generation', generation, 'attempt', attempt, 'state', state,
-    'worker', worker, 'claimed', claimed, 'lease_end', lease_end)
+  return table.concat({ state, generation, attempt, token, token, worker, '-', claimed, lease_end .. '+0', '1' }, ' ')
+end
+
+-- Held for this lease, and shown in the log or not.
+local function pack_held(claim, lease, is_shown)
+  return table.concat({ 'held', claim.generation, claim.attempt, claim.token, '-', claim.worker, claim.nonce or '-', claim.claimed,
+    lease, is_shown and '1' or '0', claim.before }, ' ')
 end

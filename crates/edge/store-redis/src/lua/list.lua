@@ -1,14 +1,18 @@
--- KEYS: an index. ARGV: from (inclusive), to (exclusive), age at most in microseconds (0: any), entries at most, terms, and
--- terms of which one is enough (empty: none is needed).
+-- KEYS: an index; of a log also its blocks and new lines. ARGV: from (inclusive), to (exclusive), age at most in microseconds
+-- (0: any; of a log, that of lines), entries at most, terms, and terms of which one is enough (empty: none is needed).
 -- Answers the matching suffixes, newest first, and where to go on; empty at the end.
 
 -- Entries one call looks at: some milliseconds of the server's time. The caller goes on from where it stopped.
 local LOOKED_AT_MAX = 2000
 
 local from, limit = ARGV[1], tonumber(ARGV[4])
+local oldest_kept = from
 if ARGV[3] ~= '0' then
   local cutoff = sortable(now_us() - tonumber(ARGV[3]))
-  from = cutoff > from and cutoff or from
+  oldest_kept = cutoff > from and cutoff or from
+end
+if #KEYS == 1 then
+  from = oldest_kept
 end
 
 -- Entries read from one list at once.
@@ -86,13 +90,19 @@ local function advance(list)
   list.to = list.newest
 end
 
+-- The lines of a log are one more list: of those that have all terms. See `log.lua`.
+local lines = #KEYS > 1 and lines_with(KEYS[2], KEYS[3], terms, oldest_kept, ARGV[2])
+if lines then
+  lists[#lists + 1] = lines
+end
+
 local found, reached = {}, ''
 for _ = 1, LOOKED_AT_MAX do
   local newest = nil
   for _, list in ipairs(lists) do
     -- An entry may be in several lists.
     if list.newest == reached then
-      advance(list)
+      (list.advance or advance)(list)
     end
     if list.newest and (not newest or list.newest > newest) then
       newest = list.newest
@@ -102,11 +112,16 @@ for _ = 1, LOOKED_AT_MAX do
     return { found, '' }
   end
   reached = newest
-  if matches(newest) then
-    found[#found + 1] = newest
-    if #found == limit then
+  if lines and lines.newest == newest then
+    if lines.is_paused then
       break
     end
+    found[#found + 1] = newest
+  elseif matches(newest) then
+    found[#found + 1] = newest
+  end
+  if #found == limit then
+    break
   end
 end
 return { found, reached }

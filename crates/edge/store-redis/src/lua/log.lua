@@ -1,8 +1,14 @@
--- The log of deliveries: one record a delivery, found through the shard's index.
+-- The log of deliveries: one record a delivery, found through the shard's index. Most are delivered at once: their records are
+-- written in one piece and never changed, and their lines appended. All others are in the sorted set.
 
 local STATE_TERMS = { attempting = 'sa', waiting = 'sw', delivered = 'sd', dead_lettered = 'sx' }
 -- Entries looked at for removal by one call: more than one, so that the log shrinks faster than it grows.
 local SWEPT_MAX = 4
+-- How long after its claim a delivery may be appended, so that lines are nearly in the order of their moments.
+local LATE_US = 1000000
+-- Lines of a block, unless the log is small.
+local BLOCK_LINES = 128
+local LINE_BYTES_MAX = 512
 
 local function state_term(state)
   return STATE_TERMS[string.match(state, '^[a-z_]+')]
@@ -19,37 +25,165 @@ local function forget(log, suffix, shard)
   end
 end
 
--- The oldest final entry, or the oldest of all when none is final.
-local function least_wanted(log)
+-- The oldest final entry of the set.
+local function oldest_final(log)
   local delivered = oldest(log, STATE_TERMS.delivered, 1)[1]
   local dead = oldest(log, STATE_TERMS.dead_lettered, 1)[1]
   if delivered and dead then
     return delivered < dead and delivered or dead
   end
-  return delivered or dead or oldest(log, 'a', 1)[1]
+  return delivered or dead
 end
 
--- entry: what was just added. Records that expired are forgotten, a few a call, and then those that are too many. How many
--- there are is told by the members: all entries have as many.
-local function make_room(log, shard, entry, members)
+-- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each.
+local function lines_per_block(entry)
+  return math.max(1, math.min(BLOCK_LINES, math.floor(entry.entries_max / 16)))
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in string.gmatch(text, '[^\n]+') do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+local function newest_moment(block)
+  return string.match(string.sub(block, -LINE_BYTES_MAX), '(%d+)[^\n]*\n$')
+end
+
+local function forget_block(log, shard)
+  local records = {}
+  for id in string.gmatch(redis.call('LPOP', log .. ':blocks'), '%d+(%S+) [^\n]*\n') do
+    records[#records + 1] = shard .. 'delivered:' .. id
+  end
+  redis.call('DEL', unpack(records))
+end
+
+-- Forgets the oldest final entries while there are too many, then the oldest of all. in_set and in_new: how many entries are
+-- in the set, and are not yet in a block.
+local function make_room(log, shard, entry, in_set, in_new)
+  local blocks, per_block = log .. ':blocks', lines_per_block(entry)
+  local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - entry.entries_max
+  local cutoff = sortable(entry.now - entry.kept_us - LATE_US)
+  for _ = 1, SWEPT_MAX do
+    local block = redis.call('LINDEX', blocks, 0)
+    local is_expired = block and newest_moment(block) < cutoff
+    if surplus <= 0 and not is_expired then
+      return
+    end
+    local final = in_set > 0 and oldest_final(log)
+    if block and (is_expired or not final or block < final) then
+      forget_block(log, shard)
+      surplus = surplus - per_block
+    else
+      local suffix = final or oldest(log, 'a', 1)[1]
+      if not suffix then
+        return
+      end
+      forget(log, suffix, shard)
+      surplus = surplus - 1
+    end
+  end
+end
+
+-- Entries of the set: all have as many members, an `a`, a state and their terms.
+local function count_set(log, entry)
+  local _, terms = string.gsub(entry.terms, '%S+', '')
+  return math.ceil(redis.call('ZCARD', log) / (terms + 2))
+end
+
+-- Records of the set that expired are forgotten, a few a call.
+local function sweep_set(log, shard, entry)
   local first = oldest(log, 'a', 1)[1]
-  local cutoff = entry.now - entry.kept_us
-  if first and tonumber(string.sub(first, 1, 16)) < cutoff then
+  if first and tonumber(string.sub(first, 1, 16)) < entry.now - entry.kept_us then
     for _, suffix in ipairs(oldest(log, 'a', SWEPT_MAX)) do
       if redis.call('EXISTS', shard .. 'record:' .. id_of(suffix)) == 0 then
         forget(log, suffix, shard)
       end
     end
   end
-  local surplus = math.ceil(redis.call('ZCARD', log) / members) - entry.entries_max
-  for _ = 1, math.min(surplus, SWEPT_MAX) do
-    forget(log, least_wanted(log), shard)
+end
+
+-- Whether it is time to sort new lines into blocks: so many bytes there are, and of this length each. That is looked at each time
+-- there is a block more, and done when half of them can be, so that none is sorted often.
+local function is_block_due(log, entry, bytes, line_bytes)
+  local block_bytes = line_bytes * lines_per_block(entry)
+  if math.floor(bytes / block_bytes) == math.floor((bytes - line_bytes) / block_bytes) then
+    return false
+  end
+  if bytes / line_bytes > entry.entries_max / 2 then
+    return true
+  end
+  local middle = math.max(block_bytes, math.floor(bytes / 2)) - 2 * line_bytes
+  local moment = string.match(redis.call('GETRANGE', log .. ':new', middle, middle + 2 * line_bytes), '\n(%d+)')
+  return moment and moment < sortable(entry.now - LATE_US)
+end
+
+-- Sorts new lines into blocks: all that none can come before any more, or as many as a small log has to.
+local function make_blocks(log, shard, entry)
+  local new, per_block = log .. ':new', lines_per_block(entry)
+  local lines = lines_of(redis.call('GET', new))
+  table.sort(lines)
+  local upto, settled = sortable(entry.now - LATE_US), 0
+  while settled < #lines and lines[settled + 1] < upto do
+    settled = settled + 1
+  end
+  settled = math.max(settled, #lines - math.floor(entry.entries_max / 2))
+  settled = settled - settled % per_block
+  if settled > 0 then
+    local made = {}
+    for from = 1, settled, per_block do
+      made[#made + 1] = table.concat(lines, '\n', from, from + per_block - 1) .. '\n'
+    end
+    redis.call('RPUSH', log .. ':blocks', unpack(made))
+    if settled < #lines then
+      redis.call('SET', new, table.concat(lines, '\n', settled + 1) .. '\n')
+    else
+      redis.call('DEL', new)
+    end
+  end
+  -- Room for as many as may be new when this is done again.
+  local new_max = math.min(2 * (#lines - settled) + per_block, math.max(#lines - settled, math.floor(entry.entries_max / 2)))
+  make_room(log, shard, entry, count_set(log, entry), new_max)
+end
+
+local function is_appendable(entry)
+  return entry.now - tonumber(entry.begun) <= LATE_US
+end
+
+-- One that has no record yet and is delivered. Its attempts are arguments of the call.
+local function write_delivered(key, log, shard, entry, first, last)
+  local suffix = entry.begun .. entry.id
+  local attempts = last >= first and '\n' .. table.concat(ARGV, '\n', first, last) or ''
+  local record = table.concat({ suffix, entry.generation, entry.updated, entry.state, entry.head }, '\n')
+  redis.call('SET', key, record .. attempts, 'PX', entry.ttl)
+  local line = suffix .. ' ' .. entry.terms .. '\n'
+  if is_block_due(log, entry, redis.call('APPEND', log .. ':new', line), #line) then
+    make_blocks(log, shard, entry)
   end
 end
 
+-- One that was delivered and is not, after all: claims were lost. It is kept as the others are.
+local function reopen(delivered, key, log, entry)
+  local lines = lines_of(redis.call('GET', delivered))
+  local suffix, generation, updated, state, head = unpack(lines, 1, 5)
+  redis.call('HSET', key, 'k', suffix, 'head', head, 'state', state, 'generation', generation, 'updated', updated)
+  local attempts = string.gsub(key, 'record:', 'attempts:', 1)
+  if #lines > 5 then
+    redis.call('RPUSH', attempts, unpack(lines, 6))
+  end
+  redis.call('DEL', delivered)
+  add_to_index(log, suffix, string.lower(entry.terms), state_term(state))
+  return suffix, state
+end
+
 -- Writes state and generation; makes the record when it is not there, with the moment when the attempt was begun for its place.
-local function write_record(key, log, shard, entry)
+local function write_record(key, log, delivered, shard, entry)
   local suffix, state = unpack(redis.call('HMGET', key, 'k', 'state'))
+  if not suffix and redis.call('EXISTS', delivered) == 1 then
+    suffix, state = reopen(delivered, key, log, entry)
+  end
   local term = state_term(entry.state)
   if suffix then
     local before = state_term(state)
@@ -65,5 +199,8 @@ local function write_record(key, log, shard, entry)
   redis.call('HSET', key, 'k', suffix, 'head', entry.head,
     'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
   redis.call('PEXPIRE', key, entry.ttl)
-  make_room(log, shard, entry, add_to_index(log, suffix, entry.terms, term))
+  add_to_index(log, suffix, string.lower(entry.terms), term)
+  sweep_set(log, shard, entry)
+  local line_bytes = #suffix + #entry.terms + 2
+  make_room(log, shard, entry, count_set(log, entry), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes))
 end

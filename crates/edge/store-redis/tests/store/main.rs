@@ -5,6 +5,7 @@ mod bounds;
 mod cluster;
 mod faults;
 mod golden;
+mod lines;
 mod sentinel;
 mod shared;
 mod tls;

@@ -1,0 +1,232 @@
+//! What is delivered at once is a line of the log: found as everything else is, and the first to go.
+
+use crate::{claim, raw, settings, store};
+use ringback_delivery::port::{
+    Claim, ClaimAnswer, ClaimStore, Cursor, DeliveryFilter, DeliveryStore, SettledAs, Settlement,
+    TrafficStore,
+};
+use ringback_domain::{Delivery, DeliveryId, ProjectName, Traffic, TrafficOf, TrafficStep};
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
+use ringback_testkit::{
+    samples,
+    servers::{RedisOptions, RedisServer, shared_redis_url},
+};
+
+async fn granted(store: &RedisStore, delivery: &Delivery) -> Claim {
+    match claim(store, delivery).await.unwrap() {
+        ClaimAnswer::Granted { claim, .. } => claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn settle(store: &RedisStore, claim: &Claim, delivery: &Delivery, settled_as: &SettledAs) {
+    let settlement = Settlement {
+        claim,
+        delivery,
+        attempts: &[samples::attempt_of(delivery)],
+        settled_as,
+        at: samples::moment(9),
+    };
+    store.settle(settlement).await.unwrap();
+}
+
+async fn deliver(store: &RedisStore, delivery: &Delivery) {
+    let claim = granted(store, delivery).await;
+    settle(store, &claim, delivery, &SettledAs::Delivered).await;
+}
+
+async fn all(store: &RedisStore, filter: &DeliveryFilter) -> Vec<DeliveryId> {
+    let (mut found, mut after): (_, Option<Cursor>) = (Vec::new(), None);
+    loop {
+        let page = store.deliveries(filter, after.as_ref(), 50).await.unwrap();
+        found.extend(page.entries.into_iter().map(|record| record.id));
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+fn of_project(project: &ProjectName) -> DeliveryFilter {
+    DeliveryFilter {
+        project: Some(project.clone()),
+        ..DeliveryFilter::default()
+    }
+}
+
+/// Small blocks, some of which are full and sorted, while other entries are in the set.
+#[tokio::test]
+async fn lines_are_listed_by_every_filter_among_the_others() {
+    let settings = RedisStoreSettings {
+        // Blocks of 8 lines, so that each shard has some.
+        log_entries_max: 16 * 128,
+        ..settings(&shared_redis_url())
+    };
+    let store = store(settings);
+    let projects = [(); 2].map(|()| (samples::project(), samples::webhook_destination()));
+    let mut expected = Vec::new();
+    for number in 0..900 {
+        let (project, webhook) = &projects[number % 2];
+        let delivery = samples::delivery_of(&samples::event_of(project), webhook.clone());
+        let claim = granted(&store, &delivery).await;
+        let settled_as = match number % 10 {
+            5 => SettledAs::Retrying {
+                due_at: samples::moment(90),
+            },
+            _ => SettledAs::Delivered,
+        };
+        settle(&store, &claim, &delivery, &settled_as).await;
+        expected.insert(0, (delivery, number % 10 == 5));
+    }
+    let ids = |wanted: &dyn Fn(&(Delivery, bool)) -> bool| -> Vec<_> {
+        let found = expected.iter().filter(|entry| wanted(entry));
+        found.map(|(delivery, _)| delivery.id.clone()).collect()
+    };
+    assert_eq!(
+        all(&store, &DeliveryFilter::default()).await,
+        ids(&|_| true)
+    );
+    let (project, webhook) = &projects[1];
+    let ours = ids(&|(delivery, _)| delivery.event.project == *project);
+    assert_eq!(all(&store, &of_project(project)).await, ours);
+    for (state, is_waiting) in [("delivered", false), ("waiting", true)] {
+        let filter = DeliveryFilter {
+            destination: Some(webhook.id()),
+            state: Some(state.into()),
+            ..of_project(project)
+        };
+        let ours =
+            ids(&|(delivery, waits)| delivery.event.project == *project && *waits == is_waiting);
+        assert_eq!(all(&store, &filter).await, ours, "{state}");
+    }
+    for (delivery, _) in expected.iter().step_by(150) {
+        let by_event = DeliveryFilter {
+            event: Some(delivery.event.id.clone()),
+            ..DeliveryFilter::default()
+        };
+        let by_job = DeliveryFilter {
+            job: Some(delivery.event.job.id.clone()),
+            ..of_project(&delivery.event.project)
+        };
+        for filter in [by_event, by_job] {
+            assert_eq!(all(&store, &filter).await, vec![delivery.id.clone()]);
+        }
+        let record = store.delivery(&delivery.id).await.unwrap().unwrap();
+        let before = DeliveryFilter {
+            until: Some(record.created_at),
+            ..DeliveryFilter::default()
+        };
+        let after = DeliveryFilter {
+            since: Some(record.created_at),
+            ..DeliveryFilter::default()
+        };
+        let at = expected.iter().position(|(one, _)| one.id == delivery.id);
+        let (newer, older) = expected.split_at(at.unwrap());
+        let newer = newer.iter().chain([&older[0]]);
+        let newer: Vec<_> = newer.map(|(one, _)| one.id.clone()).collect();
+        let older: Vec<_> = older[1..].iter().map(|(one, _)| one.id.clone()).collect();
+        assert_eq!(all(&store, &after).await, newer);
+        assert_eq!(all(&store, &before).await, older);
+    }
+}
+
+/// More than are noted before they are added up.
+#[tokio::test]
+async fn no_count_of_traffic_is_lost_when_notes_are_added_up() {
+    const MANY: u64 = 900;
+    let server = RedisServer::start(RedisOptions::default()).unwrap();
+    let settings = settings(&server.url());
+    let store = store(settings.clone());
+    let (project, webhook) = (samples::project(), samples::webhook_destination());
+    // One shard's notes, where otherwise sixteen would fill up: that of the delivery settled, time and again.
+    let first = samples::delivery_of(&samples::event_of(&project), webhook.clone());
+    let mut delivery = first.clone();
+    for _ in 0..MANY {
+        let claim = granted(&store, &delivery).await;
+        let due_at = samples::moment(90);
+        settle(&store, &claim, &delivery, &SettledAs::Retrying { due_at }).await;
+        delivery.attempt = delivery.attempt.next();
+    }
+    let of_hashes: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{{{}:*:traffic:*:all", settings.prefix))
+        .query_async(&mut raw(&server.url()).await)
+        .await
+        .unwrap();
+    assert_eq!(of_hashes.len(), 2, "some are added up before anybody reads");
+    for step in [TrafficStep::Minute, TrafficStep::Hour] {
+        for of in TrafficOf::all_of(&project, &webhook) {
+            for _ in 0..2 {
+                let points = store.traffic(&of, step, samples::moment(9)).await.unwrap();
+                let mut counted = Traffic::default();
+                for point in &points {
+                    counted += point.traffic;
+                }
+                assert_eq!(counted.failed_attempts, MANY, "{of} {step:?}");
+            }
+        }
+    }
+}
+
+/// The server lost the claim and not the record: whoever comes late is believed, and nothing of the record is lost.
+#[tokio::test]
+async fn a_line_whose_claim_was_lost_becomes_an_entry_like_others() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let delivery = samples::delivery();
+    let claim = granted(&store, &delivery).await;
+    settle(&store, &claim, &delivery, &SettledAs::Delivered).await;
+    let mut raw = raw(&shared_redis_url()).await;
+    let claims: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{{{}:*:claim:*", settings.prefix))
+        .query_async(&mut raw)
+        .await
+        .unwrap();
+    let () = redis::cmd("DEL")
+        .arg(claims)
+        .query_async(&mut raw)
+        .await
+        .unwrap();
+    let due_at = samples::moment(90);
+    settle(&store, &claim, &delivery, &SettledAs::Retrying { due_at }).await;
+    let record = store.delivery(&delivery.id).await.unwrap().unwrap();
+    assert_eq!(record.state.class(), "waiting");
+    assert_eq!(record.attempts.len(), 2);
+    for (state, count) in [("waiting", 1), ("delivered", 0)] {
+        let filter = DeliveryFilter {
+            state: Some(state.into()),
+            ..of_project(&delivery.event.project)
+        };
+        assert_eq!(all(&store, &filter).await.len(), count, "{state}");
+    }
+    assert_eq!(
+        all(&store, &of_project(&delivery.event.project))
+            .await
+            .len(),
+        1
+    );
+}
+
+/// What the log shows as under way while it is delivered is no line.
+#[tokio::test]
+async fn one_that_was_shown_under_way_is_told_of_once() {
+    let store = store(settings(&shared_redis_url()));
+    let delivery = samples::delivery();
+    let claim = granted(&store, &delivery).await;
+    store.show_attempting(&delivery).await.unwrap();
+    settle(&store, &claim, &delivery, &SettledAs::Delivered).await;
+    deliver(
+        &store,
+        &samples::delivery_of(
+            &samples::event_of(&delivery.event.project),
+            samples::webhook_destination(),
+        ),
+    )
+    .await;
+    let filter = DeliveryFilter {
+        state: Some("delivered".into()),
+        ..of_project(&delivery.event.project)
+    };
+    assert_eq!(all(&store, &filter).await.len(), 2);
+    let record = store.delivery(&delivery.id).await.unwrap().unwrap();
+    assert_eq!(record.attempts.len(), 1);
+}
