@@ -118,15 +118,8 @@ impl DeadLetterStore for RedisStore {
             async move { self.connection.run::<Vec<Bytes>>("dispose", &script).await }
         });
         for answer in try_join_all(attempts).await? {
-            match answer.as_slice() {
-                [word] if word == "disposed" => return Ok(DisposeAnswer::Disposed),
-                [word, earlier] if word == "already" => {
-                    let earlier = record::decode_disposal(earlier);
-                    return earlier
-                        .map(DisposeAnswer::Already)
-                        .map_err(|why| corrupt("disposal", id, &why));
-                }
-                _ => {}
+            if let Some(answer) = read_disposed(id, &answer)? {
+                return Ok(answer);
             }
         }
         Ok(DisposeAnswer::NotFound)
@@ -214,6 +207,22 @@ impl RedisStore {
             age_max: Some(self.settings.dead_letter_retention),
         }
     }
+}
+
+/// What came of disposing of one; nothing where it is not.
+pub(crate) fn read_disposed(
+    id: &DeadLetterId,
+    answer: &[Bytes],
+) -> Result<Option<DisposeAnswer>, StoreError> {
+    Ok(match answer {
+        [word] if word == "disposed" => Some(DisposeAnswer::Disposed),
+        [word, earlier] if word == "already" => {
+            let earlier = record::decode_disposal(earlier);
+            let earlier = earlier.map_err(|why| corrupt("disposal", id, &why))?;
+            Some(DisposeAnswer::Already(earlier))
+        }
+        _ => None,
+    })
 }
 
 /// What `letter_of` reads, in its order.

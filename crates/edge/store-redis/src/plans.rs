@@ -5,10 +5,10 @@
 use crate::{
     RedisStore,
     claims::{micros, millis},
-    dead_letters::BACKSTOP,
+    dead_letters::{BACKSTOP, read_disposed},
     error::{corrupt, unreadable},
     key::{Shard, Suffix},
-    script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, DISPOSE, LEASE_PLAN, STANDINGS},
+    script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, LEASE_PLAN, MARK_REPLAYED, STANDINGS},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ const WHAT: &str = "replay plan";
 const LIST: &str = "plans";
 
 /// Steps of one script: the server does nothing else meanwhile.
-const TOGETHER_MAX: usize = 128;
+const TOGETHER_MAX: usize = 32;
 
 /// Reads under way at once: the connection sends them as they come, without waiting for answers.
 const AT_ONCE: usize = 128;
@@ -265,12 +265,14 @@ impl PlanStore for RedisStore {
         &self,
         replayed: &[(PlanEntry, Replayed)],
     ) -> Result<Vec<DisposeAnswer>, StoreError> {
-        let marks = replayed.iter().map(|(entry, replayed)| {
-            let disposal = Disposal::Replayed(replayed.clone());
-            self.dispose_of(entry, record::encode_disposal(&disposal))
-        });
-        let marks: Vec<_> = marks.collect();
-        stream::iter(marks).buffered(AT_ONCE).try_collect().await
+        let homes = replayed.iter().map(|(entry, _)| self.home_of_entry(entry));
+        let marks = self.shares(homes).into_iter();
+        let marks = marks.map(|share| self.mark_share(replayed, share));
+        let answers = in_place(replayed.len(), marks.collect()).await?;
+        let answers = answers.into_iter();
+        Ok(answers
+            .map(|answer| answer.unwrap_or(DisposeAnswer::NotFound))
+            .collect())
     }
 }
 
@@ -333,23 +335,26 @@ impl RedisStore {
         self.read_letter(&shard, entry.dead_letter.as_str()).await
     }
 
-    async fn dispose_of(
+    async fn mark_share(
         &self,
-        entry: &PlanEntry,
-        disposal: impl redis::ToRedisArgs + Send,
-    ) -> Result<DisposeAnswer, StoreError> {
-        let (shard, id) = (self.home_of_entry(entry), &entry.dead_letter);
-        let mut script =
-            DISPOSE.key([shard.letter(id.as_str()), shard.open(), shard.disposed()].as_slice());
-        script.arg(disposal).arg(0).arg(shard.as_str());
-        let answer: Vec<Bytes> = self.connection.run("dispose", &script).await?;
-        match answer.as_slice() {
-            [word] if word == "disposed" => Ok(DisposeAnswer::Disposed),
-            [word, earlier] if word == "already" => record::decode_disposal(earlier)
-                .map(DisposeAnswer::Already)
-                .map_err(|why| corrupt("disposal", id, &why)),
-            _ => Ok(DisposeAnswer::NotFound),
+        replayed: &[(PlanEntry, Replayed)],
+        share: Vec<(usize, Shard)>,
+    ) -> Result<Vec<(usize, Option<DisposeAnswer>)>, StoreError> {
+        let mut script = MARK_REPLAYED.prepare_invoke();
+        for (at, shard) in &share {
+            let (entry, replayed) = &replayed[*at];
+            let disposal = Disposal::Replayed(replayed.clone());
+            script
+                .key(shard.letter(entry.dead_letter.as_str()))
+                .arg(shard.as_str())
+                .arg(record::encode_disposal(&disposal));
         }
+        let answers: Vec<Vec<Bytes>> = self.connection.run("mark as replayed", &script).await?;
+        let answers = share.iter().zip(answers).map(|((at, _), answer)| {
+            let answer = read_disposed(&replayed[*at].0.dead_letter, &answer)?;
+            Ok((*at, answer))
+        });
+        answers.collect()
     }
 }
 

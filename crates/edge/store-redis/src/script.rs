@@ -47,6 +47,12 @@ script!(
 );
 script!(DISPOSE, "common.lua", "groups.lua", "dispose.lua");
 script!(
+    MARK_REPLAYED,
+    "common.lua",
+    "groups.lua",
+    "mark_replayed.lua"
+);
+script!(
     LIST_GROUPS,
     "common.lua",
     "groups.lua",

@@ -13,7 +13,8 @@ local was_open, is_open = earlier == '', ARGV[1] == ''
 if was_open and not is_open then
   local terms = remove_from_index(KEYS[2], suffix)
   if terms then
-    add_to_index(KEYS[3], suffix, leave_group(KEYS[2], ARGV[3], suffix, terms))
+    leave_group(KEYS[2], ARGV[3], { suffix }, terms)
+    add_to_index(KEYS[3], suffix, without_note(terms))
   end
 elseif is_open and not was_open then
   local terms = remove_from_index(KEYS[3], suffix)

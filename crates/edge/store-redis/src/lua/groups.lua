@@ -51,28 +51,32 @@ local function ends_of(index, terms)
   return first and string.sub(first, #cause + 1), last and string.sub(last, #cause + 1)
 end
 
--- Takes a dead letter out of its group; it must be out of the index. The terms without the note.
-local function leave_group(index, shard, suffix, terms)
+local function without_note(terms)
+  return (string.gsub(terms, ' ?@%S+', ''))
+end
+
+-- Takes dead letters out of the group that they are in; they must be out of the index. suffixes: in their order; terms: of any.
+local function leave_group(index, shard, suffixes, terms)
   local project, name = note_of(terms)
   if not name then
-    return terms
+    return
   end
   local key = shard .. 'groups:' .. project
   local packed = redis.call('HGET', key, name)
-  if packed then
-    local open, first, last, head = read_group(packed)
-    if open <= 1 then
-      redis.call('HDEL', key, name)
-      if redis.call('EXISTS', key) == 0 then
-        redis.call('SREM', shard .. 'groups', project)
-      end
-    else
-      if suffix == first or suffix == last then
-        local oldest_left, newest_left = ends_of(index, terms)
-        first, last = oldest_left or first, newest_left or last
-      end
-      write_group(key, name, open - 1, first, last, head)
-    end
+  if not packed then
+    return
   end
-  return (string.gsub(terms, ' ?@%S+', ''))
+  local open, first, last, head = read_group(packed)
+  if open <= #suffixes then
+    redis.call('HDEL', key, name)
+    if redis.call('EXISTS', key) == 0 then
+      redis.call('SREM', shard .. 'groups', project)
+    end
+    return
+  end
+  if suffixes[1] == first or suffixes[#suffixes] == last then
+    local oldest_left, newest_left = ends_of(index, terms)
+    first, last = oldest_left or first, newest_left or last
+  end
+  write_group(key, name, open - #suffixes, first, last, head)
 end

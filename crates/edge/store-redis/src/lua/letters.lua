@@ -17,7 +17,7 @@ local function forget_letter(index, shard, suffix)
   redis.call('DEL', shard .. 'letter:' .. id_of(suffix))
   if terms then
     count_bytes(shard, terms, '-')
-    leave_group(index, shard, suffix, terms)
+    leave_group(index, shard, { suffix }, terms)
   end
 end
 

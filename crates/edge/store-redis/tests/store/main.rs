@@ -6,6 +6,7 @@ mod cluster;
 mod faults;
 mod golden;
 mod lines;
+mod replaying;
 mod sentinel;
 mod shared;
 mod tls;
