@@ -95,38 +95,13 @@ impl Backend {
         #[cfg(debug_assertions)]
         crate::fault_points::arm();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let uses_directory =
-            matches!(config.broker, Broker::Embedded) || matches!(config.store, StoreAt::Embedded);
-        let local = if uses_directory {
+        let local = if uses_directory(config) {
             Some(open_local(config, opener, &clock).await?)
         } else {
             None
         };
-        let queue: Arc<dyn Queue> = match (&config.broker, &local) {
-            (Broker::RabbitMq { urls, .. }, _) => {
-                let queue =
-                    RabbitQueue::connect(urls.clone(), config.rabbit_config(), Scope::Whole)
-                        .await?;
-                if opener == Opener::Service {
-                    queue.watch_delays(WatchPace::default());
-                }
-                Arc::new(queue)
-            }
-            (Broker::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.queue()),
-            (Broker::Embedded, Some(Local::Asked(client))) => client.clone(),
-            (Broker::Embedded, None) => unreachable!("the directory is opened for it"),
-        };
-        let store: Arc<dyn Store> = match (&config.store, &local) {
-            (StoreAt::Redis(url), _) => {
-                let settings = config
-                    .redis_settings(url.secret())
-                    .map_err(OpenError::File)?;
-                Arc::new(RedisStore::try_new(settings, clock.clone())?)
-            }
-            (StoreAt::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.store()),
-            (StoreAt::Embedded, Some(Local::Asked(client))) => client.clone(),
-            (StoreAt::Embedded, None) => unreachable!("the directory is opened for it"),
-        };
+        let queue = open_queue(config, opener, local.as_ref()).await?;
+        let store = store_of(config, local.as_ref(), &clock)?;
         let keys = Arc::new(key_ring(config, local.as_ref())?);
         let health = store.health().await?;
         let control = match (&local, opener) {
@@ -156,6 +131,130 @@ impl Backend {
         }
         self.queue.close().await;
     }
+}
+
+/// What of a back end can be had, for whoever looks at each part on its own.
+pub struct Parts {
+    /// Where messages wait.
+    pub queue: Option<Arc<dyn Queue>>,
+    /// Where the rest is kept, and what it promises.
+    pub store: Option<(Arc<dyn Store>, StoreHealth)>,
+    /// What cannot be had, and why.
+    pub faults: Vec<(Part, OpenError)>,
+    /// Held while the parts are looked at.
+    _local: Option<Local>,
+}
+
+/// A part of a back end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The directory of the embedded queue and store.
+    Directory,
+    /// The queue.
+    Broker,
+    /// The store.
+    Store,
+    /// What opens secrets.
+    Keys,
+}
+
+impl Parts {
+    /// Opens each part for a command, whatever becomes of the others.
+    pub async fn open(config: &Config) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut faults = Vec::new();
+        let mut local = None;
+        let is_directory_missing = uses_directory(config) && {
+            match open_local(config, Opener::Command, &clock).await {
+                Ok(opened) => local = Some(opened),
+                Err(error) => faults.push((Part::Directory, error)),
+            }
+            local.is_none()
+        };
+        let has_directory = !is_directory_missing;
+        let queue = async {
+            if has_directory || !matches!(config.broker, Broker::Embedded) {
+                let queue = open_queue(config, Opener::Command, local.as_ref()).await?;
+                return Ok(Some(queue));
+            }
+            Ok::<_, OpenError>(None)
+        };
+        let store = async {
+            if has_directory || !matches!(config.store, StoreAt::Embedded) {
+                let store = store_of(config, local.as_ref(), &clock)?;
+                let health = store.health().await?;
+                return Ok(Some((store, health)));
+            }
+            Ok::<_, OpenError>(None)
+        };
+        // Both may be slow to say that they are not there.
+        let (queue, store) = tokio::join!(queue, store);
+        let mut part_of = |part, error| faults.push((part, error));
+        let queue = queue.unwrap_or_else(|error| {
+            part_of(Part::Broker, error);
+            None
+        });
+        let store = store.unwrap_or_else(|error| {
+            part_of(Part::Store, error);
+            None
+        });
+        // Generated keys are in the directory.
+        if (has_directory || !config.secrets.keys.is_empty())
+            && let Err(error) = key_ring(config, local.as_ref())
+        {
+            part_of(Part::Keys, error);
+        }
+        Self {
+            queue,
+            store,
+            faults,
+            _local: local,
+        }
+    }
+}
+
+fn uses_directory(config: &Config) -> bool {
+    matches!(config.broker, Broker::Embedded) || matches!(config.store, StoreAt::Embedded)
+}
+
+/// The queue. What is in the directory needs it open.
+async fn open_queue(
+    config: &Config,
+    opener: Opener,
+    local: Option<&Local>,
+) -> Result<Arc<dyn Queue>, OpenError> {
+    Ok(match (&config.broker, local) {
+        (Broker::RabbitMq { urls, .. }, _) => {
+            let queue =
+                RabbitQueue::connect(urls.clone(), config.rabbit_config(), Scope::Whole).await?;
+            if opener == Opener::Service {
+                queue.watch_delays(WatchPace::default());
+            }
+            Arc::new(queue)
+        }
+        (Broker::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.queue()),
+        (Broker::Embedded, Some(Local::Asked(client))) => client.clone(),
+        (Broker::Embedded, None) => unreachable!("the directory is opened for it"),
+    })
+}
+
+/// The store, not yet asked anything. What is in the directory needs it open.
+fn store_of(
+    config: &Config,
+    local: Option<&Local>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match (&config.store, local) {
+        (StoreAt::Redis(url), _) => {
+            let settings = config
+                .redis_settings(url.secret())
+                .map_err(OpenError::File)?;
+            Arc::new(RedisStore::try_new(settings, clock.clone())?)
+        }
+        (StoreAt::Embedded, Some(Local::Own(_, embedded))) => Arc::new(embedded.store()),
+        (StoreAt::Embedded, Some(Local::Asked(client))) => client.clone(),
+        (StoreAt::Embedded, None) => unreachable!("the directory is opened for it"),
+    })
 }
 
 async fn open_local(

@@ -32,7 +32,7 @@ mod sabotage;
 mod service;
 pub mod webhooks;
 
-pub use backend::{Backend, OpenError, Opener};
+pub use backend::{Backend, OpenError, Opener, Part, Parts};
 pub use environment::{SystemClock, SystemEntropy};
 pub use service::{Role, Service, ServiceSettings, Stopped};
 

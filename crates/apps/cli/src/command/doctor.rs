@@ -5,14 +5,14 @@ use crate::{
     session::Session,
 };
 use owo_colors::OwoColorize;
-use ringback_delivery::port::{Queue, QueueName, StoreError};
+use ringback_delivery::port::{Queue, QueueName, Store, StoreError, StoreHealth};
 use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{
     Exposure, Greeting, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
 };
 use ringback_worker::{
-    Backend, Opener,
+    Part, Parts,
     config::{Broker, Config, StoreAt, show_duration},
 };
 use serde::Serialize;
@@ -128,27 +128,33 @@ async fn examine(session: &Session, checks: &mut Vec<Check>) -> Outcome {
     check_config(&config, checks);
     check_broker(&config, checks).await;
     check_topology(&config, checks).await;
-    let backend = match Backend::open(&config, Opener::Command).await {
-        Ok(backend) => backend,
-        Err(error) => {
-            let failure = Failure::from(error);
-            checks.push(Check::broken(
-                "open",
-                failure.report().trim_start_matches("error: ").to_owned(),
-            ));
-            return match failure.exit() {
-                Exit::Unreachable => Err(Failure::new(
-                    Exit::Unreachable,
-                    "broker or store could not be reached",
-                )),
-                _ => Ok(()),
-            };
-        }
-    };
-    check_store(&config, &backend, checks);
-    check_dead_letters(&config, &backend, checks).await;
-    check_queue(&config, &*backend.queue, checks).await;
-    backend.close().await;
+    // Each on its own: while one is away, the other's state is worth the more.
+    let parts = Parts::open(&config).await;
+    let mut is_unreachable = false;
+    for (part, error) in parts.faults {
+        let failure = Failure::from(error);
+        is_unreachable |= failure.exit() == Exit::Unreachable;
+        let what = match part {
+            Part::Directory => "data dir",
+            Part::Broker => "broker",
+            Part::Store => "store",
+            Part::Keys => "keys",
+        };
+        let report = failure.report();
+        checks.push(Check::broken(what, report.trim_start_matches("error: ")));
+    }
+    if let Some((store, health)) = &parts.store {
+        check_store(&config, health, checks);
+        check_dead_letters(&config, &**store, checks).await;
+    }
+    if let Some(queue) = &parts.queue {
+        check_queue(&config, &**queue, checks).await;
+        queue.close().await;
+    }
+    if is_unreachable {
+        let said = "broker or store could not be reached";
+        return Err(Failure::new(Exit::Unreachable, said));
+    }
     Ok(())
 }
 
@@ -358,14 +364,13 @@ async fn check_topology(config: &Config, checks: &mut Vec<Check>) {
     queue.close().await;
 }
 
-fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
+fn check_store(config: &Config, health: &StoreHealth, checks: &mut Vec<Check>) {
     checks.push(Check::well(
         "store",
-        format!("{}, {}", config.store.describe(), backend.health.product),
+        format!("{}, {}", config.store.describe(), health.product),
     ));
     checks.extend(
-        backend
-            .health
+        health
             .findings
             .iter()
             .map(|finding| Check::weak("store", finding.clone())),
@@ -382,8 +387,7 @@ fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
             ),
         ));
     }
-    if let Some(skew) = backend
-        .health
+    if let Some(skew) = health
         .clock_skew_ms
         .filter(|skew| skew.abs() > CLOCK_SKEW_MS_MAX)
     {
@@ -391,15 +395,15 @@ fn check_store(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
     }
 }
 
-async fn check_dead_letters(config: &Config, backend: &Backend, checks: &mut Vec<Check>) {
+async fn check_dead_letters(config: &Config, store: &dyn Store, checks: &mut Vec<Check>) {
     const NAME: &str = "dead letters";
     let budget = DeadLetterBudget {
         entries_max: config.dead_letters.entries_max,
         bytes_max: config.dead_letters.bytes_max,
     };
     let counted = async {
-        let usage = backend.store.dead_letter_usage().await?;
-        let open = backend.store.dead_letter_count(None).await?;
+        let usage = store.dead_letter_usage().await?;
+        let open = store.dead_letter_count(None).await?;
         Ok::<_, StoreError>((usage, open))
     };
     checks.push(match counted.await {
