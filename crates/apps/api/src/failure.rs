@@ -2,7 +2,7 @@
 
 use crate::problem::{Code, Fault, Problem};
 use ringback_delivery::{
-    PlanError, ReplayError,
+    DiscardError, PlanError, ReplayError,
     port::{QueueError, StoreError},
 };
 use ringback_worker::{
@@ -132,9 +132,20 @@ impl From<PlanError> for Problem {
                 return Self::new(Code::ChangedMeanwhile).detail(error.to_string());
             }
             PlanError::NoReason | PlanError::ReasonTooLong { .. } => "reason",
-            PlanError::NothingFound | PlanError::TooMany => "filter",
+            PlanError::NothingFound | PlanError::TooMany | PlanError::TooManyCauses(_) => "filter",
             PlanError::NoSuchWebhook(_) | PlanError::OtherProject { .. } => "to",
             error => return internal(&error),
+        };
+        Self::of_member(member, error.to_string())
+    }
+}
+
+impl From<DiscardError> for Problem {
+    fn from(error: DiscardError) -> Self {
+        let member = match error {
+            DiscardError::Store(error) => return error.into(),
+            DiscardError::NoReason | DiscardError::ReasonTooLong { .. } => "reason",
+            _ => "filter",
         };
         Self::of_member(member, error.to_string())
     }

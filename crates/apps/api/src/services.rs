@@ -1,7 +1,7 @@
 //! What the calls work with: the same use cases as the commands, over the same queue and store.
 
 use crate::{auth::Authenticator, body::BATCHES_MAX, server::Limits};
-use ringback_delivery::{Context, Plans, Replay};
+use ringback_delivery::{Context, Discards, Plans, Replay};
 use ringback_domain::ProjectName;
 use ringback_sender_http::UrlPolicy;
 use ringback_worker::{Role, keys::Keys, publish::Publisher, webhooks::Webhooks};
@@ -21,6 +21,8 @@ pub struct Services {
     pub replay: Replay,
     /// Plans to send many dead letters again.
     pub plans: Plans,
+    /// Discards many dead letters.
+    pub discards: Discards,
     /// Makes and revokes keys.
     pub keys: Arc<Keys>,
     /// Tells which key a text is.
@@ -78,6 +80,10 @@ impl Services {
                 clock: context.clock.clone(),
                 entropy: context.entropy.clone(),
                 profiles: context.profiles.clone(),
+            },
+            discards: Discards {
+                store: context.store.clone(),
+                clock: context.clock.clone(),
             },
             authenticator: Authenticator::new(
                 keys.clone(),

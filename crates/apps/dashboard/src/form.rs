@@ -71,6 +71,13 @@ impl Fields {
         format!("?{}", address.finish())
     }
 
+    /// Those that are named, and the others.
+    pub(crate) fn split(self, names: &[&str]) -> (Self, Self) {
+        let members = self.0.into_iter();
+        let (found, others) = members.partition(|(known, _)| names.contains(&known.as_str()));
+        (Self(found), Self(others))
+    }
+
     /// Sets a member that is not there.
     pub(crate) fn or(mut self, name: &str, value: impl Into<String>) -> Self {
         if !self.0.iter().any(|(known, _)| known == name) {

@@ -79,6 +79,7 @@ async fn measure(
     };
     let request = PlanRequest {
         filter: DeadLetterFilter::default(),
+        text: None,
         reason: "to measure".to_owned(),
         by: "the measurement".to_owned(),
         pacing: Pacing {

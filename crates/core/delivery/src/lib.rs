@@ -24,6 +24,7 @@ macro_rules! fault_point {
 mod callback_seal;
 mod context;
 mod deliver;
+mod discard;
 mod dispatch;
 #[cfg(debug_assertions)]
 mod fault_point;
@@ -42,6 +43,9 @@ mod webhook_cache;
 
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
+pub use discard::{
+    DiscardError, DiscardPreview, DiscardSelection, DiscardStep, Discarded, Discards,
+};
 pub use dispatch::{Dispatch, PlainSecrets};
 #[cfg(debug_assertions)]
 pub use fault_point::{FaultPoint, on_fault_point};
@@ -52,6 +56,6 @@ pub use plan::{PlanError, PlanRequest, PlanRunner, Plans, RunError};
 pub use prepare::{Route, build_request};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
-pub use search::{SearchText, SearchTextError, search_dead_letters};
+pub use search::{SearchText, SearchTextError, TooManyCauses, search_dead_letters};
 pub use share::{Pulse, WAIT_FOR_SHARE_MAX};
 pub use webhook_cache::{CachedWebhook, WebhookCache};

@@ -72,6 +72,12 @@ pub const NOTE_CHARS_MAX: usize = 500;
 /// Characters that describe a webhook or a key, or say why a webhook is disabled.
 pub const DESCRIPTION_CHARS_MAX: usize = 1024;
 
+/// Dead letters that are counted by cause before they are discarded.
+pub const DISCARD_ENTRIES_MAX: u32 = 100_000;
+
+/// Dead letters that one step discards; who wants more takes the next step.
+pub const DISCARD_STEP_ENTRIES_MAX: usize = 10_000;
+
 /// Dead letters of one replay plan.
 pub const PLAN_ENTRIES_MAX: u32 = 1_000_000;
 

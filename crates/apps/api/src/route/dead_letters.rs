@@ -5,29 +5,43 @@ use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
     body::Json,
-    members::{Members, Parameters, boolean, short},
+    members::{Members, Parameters, boolean, moment, parsed_text, short, text, within},
     problem::{Code, Problem},
-    view::{DeadLetterView, ListView, ReplayedView},
+    view::{DeadLetterView, DiscardedView, ListView, ReplayedView},
 };
 use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use jiff::Timestamp;
 use ringback_delivery::{
-    ReplayRequest, SearchText,
+    DiscardSelection, DiscardStep, ReplayRequest, SearchText,
     port::{Cursor, DeadLetterFilter, DisposeAnswer},
     search_dead_letters,
 };
-use ringback_domain::{DeadLetter, DeadLetterId, Disposal, limits::NOTE_CHARS_MAX};
+use ringback_domain::{
+    DeadLetter, DeadLetterId, Disposal, ProjectName,
+    limits::{DISCARD_STEP_ENTRIES_MAX, NOTE_CHARS_MAX},
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Dead letters that one call discards when nothing is said.
+const STEP_ENTRIES: u16 = 1_000;
+/// The most that one call discards.
+const STEP_ENTRIES_MAX: u16 = {
+    assert!(DISCARD_STEP_ENTRIES_MAX <= u16::MAX as usize);
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let max = DISCARD_STEP_ENTRIES_MAX as u16;
+    max
+};
 
 pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, discard))
         .routes(routes!(replay))
+        .routes(routes!(discard_many))
 }
 
 /// Which dead letters. What is left out is any.
@@ -155,6 +169,146 @@ async fn discard(
             .detail(format!("see /api/v1/dead-letters/{}", dead_letter.id))),
         DisposeAnswer::NotFound => Err(Problem::not_found("there is no such dead letter")),
     }
+}
+
+/// Which open dead letters. What is left out is any.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DeadLetterFilter)]
+#[expect(dead_code, reason = "described only")]
+pub(super) struct FilterBody {
+    project: Option<String>,
+    /// The webhook's id.
+    webhook: Option<String>,
+    /// A webhook's id, or `cbk_…` for a callback.
+    destination: Option<String>,
+    /// The event's type.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// The job's id.
+    job: Option<String>,
+    /// The fingerprint of a cause.
+    cause: Option<String>,
+    /// Why they were given up, such as `attempts_exhausted`.
+    reason: Option<String>,
+    /// An id of a dead letter, delivery, event or job, or words that all occur in the cause, the answer or the host. Refused
+    /// when more causes have these words than a search lists.
+    #[schema(max_length = 200)]
+    text: Option<String>,
+    /// Given up at or after this moment.
+    since: Option<Timestamp>,
+    /// Given up before this moment.
+    until: Option<Timestamp>,
+}
+
+/// The filter of a body.
+pub(super) struct FilterAsked {
+    pub(super) filter: DeadLetterFilter,
+    pub(super) text: Option<SearchText>,
+    /// Whether it names nothing.
+    is_any: bool,
+}
+
+pub(super) fn filter_asked(
+    caller: &Caller<Manage>,
+    members: &mut Members<'_>,
+) -> Result<FilterAsked, Problem> {
+    let mut inner = members.object("filter");
+    let project = inner.optional("project", parsed_text::<ProjectName>);
+    let project = project
+        .map(|project| caller.reaching(project))
+        .transpose()?;
+    let mut filter = DeadLetterFilter {
+        project,
+        destination: inner.destination(),
+        event_type: inner.optional("type", parsed_text),
+        job: inner.optional("job", parsed_text),
+        cause: inner.optional("cause", text),
+        reason: inner.optional("reason", parsed_text),
+        since: inner.optional("since", moment),
+        until: inner.optional("until", moment),
+        ..DeadLetterFilter::default()
+    };
+    let text = inner.optional("text", parsed_text);
+    members.close(inner);
+    let is_any = filter == DeadLetterFilter::default() && text.is_none();
+    filter.project = filter
+        .project
+        .or_else(|| caller.key.owner.project().cloned());
+    Ok(FilterAsked {
+        filter,
+        text,
+        is_any,
+    })
+}
+
+/// Many to be discarded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Discard)]
+#[expect(dead_code, reason = "described only")]
+struct DiscardBody {
+    /// Which open dead letters; at least one member.
+    filter: FilterBody,
+    /// Why, for the record.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// At most so many with this call.
+    #[schema(minimum = 1, maximum = 10000, default = 1000)]
+    limit: Option<u16>,
+    /// The `next_cursor` of the call before.
+    cursor: Option<String>,
+    /// Only tells how many there are, and of which causes.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// Discards what matches, the newest first, a piece with each call: go on with `next_cursor` until it is null.
+///
+/// Nothing is lost by a call whose answer does not come: what it discarded is open no more, and the same call goes on.
+#[utoipa::path(
+    post, path = "/dead-letters/discard", tag = "dead letters", operation_id = "discard_dead_letters", request_body = DiscardBody,
+    responses(
+        (status = 200, description = "How many were discarded, or of a dry run how many would be", body = DiscardedView),
+        KeyProblems, BodyProblems
+    )
+)]
+async fn discard_many(
+    caller: Caller<Manage>,
+    State(services): State<Arc<Services>>,
+    Json(body): Json,
+) -> Result<axum::Json<DiscardedView>, Problem> {
+    let mut members = Members::read(&body)?;
+    let asked = filter_asked(&caller, &mut members)?;
+    if asked.is_any {
+        members.fault("filter", "names nothing: say which dead letters");
+    }
+    let is_dry = members.optional("dry_run", boolean).unwrap_or(false);
+    let reason = members.optional("reason", text);
+    if reason.is_none() && !is_dry {
+        members.missing("reason");
+    }
+    let limit = members.optional("limit", within(1..=STEP_ENTRIES_MAX));
+    let after = members.optional("cursor", text).map(Cursor);
+    members.end()?;
+    let selection = DiscardSelection {
+        filter: asked.filter,
+        text: asked.text,
+        of_no_project: false,
+    };
+    if is_dry {
+        let preview = services.discards.preview(&selection, &|_| ()).await?;
+        return Ok(axum::Json(DiscardedView::from(preview)));
+    }
+    let step = DiscardStep {
+        selection,
+        after,
+        reason: reason.unwrap_or_default(),
+        by: caller.name(),
+        entries_max: limit.unwrap_or(STEP_ENTRIES).into(),
+    };
+    let done = services.discards.step(&step).await?;
+    Ok(axum::Json(DiscardedView::from(done)))
 }
 
 /// How to send it again.

@@ -1,11 +1,14 @@
 //! `/replays`: plans to send many dead letters again.
 
-use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{
+    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams,
+    dead_letters::{FilterBody, filter_asked},
+};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
     body::Json,
-    members::{Given, Members, Parameters, boolean, count, moment, parsed_text, text, within},
+    members::{Given, Members, Parameters, boolean, count, parsed_text, text, within},
     problem::Problem,
     view::{ListView, PlanPreviewView, PlanView},
 };
@@ -14,13 +17,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use jiff::Timestamp;
-use ringback_delivery::{
-    PlanRequest,
-    port::{Cursor, DeadLetterFilter},
-};
+use ringback_delivery::{PlanRequest, port::Cursor};
 use ringback_domain::{
-    PlanId, ProjectName,
+    PlanId,
     limits::PLAN_WINDOW_MAX,
     replay_plan::{Pacing, PlanWish, ReplayPlan, ReplayTarget, StopRule},
 };
@@ -46,7 +45,7 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 #[expect(dead_code, reason = "described only")]
 struct NewPlanBody {
     /// Which open dead letters.
-    filter: Option<PlanFilterBody>,
+    filter: Option<FilterBody>,
     /// Why, for the record.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
@@ -76,32 +75,6 @@ struct NewPlanBody {
     dry_run: Option<bool>,
 }
 
-/// Which open dead letters. What is left out is any.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = ReplayFilter)]
-#[expect(dead_code, reason = "described only")]
-struct PlanFilterBody {
-    project: Option<String>,
-    /// The webhook's id.
-    webhook: Option<String>,
-    /// A webhook's id, or `cbk_…` for a callback.
-    destination: Option<String>,
-    /// The event's type.
-    #[serde(rename = "type")]
-    event_type: Option<String>,
-    /// The job's id.
-    job: Option<String>,
-    /// The fingerprint of a cause.
-    cause: Option<String>,
-    /// Why they were given up, such as `attempts_exhausted`.
-    reason: Option<String>,
-    /// Given up at or after this moment.
-    since: Option<Timestamp>,
-    /// Given up before this moment.
-    until: Option<Timestamp>,
-}
-
 /// Makes a plan: the list of what matches now is frozen. Nothing is sent before it is started.
 #[utoipa::path(
     post, path = "/replays", tag = "replays", operation_id = "plan_replay", request_body = NewPlanBody,
@@ -117,7 +90,7 @@ async fn plan(
     Json(body): Json,
 ) -> Result<Response, Problem> {
     let mut members = Members::read(&body)?;
-    let filter = filter(&caller, &mut members)?;
+    let asked = filter_asked(&caller, &mut members)?;
     let is_dry = members.optional("dry_run", boolean).unwrap_or(false);
     let reason = if is_dry {
         members
@@ -154,7 +127,8 @@ async fn plan(
         window.unwrap_or(rule.window()),
     );
     let request = PlanRequest {
-        filter,
+        filter: asked.filter,
+        text: asked.text,
         reason: reason.unwrap_or_default(),
         by: caller.name(),
         pacing,
@@ -168,27 +142,6 @@ async fn plan(
     }
     let plan = services.plans.plan(&request, &|_| ()).await?;
     Ok((StatusCode::CREATED, axum::Json(PlanView::from(&plan))).into_response())
-}
-
-fn filter(caller: &Caller<Manage>, members: &mut Members<'_>) -> Result<DeadLetterFilter, Problem> {
-    let mut inner = members.object("filter");
-    let project = inner.optional("project", parsed_text::<ProjectName>);
-    let project = project
-        .map(|project| caller.reaching(project))
-        .transpose()?;
-    let filter = DeadLetterFilter {
-        project: project.or_else(|| caller.key.owner.project().cloned()),
-        destination: inner.destination(),
-        event_type: inner.optional("type", parsed_text),
-        job: inner.optional("job", parsed_text),
-        cause: inner.optional("cause", text),
-        reason: inner.optional("reason", parsed_text),
-        since: inner.optional("since", moment),
-        until: inner.optional("until", moment),
-        ..DeadLetterFilter::default()
-    };
-    members.close(inner);
-    Ok(filter)
 }
 
 /// Left out it is the default, null it is none.

@@ -1,7 +1,8 @@
 //! Dead letters as they are shown.
 
-use super::AttemptView;
+use super::{AttemptView, PlanCauseView};
 use jiff::Timestamp;
+use ringback_delivery::{DiscardPreview, Discarded, port::Cursor};
 use ringback_domain::{DeadLetter, DeadLetterContent, Disposal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -139,6 +140,54 @@ impl From<&Disposal> for DisposalView {
                 at: *at,
                 note: note.clone(),
             },
+        }
+    }
+}
+
+/// What discarding many did, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DiscardedDeadLetters)]
+pub struct DiscardedView {
+    /// How many were discarded by this call.
+    pub discarded: u64,
+    /// What there is to discard; null unless it is a dry run.
+    #[schema(required)]
+    pub preview: Option<DiscardPreviewView>,
+    /// What to ask the next call with; null when it was the last.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
+
+/// How many would be discarded.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DiscardPreview)]
+pub struct DiscardPreviewView {
+    pub entries: u32,
+    /// The most first.
+    pub by_cause: Vec<PlanCauseView>,
+}
+
+impl From<Discarded> for DiscardedView {
+    fn from(done: Discarded) -> Self {
+        Self {
+            discarded: done.discarded,
+            preview: None,
+            next_cursor: done.next.map(|Cursor(text)| text),
+        }
+    }
+}
+
+impl From<DiscardPreview> for DiscardedView {
+    fn from(preview: DiscardPreview) -> Self {
+        let causes = preview.by_cause.iter();
+        let preview = DiscardPreviewView {
+            entries: preview.entries,
+            by_cause: causes.map(PlanCauseView::from).collect(),
+        };
+        Self {
+            discarded: 0,
+            preview: Some(preview),
+            next_cursor: None,
         }
     }
 }

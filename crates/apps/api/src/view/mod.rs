@@ -11,7 +11,9 @@ mod profile;
 mod webhook;
 
 pub use attempt::{AttemptView, PhasesView};
-pub use dead_letter::{CauseView, DeadLetterView, DisposalView, ReplayedView};
+pub use dead_letter::{
+    CauseView, DeadLetterView, DiscardPreviewView, DiscardedView, DisposalView, ReplayedView,
+};
 pub use delivery::DeliveryView;
 pub use group::{AcknowledgementView, GroupListView, GroupView};
 pub use key::{KeyView, KeyWithTextView};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use ringback_domain::{
     DestinationId,
-    replay_plan::{AgeBand, EntryMark, PlanCounts, PlanPreview, PlanState, ReplayPlan},
+    replay_plan::{AgeBand, CauseCount, EntryMark, PlanCounts, PlanPreview, PlanState, ReplayPlan},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -192,16 +192,20 @@ impl From<&PlanPreview> for PlanPreviewView {
                     stale: group.stale,
                 })
                 .collect(),
-            by_cause: causes
-                .map(|group| PlanCauseView {
-                    fingerprint: group.fingerprint.clone(),
-                    summary: group.summary.clone(),
-                    entries: group.entries,
-                })
-                .collect(),
+            by_cause: causes.map(PlanCauseView::from).collect(),
             by_age: ages.map(|(band, count)| (band.as_str(), count)).collect(),
             stale: preview.stale,
             not_events: preview.not_events,
+        }
+    }
+}
+
+impl From<&CauseCount> for PlanCauseView {
+    fn from(group: &CauseCount) -> Self {
+        Self {
+            fingerprint: group.fingerprint.clone(),
+            summary: group.summary.clone(),
+            entries: group.entries,
         }
     }
 }

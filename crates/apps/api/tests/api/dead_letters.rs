@@ -11,6 +11,7 @@ use serde_json::json;
 on_both_grounds! {
     a_dead_letter_is_sent_again,
     a_dead_letter_is_left_be,
+    many_are_left_be_piece_by_piece,
     a_list_of_dead_letters_goes_on_where_it_ended,
     a_destination_is_named_once,
 }
@@ -148,6 +149,86 @@ async fn a_dead_letter_is_left_be(ground: Ground) {
         .post(&format!("{path}/replay"), &installation.operator, "")
         .await
         .problem(409, "not_replayable");
+    installation.stop().await;
+}
+
+async fn many_are_left_be_piece_by_piece(ground: Ground) {
+    let installation = Installation::start_with(ground, ringback_api::Limits::default(), []).await;
+    let key = installation.project_key("acme").await;
+    let call = "/api/v1/dead-letters/discard";
+    let mut last = None;
+    for _ in 0..5 {
+        last = Some(dead_letter(&installation, "acme", "whk_1").await);
+    }
+    dead_letter(&installation, "acme", "whk_2").await;
+    dead_letter(&installation, "hinto", "whk_1").await;
+    for (body, member) in [
+        (json!({"reason": "moved"}), "filter"),
+        (json!({"reason": "moved", "filter": {}}), "filter"),
+        (json!({"filter": {"webhook": "whk_1"}}), "reason"),
+        (
+            json!({"reason": "x".repeat(501), "filter": {"webhook": "whk_1"}}),
+            "reason",
+        ),
+        (
+            json!({"reason": "moved", "filter": {"webhook": "whk_1"}, "limit": 0}),
+            "limit",
+        ),
+    ] {
+        let refused = installation.post(call, &key, &body.to_string()).await;
+        assert_eq!(refused.faulty(), [member], "{body}");
+    }
+    let theirs = json!({"reason": "moved", "filter": {"project": "hinto"}}).to_string();
+    let refused = installation.post(call, &key, &theirs).await;
+    refused.problem(403, "project_forbidden");
+
+    let dry = json!({"filter": {"webhook": "whk_1"}, "dry_run": true}).to_string();
+    let dry = installation.post(call, &key, &dry).await.json(200);
+    assert_eq!(dry["preview"]["entries"], 5, "{dry}");
+    assert_eq!(dry["preview"]["by_cause"][0]["entries"], 5, "{dry}");
+    assert_eq!(dry["discarded"], 0);
+
+    let mut step = json!({"reason": "the shop moved", "filter": {"webhook": "whk_1"}, "limit": 2});
+    let mut discarded = Vec::new();
+    loop {
+        let done = installation.post(call, &key, &step.to_string()).await;
+        let done = done.json(200);
+        discarded.push(done["discarded"].as_u64().unwrap());
+        if done["next_cursor"].is_null() {
+            break;
+        }
+        step["cursor"] = done["next_cursor"].clone();
+        // What is given up meanwhile is nobody's wish.
+        dead_letter(&installation, "acme", "whk_1").await;
+    }
+    assert_eq!(discarded, [2, 2, 1]);
+    let path = format!("/api/v1/dead-letters/{}", last.unwrap().id);
+    let shown = installation.get(&path, &key).await.json(200);
+    let note = shown["disposal"]["note"].as_str().unwrap();
+    assert!(note.starts_with("the shop moved (key "), "{note}");
+    let open = async |key: &str, webhook: &str| {
+        let path = format!("/api/v1/dead-letters?webhook={webhook}");
+        let list = installation.get(&path, key).await.json(200);
+        list["data"].as_array().unwrap().len()
+    };
+    assert_eq!(open(&key, "whk_1").await, 2);
+    assert_eq!(open(&key, "whk_2").await, 1);
+    assert_eq!(
+        open(&installation.operator, "whk_1").await,
+        3,
+        "one is another project's"
+    );
+
+    // Found by words, as in the list; a plan is made of them, too.
+    let text = json!({"reason": "moved", "filter": {"text": "refused 503", "webhook": "whk_2"}});
+    let text = text.to_string();
+    let plan = installation.post("/api/v1/replays", &key, &text).await;
+    let plan = plan.json(201);
+    assert_eq!(plan["preview"]["entries"], 1, "{plan}");
+    let selection = plan["selection"].as_str().unwrap();
+    assert!(selection.ends_with("text `refused 503`"), "{selection}");
+    let done = installation.post(call, &key, &text).await;
+    assert_eq!(done.json(200)["discarded"], 1);
     installation.stop().await;
 }
 

@@ -466,6 +466,10 @@ async fn changed_meanwhile(installation: &Installation, occurred: &mut Occurred)
 
 /// A plan from making to cancelling.
 async fn plans(installation: &Installation, occurred: &mut Occurred, key: &str) {
+    let discard = "POST /api/v1/dead-letters/discard";
+    let dry = r#"{"filter":{"project":"acme"},"dry_run":true}"#;
+    let preview = occurred.call(installation, discard, "", key, dry).await;
+    assert_eq!(preview.json(200)["preview"]["entries"], 1);
     let make = "POST /api/v1/replays";
     let dry = r#"{"dry_run":true}"#;
     let preview = occurred.call(installation, make, "", key, dry).await;

@@ -2,6 +2,7 @@
 
 use super::{PageArgs, SpanArgs, dead_letter_reason};
 use clap::{Args, Subcommand};
+use ringback_delivery::SearchText;
 use ringback_domain::{
     DeadLetterReason, DestinationId, EventType, JobId, PlanId, ProjectName,
     replay_plan::{ReplayOrder, ReplayTarget},
@@ -85,6 +86,9 @@ pub(crate) struct PlanFilterArgs {
     /// Only those given up for this reason
     #[arg(long, value_name = "WORD", value_parser = dead_letter_reason())]
     pub(crate) given_up_as: Option<DeadLetterReason>,
+    /// Only where this is found: words of the cause, the answer or the host, or the id of an event, job or delivery
+    #[arg(long)]
+    pub(crate) text: Option<SearchText>,
     #[command(flatten)]
     pub(crate) span: SpanArgs,
     /// Also sends those whose body is too old to be of use, by their profile

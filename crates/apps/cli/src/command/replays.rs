@@ -137,6 +137,7 @@ fn request(
             until: filter.span.until.map(|moment| moment.resolve(now)),
             ..DeadLetterFilter::default()
         },
+        text: filter.text,
         reason: reason.unwrap_or_else(|| "a dry run".to_owned()),
         by: operator(),
         pacing: Pacing {
@@ -196,7 +197,7 @@ async fn until_it_stands_still(
     } else {
         ProgressBar::hidden()
     };
-    bar.set_style(bar_style("{bar:30} {pos}/{len}  {msg}"));
+    bar.set_style(bar_style("{bar:20} {pos}/{len}  {wide_msg}"));
     let id = plan.id().clone();
     while plan.is_active() {
         let counts = &plan.progress.counts;
@@ -216,7 +217,8 @@ async fn until_it_stands_still(
     Ok(plan)
 }
 
-fn counter(session: &Session) -> ProgressBar {
+/// Shows how many were found so far.
+pub(crate) fn counter(session: &Session) -> ProgressBar {
     let counter = if session.terminal.shows_progress() {
         ProgressBar::new_spinner()
     } else {
@@ -226,7 +228,7 @@ fn counter(session: &Session) -> ProgressBar {
     counter
 }
 
-fn bar_style(template: &str) -> ProgressStyle {
+pub(crate) fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates above are well-formed")
 }
 
@@ -237,9 +239,10 @@ impl From<PlanError> for Failure {
                 Exit::NotFound
             }
             PlanError::NoReason | PlanError::ReasonTooLong { .. } => Exit::Usage,
-            PlanError::TooMany | PlanError::OtherProject { .. } | PlanError::Refused(_) => {
-                Exit::Refused
-            }
+            PlanError::TooMany
+            | PlanError::TooManyCauses(_)
+            | PlanError::OtherProject { .. }
+            | PlanError::Refused(_) => Exit::Refused,
             PlanError::Store(cause) if cause.is_passing() => Exit::Unreachable,
             _ => Exit::Failed,
         };

@@ -8,7 +8,7 @@ use ringback_testkit::samples;
 use ringback_worker::{Backend, Opener, SystemClock, config::Config};
 
 /// Dead letters of two webhooks, two and one, given up now.
-async fn give_up(place: &Place) -> Vec<DeadLetter> {
+pub(crate) async fn give_up(place: &Place) -> Vec<DeadLetter> {
     let data_dir = place.path("ringback-data").display().to_string();
     let variables = [("RINGBACK_DATA_DIR".to_owned(), data_dir)];
     let config = Config::load(None, variables).unwrap();
@@ -58,6 +58,32 @@ async fn a_plan_is_looked_at_before_it_is_made() {
         place.json(&["replays", "list"])["data"],
         serde_json::json!([])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_made_of_what_a_text_finds() {
+    let place = Place::new();
+    let letters = give_up(&place).await;
+    let event = letters[2].event().unwrap().as_str();
+    for (text, entries) in [("refused 503", 3), (event, 1)] {
+        let shown = place.json(&["replays", "plan", "--text", text, "--dry-run"]);
+        assert_eq!(shown["entries"], entries, "{text}: {shown}");
+    }
+    let made = place.json(&[
+        "replays",
+        "plan",
+        "--text",
+        event,
+        "--reason",
+        "one of them",
+    ]);
+    let selection = made["selection"].as_str().unwrap();
+    assert!(
+        selection.ends_with(&format!("text `{event}`")),
+        "{selection}"
+    );
+    let none = place.run(["replays", "plan", "--text", "refused 418", "--dry-run"]);
+    assert_eq!(none.code, 3, "{}", none.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,21 +23,24 @@ use axum::{
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
 use ringback_delivery::{
-    ReplayRequest, SearchText,
+    DiscardSelection, DiscardStep, ReplayRequest, SearchText,
     port::{DeadLetterFilter, DisposeAnswer, GroupFilter, GroupOrder, StoreError},
     search_dead_letters, shares_of_traffic,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterContent, DeadLetterGroup, DeadLetterId,
     DeadLetterReason, Disposal, ProjectName, Replayed, Timestamp, Traffic, TrafficStep,
-    harmless_text, limits::NOTE_CHARS_MAX,
+    harmless_text,
+    limits::{DISCARD_STEP_ENTRIES_MAX, NOTE_CHARS_MAX},
 };
 use std::sync::Arc;
+use url::form_urlencoded;
 
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/dead-letters", get(groups))
         .route("/dead-letters/acknowledge", post(acknowledge))
+        .route("/dead-letters/discard", post(discard_group))
         .route("/dead-letters/list", get(list))
         .route("/dead-letters/{id}", get(show))
         .route("/dead-letters/{id}/replay", post(replay))
@@ -194,6 +197,8 @@ pub(super) fn group_path(group: &DeadLetterGroup) -> String {
 }
 
 async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
+    // What was just discarded is told once, and no part of the filter.
+    let (news, asked) = asked.split(&DISCARD_MEMBERS);
     let mut faults = Faults::default();
     let filter = DeadLetterFilter {
         include_disposed: asked.get("disposed").is_some(),
@@ -239,11 +244,10 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     };
     let filter_words = asked.with("cursor", None);
     let actions = html! {
-        // A plan is made by filters, not by a search.
-        @if visitor.may_manage() && text.is_none() { a.button.main href={ "/replays/new" (filter_words) } { "Plan a replay of these" } }
+        @if visitor.may_manage() { a.button.main href={ "/replays/new" (filter_words) } { "Plan a replay of these" } }
     };
     let known = if let Some(group) = &group {
-        group_part(&desk, &visitor, group).await?
+        group_part(&desk, &visitor, group, &news).await?
     } else {
         html! {}
     };
@@ -254,6 +258,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     };
     let content = html! {
         (head(Some(("/dead-letters", "Dead letters by cause")), &title, &html! {}, &actions))
+        (discard_news(&news))
         (known)
         section.card aria-label="Dead letters" {
             div.pad { (get_form("/dead-letters/list", "Filter dead letters", &filters)) }
@@ -283,6 +288,7 @@ async fn group_part(
     desk: &Desk,
     visitor: &Visitor,
     group: &DeadLetterGroup,
+    news: &Fields,
 ) -> Result<Markup, Refusal> {
     let now = visitor.now;
     let traffic = traffic_since(desk, group, now).await?;
@@ -332,6 +338,7 @@ async fn group_part(
             }
             (card("Does somebody know?", &html! {}, &html! { div.pad.stack { (acknowledgement(visitor, group)) } }))
         }
+        @if visitor.may_manage() { (discard_group_part(visitor, group, news)) }
     })
 }
 
@@ -407,6 +414,110 @@ async fn acknowledge(
         .await?;
     let group = group.ok_or_else(|| Problem::not_found("there is no such group any more"))?;
     super::on_to(&group_path(&group))
+}
+
+/// What the address of a list says of a discard that led there.
+const DISCARD_MEMBERS: [&str; 3] = ["discarded", "until", "because"];
+
+/// The form that discards what a group holds now.
+///
+/// It asks for a reason and for a check, since they are as many as a group has; each is kept, and can still be replayed.
+fn discard_group_part(visitor: &Visitor, group: &DeadLetterGroup, asked: &Fields) -> Markup {
+    let head = &group.head;
+    let is_begun = asked.get("discarded").is_some();
+    // What joins the group while somebody thinks is not part of it.
+    let now = visitor.now.to_string();
+    let until = asked.get("until").unwrap_or(&now);
+    let inner = html! {
+        div.form {
+            input type="hidden" name="cause" value=(head.cause.fingerprint);
+            @if let Some(project) = &head.project { input type="hidden" name="project" value=(project); }
+            input type="hidden" name="until" value=(until);
+            (Field::text("why", "Why", asked.written("because"))
+                .hint(html! { "Kept with each of them, beside your key." })
+                .required()
+                .show(&Faults::default()))
+            label.check {
+                input type="checkbox" name="sure" value="yes" required;
+                "Yes, discard all " (count(group.open_count)) " that are open now"
+            }
+            div { button.danger type="submit" { "Discard the group" } }
+        }
+    };
+    html! {
+        section.card aria-label="Discard the group" {
+            div.pad {
+                details open[is_begun] {
+                    summary { "Leave them all: discard the group" }
+                    p.soft { "They no longer count as open, and join no replay plan. They are kept until their retention ends." }
+                    (form("/dead-letters/discard", &visitor.token, &inner))
+                }
+            }
+        }
+    }
+}
+
+/// What a discard did that led to a list.
+fn discard_news(asked: &Fields) -> Markup {
+    let Some(discarded) = asked.get("discarded").and_then(|text| text.parse().ok()) else {
+        return html! {};
+    };
+    let rest = asked.get("until").is_some();
+    note(
+        if rest { Tone::Warn } else { Tone::Good },
+        "status",
+        &html! {
+            (count(discarded)) " discarded. "
+            @if rest { "That is as many as one step takes: go on below with the rest." }
+            @else { "They are kept until their retention ends, and can still be replayed." }
+        },
+    )
+}
+
+/// Discards a group, or as much of it as one step takes.
+async fn discard_group(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    fields: Fields,
+) -> Answer {
+    let project = project_asked(&visitor, &fields)?;
+    let cause = fields.get("cause");
+    let cause = cause.ok_or_else(|| Problem::of_member("cause", "is missing"))?;
+    if !fields.has("sure", "yes") {
+        return Err(Problem::of_member("sure", "is not checked").into());
+    }
+    let mut faults = Faults::default();
+    let until = fields.read::<Timestamp>("until", &mut faults);
+    let until = until.ok_or_else(|| Problem::of_member("until", "is not a moment"))?;
+    let why = fields.get("why").unwrap_or_default();
+    let step = DiscardStep {
+        selection: DiscardSelection {
+            of_no_project: project.is_none(),
+            filter: DeadLetterFilter {
+                project: project.clone(),
+                cause: Some(cause.to_owned()),
+                until: Some(until.min(visitor.now)),
+                ..DeadLetterFilter::default()
+            },
+            text: None,
+        },
+        after: None,
+        reason: why.to_owned(),
+        by: visitor.name(),
+        entries_max: DISCARD_STEP_ENTRIES_MAX,
+    };
+    let done = desk.services.discards.step(&step).await?;
+    let mut address = form_urlencoded::Serializer::new(String::new());
+    if let Some(project) = &project {
+        address.append_pair("project", project.as_str());
+    }
+    address.append_pair("cause", cause);
+    address.append_pair("discarded", &done.discarded.to_string());
+    if done.next.is_some() {
+        address.append_pair("until", &until.to_string());
+        address.append_pair("because", why);
+    }
+    super::on_to(&format!("/dead-letters/list?{}", address.finish()))
 }
 
 fn note_of(fields: &Fields) -> Result<String, Problem> {

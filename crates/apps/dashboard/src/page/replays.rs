@@ -188,6 +188,7 @@ fn new_page(
                 (text_filter("type", "Event type", fields, "task.completed"))
                 (text_filter("job", "Job", fields, "task_…"))
                 (text_filter("cause", "Cause", fields, "a fingerprint"))
+                (text_filter("q", "Search", fields, "an id, a status, words of the answer"))
             } }))
             (card("How", &html! {}, &html! { div.pad { div.form {
                 (Field::text("why", "Why", fields.written("why"))
@@ -252,6 +253,7 @@ async fn request(
     }
     Ok(PlanRequest {
         filter,
+        text: fields.read("q", faults),
         reason: fields.get("why").unwrap_or_default().to_owned(),
         by: visitor.name(),
         pacing: Pacing {

@@ -121,6 +121,7 @@ async fn plan(scene: &Scene) -> PlanId {
             project: Some("acme".parse().unwrap()),
             ..DeadLetterFilter::default()
         },
+        text: None,
         reason: "the warehouse is back, billing has its secret".to_owned(),
         by: "key 4f1c (on call)".to_owned(),
         pacing: Pacing::default(),

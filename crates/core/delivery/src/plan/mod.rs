@@ -6,8 +6,9 @@ mod survey;
 pub use run::{PlanRunner, RunError};
 
 use crate::{
-    ProfileBook,
+    ProfileBook, SearchText, TooManyCauses,
     port::{Clock, DeadLetterFilter, Entropy, Store, StoreError, WriteAnswer},
+    search::Selection,
 };
 use ringback_domain::{
     PlanId, ProjectName, WebhookId,
@@ -36,6 +37,8 @@ pub struct Plans {
 pub struct PlanRequest {
     /// Which dead letters. Those dealt with before are never part of a plan, whatever it says.
     pub filter: DeadLetterFilter,
+    /// Of these, those that a search would list.
+    pub text: Option<SearchText>,
     /// Why, for people. Not empty.
     pub reason: String,
     /// Who asks.
@@ -74,6 +77,9 @@ pub enum PlanError {
         "more than {PLAN_ENTRIES_MAX} dead letters match, which is the limit of a plan (hint: narrow it, by time for instance)"
     )]
     TooMany,
+    /// The search finds too much.
+    #[error(transparent)]
+    TooManyCauses(#[from] TooManyCauses),
     /// The webhook that is to get them is not there, or disabled.
     #[error("there is no enabled webhook {0} to send to")]
     NoSuchWebhook(WebhookId),
@@ -108,7 +114,9 @@ impl Plans {
         told: &(dyn Fn(u32) + Sync),
     ) -> Result<PlanPreview, PlanError> {
         let filter = self.checked(request).await?;
-        let survey = self.survey(&filter, None, told).await?;
+        let survey = self
+            .survey(&filter, request.text.as_ref(), None, told)
+            .await?;
         Ok(survey.into_preview())
     }
 
@@ -122,11 +130,13 @@ impl Plans {
         let mut random = [0; 16];
         self.entropy.fill(&mut random);
         let id = PlanId::from_random(random);
-        let survey = self.survey(&filter, Some(&id), told).await?;
+        let survey = self
+            .survey(&filter, request.text.as_ref(), Some(&id), told)
+            .await?;
         let plan = ReplayPlan::new(PlanTerms {
             id: id.clone(),
             project: filter.project.clone(),
-            selection: survey::in_words(&filter),
+            selection: survey::in_words(&filter, request.text.as_ref()),
             reason: request.reason.trim().to_owned(),
             by: request.by.clone(),
             planned_at: self.clock.now(),
@@ -193,19 +203,19 @@ impl Plans {
     async fn survey(
         &self,
         filter: &DeadLetterFilter,
+        text: Option<&SearchText>,
         plan: Option<&PlanId>,
         told: &(dyn Fn(u32) + Sync),
     ) -> Result<Survey, PlanError> {
         /// A page holds whole bodies: a tenth of what would be allowed is enough.
         const PAGE: usize = 100;
+        let store = &*self.store;
+        let selection = Selection::find(store, filter, text).await?.whole()?;
         let mut survey = Survey::new(self.clock.now());
         let mut chunk = Vec::with_capacity(PLAN_CHUNK_ENTRIES);
         let (mut chunks, mut after) = (0, None);
         loop {
-            let page = self
-                .store
-                .dead_letters(filter, after.as_ref(), PAGE)
-                .await?;
+            let page = selection.page(store, after.as_ref(), PAGE).await?;
             for dead_letter in &page.entries {
                 if survey.entries() == PLAN_ENTRIES_MAX {
                     return Err(PlanError::TooMany);
@@ -222,7 +232,7 @@ impl Plans {
                 && (chunk.len() >= PLAN_CHUNK_ENTRIES || (is_last && !chunk.is_empty()))
             {
                 let rest = chunk.split_off(PLAN_CHUNK_ENTRIES.min(chunk.len()));
-                self.store.put_plan_chunk(plan, chunks, &chunk).await?;
+                store.put_plan_chunk(plan, chunks, &chunk).await?;
                 chunk = rest;
                 chunks += 1;
             }

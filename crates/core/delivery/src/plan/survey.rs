@@ -1,7 +1,7 @@
 //! Counting what a plan would hold.
 
 use crate::{
-    ProfileBook,
+    ProfileBook, SearchText,
     port::{DeadLetterFilter, DeadLetterMark},
 };
 use ringback_domain::{
@@ -121,8 +121,8 @@ fn age_of(dead_letter: &DeadLetter, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-/// A filter in words for people.
-pub(super) fn in_words(filter: &DeadLetterFilter) -> String {
+/// A filter and a text in words for people.
+pub(super) fn in_words(filter: &DeadLetterFilter, text: Option<&SearchText>) -> String {
     fn say(name: &str, value: Option<&impl ToString>) -> Option<String> {
         value.map(|value| format!("{name} {}", value.to_string()))
     }
@@ -148,7 +148,8 @@ pub(super) fn in_words(filter: &DeadLetterFilter) -> String {
         say("since", filter.since.map(to_the_second).as_ref()),
         say("until", filter.until.map(to_the_second).as_ref()),
     ];
-    let said = said.into_iter().chain([any_of]);
+    let text = text.map(|text| format!("text `{text}`"));
+    let said = said.into_iter().chain([any_of, text]);
     said.flatten().collect::<Vec<_>>().join(", ")
 }
 

@@ -277,7 +277,7 @@ pub trait DeliveryStore: Send + Sync {
 }
 
 /// Which dead letters. Absent means any.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the members are the things named")]
 pub struct DeadLetterFilter {
     pub project: Option<ProjectName>,

@@ -9,6 +9,7 @@ use ringback_delivery::{
 use ringback_domain::{
     DeadLetter, DeadLetterReason, Delivery, Destination, Disposal, EventSummary, PlanId, Timestamp,
     WebhookId,
+    limits::SEARCH_GROUPS_MAX,
     replay_plan::{
         EntryMark, Pacing, PlanState, PlanWish, ReplayPlan, ReplayTarget, SkipReason, StopRule,
     },
@@ -19,7 +20,12 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 const DAY: Duration = Duration::from_hours(24);
 
 /// So many dead letters of a webhook, whose events happened so long ago; the oldest first.
-async fn die(world: &World, webhook: &WebhookId, count: i64, ago: Duration) -> Vec<DeadLetter> {
+pub(crate) async fn die(
+    world: &World,
+    webhook: &WebhookId,
+    count: i64,
+    ago: Duration,
+) -> Vec<DeadLetter> {
     let mut died = Vec::new();
     for number in 0..count {
         let event = world.event();
@@ -94,6 +100,7 @@ impl World {
 fn request() -> PlanRequest {
     PlanRequest {
         filter: DeadLetterFilter::default(),
+        text: None,
         reason: "receiver repaired".into(),
         by: "ada".into(),
         pacing: Pacing {
@@ -524,4 +531,61 @@ async fn what_was_marked_and_not_noted_is_recognised_and_not_sent_again() {
     assert_eq!(world.requests().len(), 2);
     let skipped = EntryMark::Skipped(SkipReason::Replayed);
     assert_eq!(plan.progress.counts.get(skipped), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_what_a_text_finds_is_frozen_like_any_other() {
+    let world = World::new(Some("hooked"), []);
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let other = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let died = die(&world, &webhook, 3, Duration::ZERO).await;
+    die(&world, &other, 2, Duration::ZERO).await;
+    let words = |text: &str| Some(text.parse().unwrap());
+    let all = world.planned(|request| request.text = words("503 REFUSED"));
+    assert_eq!(all.await.terms.preview.entries, 5);
+    let nothing = PlanRequest {
+        text: words("refused 418"),
+        ..request()
+    };
+    let refused = world.plans().plan(&nothing, &|_| {}).await;
+    assert!(
+        matches!(refused, Err(PlanError::NothingFound)),
+        "{refused:?}"
+    );
+
+    let event = died[1].event().unwrap().to_string();
+    let plan = world.planned(|request| request.text = words(&event)).await;
+    let selection = &plan.terms.selection;
+    assert!(
+        selection.ends_with(&format!("text `{event}`")),
+        "{selection}"
+    );
+    // What it would find later is not part of it.
+    die(&world, &webhook, 1, Duration::ZERO).await;
+    world.start(&plan).await;
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(numbers(&plan), BTreeMap::from([("delivered", 1)]));
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_not_made_of_words_that_more_causes_have_than_a_search_lists() {
+    let world = World::new(Some("hooked"), []);
+    let mut last = Vec::new();
+    for _ in 0..=SEARCH_GROUPS_MAX {
+        let webhook = world.webhook(|_| {}).await;
+        last = die(&world, &webhook, 1, Duration::ZERO).await;
+    }
+    let mut request = PlanRequest {
+        text: Some("refused".parse().unwrap()),
+        ..request()
+    };
+    let refused = world.plans().plan(&request, &|_| {}).await;
+    assert!(
+        matches!(refused, Err(PlanError::TooManyCauses(_))),
+        "{refused:?}"
+    );
+    request.filter.cause = Some(last[0].cause.fingerprint.clone());
+    let plan = world.plans().plan(&request, &|_| {}).await.unwrap();
+    assert_eq!(plan.terms.preview.entries, 1);
 }

@@ -68,7 +68,7 @@ pub(super) async fn export(
     }
     progress.finish_and_clear();
     let exported = target.finish()?;
-    let words = super::in_words(usize::try_from(exported).unwrap_or(usize::MAX));
+    let words = super::in_words(exported);
     if args.file == Path::new(STDOUT) {
         let terminal = &session.terminal;
         terminal.say(&format!("exported {words} to the standard output"));

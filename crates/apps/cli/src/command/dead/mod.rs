@@ -5,27 +5,29 @@ mod groups;
 
 use crate::{
     args::{DeadCommand, DeadDiscardArgs, DeadFilterArgs, DeadListArgs},
-    command::operator,
+    command::{
+        operator,
+        replays::{bar_style, counter},
+    },
     failure::{Exit, Failure, Outcome},
     session::Session,
     view::{DeadLetterView, ListView, dead_letter_facts, dead_letters_table},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use ringback_delivery::{
-    Replay, ReplayError, ReplayRequest, SearchText,
+    DiscardError, DiscardSelection, DiscardStep, Discards, Replay, ReplayError, ReplayRequest,
+    SearchText,
     port::{Cursor, DeadLetterFilter, DisposeAnswer, Page, Store, StoreError},
     search_dead_letters,
 };
-use ringback_domain::{Cause, DeadLetter, DeadLetterId, Disposal, limits};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, limits, replay_plan::CauseCount};
 use ringback_worker::observe::LogObserver;
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-/// Dead letters that one command discards by a filter.
-const DISCARDED_MAX: usize = 100_000;
-/// Disposals on their way at once.
-const DISPOSALS_MAX: usize = 64;
+/// Dead letters that are discarded between two looks at the progress.
+const DISCARDED_AT_ONCE: usize = 500;
 
 pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
     let config = session.config()?;
@@ -53,7 +55,13 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
         }
         DeadCommand::Discard(args) => match (args.ids.is_empty(), args.filter.is_empty()) {
             (false, true) => discard(session, &*desk.store, now, args).await,
-            (true, false) => discard_matching(session, &*desk.store, now, args).await,
+            (true, false) => {
+                let discards = Discards {
+                    store: desk.store.clone(),
+                    clock: desk.clock.clone(),
+                };
+                discard_matching(session, &discards, now, args).await
+            }
             _ => Err(Failure::usage(
                 "say which dead letters, or filters, but not both",
             )),
@@ -129,7 +137,7 @@ async fn replay(
 ) -> Outcome {
     session
         .terminal
-        .confirm(&format!("Send {} again?", in_words(ids.len())))?;
+        .confirm(&format!("Send {} again?", in_words(ids.len() as u64)))?;
     let mut done = Vec::new();
     let mut failures = Vec::new();
     for id in ids {
@@ -182,7 +190,7 @@ async fn discard(
     let words = if args.dry_run {
         ["would be discarded", "would not be discarded"]
     } else {
-        let many = in_words(args.ids.len());
+        let many = in_words(args.ids.len() as u64);
         session.terminal.confirm(&format!("Discard {many}?"))?;
         ["discarded", "not discarded"]
     };
@@ -228,100 +236,104 @@ async fn would_dispose(store: &dyn Store, id: &DeadLetterId) -> Result<DisposeAn
 struct DiscardReport {
     matched: u64,
     discarded: u64,
-    causes: Vec<CauseCount>,
+    causes: Vec<CauseCountView>,
 }
 
 #[derive(Serialize)]
-struct CauseCount {
+struct CauseCountView {
     fingerprint: String,
     summary: String,
-    count: u64,
+    count: u32,
 }
 
 async fn discard_matching(
     session: &Session,
-    store: &dyn Store,
+    discards: &Discards,
     now: Timestamp,
     args: DeadDiscardArgs,
 ) -> Outcome {
-    let disposal = discarded(now, &args.note)?;
     if args.filter.all {
         return Err(Failure::usage(
             "only open dead letters are discarded: leave --all out",
         ));
     }
-    let (ids, causes) = matching(store, now, &args.filter).await?;
-    let mut report = DiscardReport {
-        matched: ids.len() as u64,
-        discarded: 0,
-        causes,
+    let mut selection = DiscardSelection {
+        filter: filter_of(&args.filter, now),
+        text: args.filter.text,
+        of_no_project: false,
     };
-    if args.dry_run || ids.is_empty() {
+    let counting = counter(session);
+    let told = |found: u32| counting.set_position(found.into());
+    let preview = discards.preview(&selection, &told).await;
+    counting.finish_and_clear();
+    let preview = preview?;
+    // What is given up from now on is none of them, however long somebody thinks.
+    let until = [preview.until, selection.filter.until];
+    selection.filter.until = until.into_iter().flatten().min();
+    let count = |cause: CauseCount| CauseCountView {
+        fingerprint: cause.fingerprint,
+        summary: cause.summary,
+        count: cause.entries,
+    };
+    let mut report = DiscardReport {
+        matched: preview.entries.into(),
+        discarded: 0,
+        causes: preview.by_cause.into_iter().map(count).collect(),
+    };
+    if args.dry_run || report.matched == 0 {
         return session.terminal.data(&report, show_discarded);
     }
     session.terminal.say(&show_discarded(&report));
-    session
-        .terminal
-        .confirm(&format!("Discard {}?", in_words(ids.len())))?;
-    let answers = stream::iter(&ids).map(|id| store.dispose(id, &disposal, false));
-    report.discarded = answers
-        .buffer_unordered(DISPOSALS_MAX)
-        .try_fold(0, async |done, answer| {
-            Ok(done + u64::from(answer == DisposeAnswer::Disposed))
-        })
-        .await?;
+    let question = format!("Discard {}?", in_words(report.matched));
+    session.terminal.confirm(&question)?;
+    report.discarded = discard_all(session, discards, selection, args.note, report.matched).await?;
     session.terminal.data(&report, |report| {
-        let many = usize::try_from(report.discarded).unwrap_or(usize::MAX);
-        format!("discarded {}", in_words(many))
+        format!("discarded {}", in_words(report.discarded))
     })
 }
 
-/// Which they are, and how many of each cause, the most first.
-async fn matching(
-    store: &dyn Store,
-    now: Timestamp,
-    args: &DeadFilterArgs,
-) -> Outcome<(Vec<DeadLetterId>, Vec<CauseCount>)> {
-    let filter = filter_of(args, now);
-    let mut ids = Vec::new();
-    let mut causes = BTreeMap::new();
-    let mut after = None;
+/// Step by step; how many were discarded.
+async fn discard_all(
+    session: &Session,
+    discards: &Discards,
+    selection: DiscardSelection,
+    note: String,
+    matched: u64,
+) -> Outcome<u64> {
+    let bar = if session.terminal.shows_progress() {
+        ProgressBar::new(matched)
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.set_style(bar_style("{bar:30} {pos}/{len} discarded"));
+    let mut step = DiscardStep {
+        selection,
+        after: None,
+        reason: note,
+        by: operator(),
+        entries_max: DISCARDED_AT_ONCE,
+    };
+    let mut discarded = 0;
     loop {
-        let text = args.text.as_ref();
-        let page = page_of(
-            store,
-            &filter,
-            text,
-            after.as_ref(),
-            limits::PAGE_ENTRIES_MAX,
-        )
-        .await?;
-        for dead_letter in page.entries {
-            let Cause {
-                fingerprint,
-                summary,
-            } = dead_letter.cause;
-            *causes.entry((fingerprint, summary)).or_insert(0) += 1;
-            ids.push(dead_letter.id);
-        }
-        if ids.len() > DISCARDED_MAX {
-            return Err(Failure::refused(format!(
-                "more than {DISCARDED_MAX} dead letters match (hint: say more, such as --until)"
-            )));
-        }
-        after = page.next;
-        if after.is_none() {
+        let done = match discards.step(&step).await {
+            Ok(done) => done,
+            Err(error) => {
+                bar.finish_and_clear();
+                let so_far = in_words(discarded);
+                let hint =
+                    format!("before that, {so_far} were discarded; the same command goes on");
+                return Err(Failure::from(error).hint(hint));
+            }
+        };
+        discarded += done.discarded;
+        bar.set_position(discarded);
+        step.after = done.next;
+        if step.after.is_none() {
             break;
         }
     }
-    let count = |((fingerprint, summary), count)| CauseCount {
-        fingerprint,
-        summary,
-        count,
-    };
-    let mut causes: Vec<_> = causes.into_iter().map(count).collect();
-    causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
-    Ok((ids, causes))
+    bar.finish_and_clear();
+    Ok(discarded)
 }
 
 fn show_discarded(report: &DiscardReport) -> String {
@@ -370,13 +382,25 @@ impl From<ReplayError> for Failure {
     }
 }
 
+impl From<DiscardError> for Failure {
+    fn from(error: DiscardError) -> Self {
+        let exit = match &error {
+            DiscardError::NoReason | DiscardError::ReasonTooLong { .. } => Exit::Usage,
+            DiscardError::TooMany | DiscardError::TooManyCauses(_) => Exit::Refused,
+            DiscardError::Store(cause) if cause.is_passing() => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::of(exit, &error)
+    }
+}
+
 fn no_such(id: &DeadLetterId) -> Failure {
     Failure::not_found(format!("there is no dead letter {id}")).hint(
         "dead letters are kept for `dead_letters.retention`; `ringback dead list --all` shows all",
     )
 }
 
-fn in_words(count: usize) -> String {
+fn in_words(count: u64) -> String {
     match count {
         1 => "1 dead letter".to_owned(),
         many => format!("{many} dead letters"),
