@@ -25,7 +25,7 @@ use ringback_domain::{
     ApiKey, ApiKeyId, KeyOwner, KeyScope, ProjectName, Timestamp, Webhook, harmless_text,
 };
 use ringback_profile::{DestinationKind, Profile};
-use ringback_worker::keys::NewKey;
+use ringback_worker::{config::show_duration, keys::NewKey};
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 
@@ -151,10 +151,7 @@ fn profile_facts(name: &str, profile: &Profile, urls: Markup) -> Markup {
         ("Webhook URL", urls),
         ("Signature", signature),
         ("Counts as delivered", html! { (rules.success) }),
-        (
-            "Time limit",
-            html! { (crate::view::took(rules.time_limit)) },
-        ),
+        ("Time limit", html! { (show_duration(rules.time_limit)) }),
         (
             "Event types",
             html! { @if let Some(types) = profile.event_types() { @for (index, event_type) in types.iter().enumerate() { @if index > 0 { ", " } code { (event_type) } } } },
@@ -177,7 +174,7 @@ fn publishing(visitor: &Visitor, host: &str) -> Markup {
     );
     html! {
         div.pad.stack {
-            (facts(&[("Endpoint", html! { code { (scheme) "://" (host) "/api/v1/events" } }), ("Key", html! { "one with scope " code { "publish" } })]))
+            (facts(&[("Address", html! { code { (scheme) "://" (host) "/api/v1/events" } }), ("Key", html! { "one with scope " code { "publish" } })]))
             pre #command { (command) }
             div { button type="button" data-copy="command" hidden { "Copy" } }
         }

@@ -15,7 +15,7 @@ pub(crate) use field::{
 };
 pub(crate) use plot::{Part, shares, spark, throughput};
 pub(crate) use timeline::{phase_legend, single_attempt, timeline};
-pub(crate) use words::{ago, count, distance, explain_reason, share, took};
+pub(crate) use words::{ago, count, distance, explain_reason, share};
 
 use crate::{
     assets::{ICON, SCRIPT, STYLE},

@@ -139,7 +139,11 @@ impl Browser {
         self.cdp("Emulation.setDeviceMetricsOverride", metrics)
             .await;
         let scheme = if screen.is_dark { "dark" } else { "light" };
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let media = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            // What fades in and out has no contrast that could be told.
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.cdp("Emulation.setEmulatedMedia", media).await;
         let script = json!({"value": !screen.has_script});
         self.cdp("Emulation.setScriptExecutionDisabled", script)
@@ -159,6 +163,15 @@ impl Browser {
         let asked =
             json!({"expression": format!("(() => {{ {script} }})()"), "returnByValue": true});
         self.cdp("Runtime.evaluate", asked).await["result"]["value"].take()
+    }
+
+    /// What keeps somebody from reading and using the page, by the checks of `checks.js`.
+    pub(crate) async fn barriers(&self) -> Vec<String> {
+        // The browser shows the focus to whoever used a key last.
+        self.press(TAB).await;
+        let found = self.ask(include_str!("checks.js")).await;
+        let found = found.as_array().expect("the checks ran").iter();
+        found.map(|one| one.as_str().unwrap().to_owned()).collect()
     }
 
     /// What is to be read on the page.
@@ -199,11 +212,11 @@ impl Browser {
         }
     }
 
-    /// Clicks the link or button of these words.
+    /// Clicks the link, button or label of these words.
     pub(crate) async fn click(&self, words: &str) {
         let is_named = format!("[normalize-space()='{words}']");
         let found = self
-            .find(&format!("//main//a{is_named} | //main//button{is_named} | //summary{is_named} | //header//a{is_named} | //header//button{is_named}"))
+            .find(&format!("//main//a{is_named} | //main//button{is_named} | //main//label{is_named} | //summary{is_named} | //header//a{is_named} | //header//button{is_named}"))
             .await;
         self.post(&format!("/element/{found}/click"), json!({}))
             .await;
@@ -255,14 +268,6 @@ impl Browser {
         let log = self.post("/se/log", json!({"type": "browser"})).await;
         let entries = log.as_array().unwrap().iter();
         entries.map(|entry| entry["message"].to_string()).collect()
-    }
-
-    /// Units by which the page is wider than the screen.
-    pub(crate) async fn overflow(&self) -> i64 {
-        let wider = self
-            .ask("const d = document.documentElement; return d.scrollWidth - d.clientWidth")
-            .await;
-        wider.as_i64().unwrap()
     }
 
     /// Takes a picture for the documentation, when somebody wants some: into the folder that [`PICTURES_VARIABLE`] names.
