@@ -10,7 +10,10 @@ use crate::{
 };
 use owo_colors::OwoColorize;
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: u64 = 1024;
 
 /// The streams of this process, and how the user wants them used.
 pub(crate) struct Terminal {
@@ -103,15 +106,20 @@ impl Terminal {
                 Failure::usage(format!("nobody can be asked here: {question}")).hint("pass --yes"),
             );
         }
-        let answer = dialoguer::Confirm::new()
-            .with_prompt(question)
-            .default(false)
-            .interact()
-            .map_err(|failure| Failure::failed("could not ask").because(failure))?;
-        if answer {
-            Ok(())
-        } else {
-            Err(Failure::failed("nothing was changed"))
+        // A line as the terminal gives it: nothing about it is changed, so that Ctrl-C leaves it as it was.
+        let _ = write!(anstream::stderr(), "{question} [y/N] ");
+        let mut answer = String::new();
+        let asked = io::stdin()
+            .lock()
+            .take(ANSWER_BYTES_MAX)
+            .read_line(&mut answer);
+        asked.map_err(|failure| Failure::failed("could not ask").because(failure))?;
+        if !answer.ends_with('\n') {
+            self.say("");
+        }
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::failed("nothing was changed")),
         }
     }
 }

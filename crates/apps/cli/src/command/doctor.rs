@@ -250,10 +250,13 @@ async fn check_broker(config: &Config, checks: &mut Vec<Check>) {
             ),
         ));
     }
-    // Where that fails, opening it says why.
+    // Where that fails, or nobody is there, opening it says why.
     let Ok(greeted) = greetings(urls, &rabbit).await else {
         return;
     };
+    if greeted.iter().all(|(_, said)| said.is_err()) {
+        return;
+    }
     let nodes = greeted.len();
     for (address, said) in greeted {
         checks.push(match said {

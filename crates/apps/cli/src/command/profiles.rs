@@ -65,8 +65,8 @@ fn list(session: &Session) -> Outcome {
             [
                 whole("PROFILE"),
                 whole("FOR"),
-                whole("SIGNATURE"),
-                whole("SUCCESS"),
+                cut("SIGNATURE", 16),
+                whole("SUCCESS").or_left_out(1),
                 cut("RETRIES AFTER", 13),
             ],
             rows,

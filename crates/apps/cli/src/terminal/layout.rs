@@ -99,7 +99,7 @@ fn table_within<const COLUMNS: usize>(
     );
     if !left_out.is_empty() {
         let note = format!("(no room for {}: `-o json` has them)", left_out.join(", "));
-        lines.push(note);
+        lines.push(wrapped_within(width.unwrap_or(usize::MAX), &note, ""));
     }
     lines.join("\n")
 }

@@ -64,12 +64,12 @@ fn target_in_words(to: &str) -> String {
 
 const PLAN_COLUMNS: [Column; 7] = [
     whole("ID"),
-    cut("STATE", 10),
-    whole("DELIVERED"),
-    whole("FAILED").or_left_out(2),
-    whole("OPEN").or_left_out(3),
-    cut("REASON", 12),
-    whole("PLANNED (UTC)").or_left_out(1),
+    cut("STATE", 8),
+    whole("DELIVERED").or_left_out(0),
+    whole("FAILED").or_left_out(3),
+    whole("OPEN").or_left_out(4),
+    cut("REASON", 12).or_left_out(1),
+    whole("PLANNED (UTC)").or_left_out(2),
 ];
 
 const OUTCOME_COLUMNS: [Column; 7] = [

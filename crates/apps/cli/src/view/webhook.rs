@@ -6,8 +6,8 @@ use ringback_api::view::WebhookView;
 
 const WEBHOOK_COLUMNS: [Column; 7] = [
     whole("ID"),
-    cut("PROJECT", 8),
-    cut("URL", 16),
+    cut("PROJECT", 8).or_left_out(1),
+    cut("URL", 12),
     cut("EVENTS", 12).or_left_out(2),
     whole("PROFILE").or_left_out(3),
     whole("STATE"),

@@ -18,4 +18,5 @@ mod place;
 mod process;
 mod publish;
 mod replays;
+mod terminal;
 mod version;

@@ -1,6 +1,9 @@
 //! What every command prints, at two widths and for machines, over a store whose content is known to the last byte.
 
-use crate::place::{Place, Ran};
+use crate::{
+    place::{Place, Ran},
+    terminal::{Left, Terminal},
+};
 use insta::assert_snapshot;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimNonce, ClaimRequest, Clock, SettledAs, Settlement, Store,
@@ -27,7 +30,7 @@ const STOPPED: &str = "rpl_7c4e2a1f90b84d63a5f1e0d2c3b4a596";
 const LEASE: Duration = Duration::from_mins(1);
 
 /// One place for all tests here: nothing in it changes any more.
-static SCENE: LazyLock<Scene> = LazyLock::new(|| {
+pub(crate) static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -36,7 +39,7 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
         .unwrap()
 });
 
-struct Scene {
+pub(crate) struct Scene {
     place: Place,
     /// One process at a time holds the directory.
     turn: Mutex<()>,
@@ -331,6 +334,12 @@ impl Scene {
             dead,
             raw,
         }
+    }
+
+    /// What a command leaves at a real terminal.
+    pub(crate) fn at_terminal(&self, columns: u16, arguments: &[&str]) -> Left {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Terminal::start(&self.place, columns, arguments).end()
     }
 
     fn run(&self, columns: Option<u16>, arguments: &[&str]) -> Ran {
