@@ -160,11 +160,11 @@ impl Shard {
         format!("{}log", self.prefix)
     }
 
-    /// The index, and the lines of those delivered at once: sorted, and new.
-    pub(crate) fn log_parts(&self) -> [String; 3] {
+    /// The index, and the lines of those delivered at once: sorted, what is in them in short, and new.
+    pub(crate) fn log_parts(&self) -> [String; 4] {
         let log = self.log();
-        let (blocks, new) = (format!("{log}:blocks"), format!("{log}:new"));
-        [log, blocks, new]
+        let part = |name: &str| format!("{log}:{name}");
+        [log.clone(), part("blocks"), part("digests"), part("new")]
     }
 
     /// The index of dead letters nothing was done about.

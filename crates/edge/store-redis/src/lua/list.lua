@@ -1,4 +1,4 @@
--- KEYS: an index; of a log also its blocks and new lines. ARGV: from (inclusive), to (exclusive), age at most in microseconds
+-- KEYS: an index; of a log also its blocks, their digests and new lines. ARGV: from (inclusive), to (exclusive), age at most in microseconds
 -- (0: any; of a log, that of lines), entries at most, terms, and terms of which one is enough (empty: none is needed).
 -- Answers the matching suffixes, newest first, and where to go on; empty at the end.
 
@@ -91,7 +91,7 @@ local function advance(list)
 end
 
 -- The lines of a log are one more list: of those that have all terms. See `log.lua`.
-local lines = #KEYS > 1 and lines_with(KEYS[2], KEYS[3], terms, oldest_kept, ARGV[2])
+local lines = #KEYS > 1 and lines_with(KEYS[1], terms, oldest_kept, ARGV[2])
 if lines then
   lists[#lists + 1] = lines
 end

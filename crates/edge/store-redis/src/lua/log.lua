@@ -35,7 +35,8 @@ local function oldest_final(log)
   return delivered or dead
 end
 
--- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each.
+-- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each. Reading a block costs
+-- the more the longer it is: `<log>:digests` has its first suffix, and of each term in it the first digits.
 local function lines_per_block(entry)
   return math.max(1, math.min(BLOCK_LINES, math.floor(entry.entries_max / 16)))
 end
@@ -57,6 +58,7 @@ local function forget_block(log, shard)
   for id in string.gmatch(redis.call('LPOP', log .. ':blocks'), '%d+(%S+) [^\n]*\n') do
     records[#records + 1] = shard .. 'delivered:' .. id
   end
+  redis.call('LPOP', log .. ':digests')
   redis.call('DEL', unpack(records))
 end
 
@@ -132,11 +134,18 @@ local function make_blocks(log, shard, entry)
   settled = math.max(settled, #lines - math.floor(entry.entries_max / 2))
   settled = settled - settled % per_block
   if settled > 0 then
-    local made = {}
+    local made, digests = {}, {}
     for from = 1, settled, per_block do
-      made[#made + 1] = table.concat(lines, '\n', from, from + per_block - 1) .. '\n'
+      local block = table.concat(lines, '\n', from, from + per_block - 1) .. '\n'
+      local digest = {}
+      for term in string.gmatch(block, ' (%u%x%x%x%x)') do
+        digest[#digest + 1] = term
+      end
+      made[#made + 1] = block
+      digests[#digests + 1] = string.match(block, '^%S+') .. ' ' .. table.concat(digest)
     end
     redis.call('RPUSH', log .. ':blocks', unpack(made))
+    redis.call('RPUSH', log .. ':digests', unpack(digests))
     if settled < #lines then
       redis.call('SET', new, table.concat(lines, '\n', settled + 1) .. '\n')
     else
