@@ -189,11 +189,8 @@ fn known(group: &DeadLetterGroup) -> Markup {
 
 /// Where the dead letters of a group are listed.
 pub(super) fn group_path(group: &DeadLetterGroup) -> String {
-    let cause = &group.head.cause.fingerprint;
-    match &group.head.project {
-        Some(project) => format!("/dead-letters/list?project={project}&cause={cause}"),
-        None => format!("/dead-letters/list?cause={cause}"),
-    }
+    let head = &group.head;
+    cause_path(head.project.as_ref(), &head.cause.fingerprint)
 }
 
 async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
@@ -617,7 +614,7 @@ async fn show(
             _ => {},
         }
     };
-    let similar = letter_group_path(&letter);
+    let similar = cause_path(letter.project.as_ref(), &letter.cause.fingerprint);
     let title = title_of(&letter);
     let attempts = letter.delivery().map(|delivery| {
         let history = &delivery.history;
@@ -637,9 +634,10 @@ async fn show(
     Ok(Page::new(&visitor, Section::DeadLetters, "Dead letter").respond(&content))
 }
 
-fn letter_group_path(letter: &DeadLetter) -> String {
-    let cause = escape_query(&letter.cause.fingerprint);
-    match &letter.project {
+/// Where the dead letters of a cause are listed.
+pub(super) fn cause_path(project: Option<&ProjectName>, fingerprint: &str) -> String {
+    let cause = escape_query(fingerprint);
+    match project {
         Some(project) => format!("/dead-letters/list?project={project}&cause={cause}"),
         None => format!("/dead-letters/list?cause={cause}"),
     }

@@ -1,8 +1,8 @@
 //! Replay plans: what one would do, how far it came, and the buttons to start, pause, resume and cancel it.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, dead_letters_asked, id, pager, project_asked,
-    project_filter, span_filter, text_filter, word_filter,
+    Answer, PAGE_ENTRIES, cursor_asked, dead_letters::cause_path, dead_letters_asked, id, pager,
+    project_asked, project_filter, span_filter, text_filter, word_filter,
 };
 use crate::{
     Desk,
@@ -529,7 +529,8 @@ fn by_cause(plan: &ReplayPlan) -> Markup {
     html! {
         div.pad { ul.ranked {
             @for group in &preview.by_cause {
-                li { div.line { span { (said(&group.summary)) } strong { (count(group.entries.into())) } } }
+                @let project = plan.terms.project.as_ref();
+                li { div.line { a href=(cause_path(project, &group.fingerprint)) { (said(&group.summary)) } strong { (count(group.entries.into())) } } }
             }
         } }
     }

@@ -715,6 +715,11 @@ async fn a_plan_is_made_by_a_form_and_belongs_to_its_project() {
     let path = made.header("location").to_owned();
     let page = visit.get(&path).await.body;
     assert!(page.contains("Nothing was sent yet") && page.contains("&lt;i&gt;repaired&lt;/i&gt;"));
+    let causes = "href=\"/dead-letters/list?project=acme&amp;cause=";
+    assert!(
+        page.contains(causes),
+        "each cause leads to its list: {page}"
+    );
     let moved = visit.post(&format!("{path}/pause"), &[]).await;
     assert_eq!(moved.header("location"), format!("{path}?done=moved"));
     assert_eq!(
