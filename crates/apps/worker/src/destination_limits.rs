@@ -1,7 +1,7 @@
 //! How many attempts one destination may have under way in this worker.
 
 use dashmap::DashMap;
-use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX};
+use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX, port::Lane};
 use ringback_domain::{Destination, DestinationId};
 use std::{
     num::NonZeroUsize,
@@ -24,7 +24,7 @@ pub(crate) struct DestinationLimits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     share: Arc<Share>,
-    entered_at: Instant,
+    used_from: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -66,6 +66,23 @@ impl DestinationLimits {
         Some(share.enter(place.expect("the semaphore is never closed")))
     }
 
+    /// A permit for a direct attempt, as in [`Self::enter_soon`]; only `waiting` may wait for one.
+    pub(crate) async fn enter_directly(
+        &self,
+        destination: &Destination,
+        waiting: &Semaphore,
+    ) -> Result<Permit, Lane> {
+        let share = self.share(destination);
+        if !share.is_quick() {
+            return Err(Lane::Main);
+        }
+        if let Ok(place) = share.places.clone().try_acquire_owned() {
+            return Ok(share.enter(place));
+        }
+        let _waits = waiting.try_acquire().map_err(|_| Lane::Main)?;
+        self.enter_soon(destination).await.ok_or(Lane::Slow)
+    }
+
     /// A permit, once one is free.
     pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
         let share = self.share(destination);
@@ -93,21 +110,24 @@ impl DestinationLimits {
 
 impl Share {
     fn enter(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Permit {
-        let entered_at = Instant::now();
-        self.book().under_way.push(entered_at);
+        let used_from = Instant::now();
+        self.book().under_way.push(used_from);
         Permit {
             share: self.clone(),
-            entered_at,
+            used_from,
             _place: place,
         }
+    }
+
+    fn is_quick(&self) -> bool {
+        let book = self.book();
+        book.pulse.is_quick(book.oldest())
     }
 
     /// A place among those who wait, unless that would be for long.
     fn wait_if_short(&self, at_once: usize) -> Option<Waiting<'_>> {
         let mut book = self.book();
-        let oldest = book.under_way.iter().map(Instant::elapsed).max();
-        let oldest = oldest.unwrap_or(Duration::ZERO);
-        if !book.pulse.waits_here(at_once, oldest, book.waiting) {
+        if !book.pulse.waits_here(at_once, book.oldest(), book.waiting) {
             return None;
         }
         book.waiting += 1;
@@ -119,14 +139,37 @@ impl Share {
     }
 }
 
+impl Book {
+    /// For how long the oldest attempt has been under way.
+    fn oldest(&self) -> Duration {
+        let oldest = self.under_way.iter().map(Instant::elapsed).max();
+        oldest.unwrap_or(Duration::ZERO)
+    }
+
+    fn leaves(&mut self, since: Instant) {
+        if let Some(at) = self.under_way.iter().position(|at| *at == since) {
+            self.under_way.swap_remove(at);
+        }
+    }
+}
+
+/// What comes before the request, the claim above all, says nothing about the destination.
+impl ringback_delivery::Share for Permit {
+    fn used_from_now(&mut self) {
+        let now = Instant::now();
+        let mut book = self.share.book();
+        book.leaves(self.used_from);
+        book.under_way.push(now);
+        drop(book);
+        self.used_from = now;
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut book = self.share.book();
-        book.pulse.ended(self.entered_at.elapsed());
-        let at = book.under_way.iter().position(|at| *at == self.entered_at);
-        if let Some(at) = at {
-            book.under_way.swap_remove(at);
-        }
+        book.pulse.ended(self.used_from.elapsed());
+        book.leaves(self.used_from);
     }
 }
 
@@ -185,5 +228,48 @@ mod tests {
         let (entered, ()) = tokio::join!(limits.enter_soon(&one), leave);
         assert!(entered.is_some());
         assert!(limits.share(&one).book().waiting == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_direct_attempt_is_for_who_is_quick_and_has_a_place() {
+        let limits = two();
+        let (one, waiting) = (samples::webhook_destination(), Semaphore::new(1));
+        let mut held = limits.enter_directly(&one, &waiting).await.unwrap();
+        ringback_delivery::Share::used_from_now(&mut held);
+        let also = limits.enter_directly(&one, &waiting).await.unwrap();
+        let refused = limits.enter_directly(&one, &waiting).await.unwrap_err();
+        assert_eq!(refused, Lane::Slow, "nobody leaves in time");
+
+        drop((held, also));
+        let mut slow = limits.enter(&one).await;
+        ringback_delivery::Share::used_from_now(&mut slow);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        drop(slow);
+        let refused = limits.enter_directly(&one, &waiting).await.unwrap_err();
+        assert_eq!(refused, Lane::Main, "it would outlast its event's patience");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_events_wait_for_a_share() {
+        let limits = two();
+        let (one, nobody) = (samples::webhook_destination(), Semaphore::new(0));
+        let _held = (limits.enter(&one).await, limits.enter(&one).await);
+        let asked_at = Instant::now();
+        let refused = limits.enter_directly(&one, &nobody).await.unwrap_err();
+        assert_eq!(refused, Lane::Main);
+        assert_eq!(asked_at.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_before_the_request_does_not_make_a_destination_slow() {
+        let limits = two();
+        let (one, waiting) = (samples::webhook_destination(), Semaphore::new(1));
+        let mut permit = limits.enter(&one).await;
+        // The store takes its time to grant the claim.
+        tokio::time::advance(Duration::from_secs(5)).await;
+        ringback_delivery::Share::used_from_now(&mut permit);
+        tokio::time::advance(Duration::from_millis(5)).await;
+        drop(permit);
+        assert!(limits.enter_directly(&one, &waiting).await.is_ok());
     }
 }

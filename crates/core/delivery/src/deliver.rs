@@ -5,7 +5,7 @@
 //! and the claim is settled before the message is acknowledged; docs/protocol.md lists what each crash in between costs.
 
 use crate::{
-    Context, Handled, Route, build_request,
+    Context, Handled, Route, Share, build_request,
     judge::{excerpt_of, judge},
     pacing::{Pacing, Turn},
     port::{
@@ -73,14 +73,14 @@ impl Deliver {
     /// Handles one delivery, from taking it to knowing what to do with its message.
     ///
     /// Dropped in the middle, it leaves a claim that runs out and a message that comes again.
-    pub async fn handle(&self, delivery: Delivery) -> Handled {
+    pub async fn handle(&self, delivery: &Delivery) -> Handled {
         self.handle_with_share(delivery, ()).await
     }
 
     /// The same for who holds a share of the destination: dropped as soon as the request is over, since what follows is between
     /// us and the store.
-    pub async fn handle_with_share(&self, delivery: Delivery, share: impl Send) -> Handled {
-        match self.try_handle(&delivery, share).await {
+    pub async fn handle_with_share(&self, delivery: &Delivery, share: impl Share) -> Handled {
+        match self.try_handle(delivery, share).await {
             Ok(()) => Handled::Acknowledge,
             Err(stuck) => {
                 tracing::error!(
@@ -102,7 +102,7 @@ impl Deliver {
         }
     }
 
-    async fn try_handle(&self, delivery: &Delivery, share: impl Send) -> Result<(), Stuck> {
+    async fn try_handle(&self, delivery: &Delivery, mut share: impl Share) -> Result<(), Stuck> {
         let now = self.context.clock.now();
         if let Some(early) = delivery
             .due_at
@@ -165,7 +165,10 @@ impl Deliver {
             let reason = DeadLetterReason::DestinationDown;
             return self.give_up(delivery, &claim, attempts, reason).await;
         }
-        let Some(attempt) = self.attempt(delivery, &profile, kind, send_before).await? else {
+        let attempt = self
+            .attempt(delivery, &profile, kind, send_before, &mut share)
+            .await?;
+        let Some(attempt) = attempt else {
             return self.release(delivery, &claim).await;
         };
         drop(share);
@@ -257,6 +260,27 @@ impl Deliver {
         time_limit + self.lease_margin
     }
 
+    /// A message of its own for an attempt that goes on after so long: it comes when the attempt's lease is over. A second
+    /// message to whoever is done by then, which is dropped.
+    pub(crate) async fn guard(
+        &self,
+        delivery: &Delivery,
+        after: Duration,
+    ) -> Result<(), QueueError> {
+        self.context.clock.sleep(after).await;
+        let guarded = self.put_off(delivery, self.lease(delivery) + HELD_EXTRA);
+        if let Err(failure) = guarded.await {
+            tracing::warn!(
+                ringback.delivery.id = %delivery.id,
+                error = &failure as &(dyn std::error::Error + 'static),
+                "could not queue a delivery whose attempt takes long, waiting for the attempt"
+            );
+            return Err(failure);
+        }
+        fault_point!(AttemptGuarded);
+        Ok(())
+    }
+
     /// Publishes the same attempt again for later. No attempt is counted.
     async fn put_off(&self, delivery: &Delivery, wait: Duration) -> Result<(), QueueError> {
         let wait = Some(Wait::exactly(wait));
@@ -306,11 +330,13 @@ impl Deliver {
         profile: &Profile,
         kind: DestinationKind,
         send_before: Duration,
+        share: &mut impl Share,
     ) -> Result<Option<Attempt>, StoreError> {
         let started_at = self.context.clock.now();
         let exchange = match self.prepare(delivery, profile, started_at).await? {
             Ok(_) if self.context.clock.monotonic() > send_before => return Ok(None),
             Ok(request) => {
+                share.used_from_now();
                 let sending = self.context.sender.send(request);
                 let exchange = self.shown_when_slow(delivery, sending).await;
                 fault_point!(RequestSent);

@@ -6,6 +6,7 @@
 use crate::{
     Context, Handled,
     callback_seal::CallbackSeal,
+    direct::{Direct, Tried, UnderWay},
     port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
 };
 use bytes::Bytes;
@@ -20,6 +21,16 @@ use std::{collections::HashMap, sync::Arc};
 pub struct Dispatch {
     context: Arc<Context>,
     plain_secrets: PlainSecrets,
+    direct: Option<Direct>,
+}
+
+/// What became of an event's message.
+#[must_use = "attempts under way go no further unless somebody polls them"]
+pub struct Dispatched {
+    /// What to do with it.
+    pub handled: Handled,
+    /// Attempts that go on. Each has a message of its own: dropped, they end as those of a worker that vanished.
+    pub under_way: Vec<UnderWay>,
 }
 
 /// What to do with a callback's secret that arrives in plain text.
@@ -49,25 +60,30 @@ struct Stop {
 }
 
 impl Dispatch {
-    /// A dispatch in this context.
-    pub fn new(context: Arc<Context>, plain_secrets: PlainSecrets) -> Self {
+    /// A dispatch in this context. Without `direct`, every delivery has a message of its own.
+    pub fn new(context: Arc<Context>, plain_secrets: PlainSecrets, direct: Option<Direct>) -> Self {
         Self {
             context,
             plain_secrets,
+            direct,
         }
     }
 
-    /// Handles one event message.
+    /// Handles one event message. One that was handed out before makes no direct attempts: a worker may have died of them, and
+    /// which of its deliveries is to blame only messages of their own can tell.
     pub async fn handle(
         &self,
         content: Result<Event, Unreadable>,
         trace: Option<TraceContext>,
-    ) -> Handled {
+        redelivered: bool,
+    ) -> Dispatched {
+        let direct = self.direct.as_ref().filter(|_| !redelivered);
+        let mut under_way = Vec::new();
         let done = match content {
-            Ok(event) => self.dispatch(event, trace).await,
+            Ok(event) => self.dispatch(event, trace, direct, &mut under_way).await,
             Err(unreadable) => self.keep_unreadable(unreadable).await,
         };
-        match done {
+        let handled = match done {
             Ok(()) => Handled::Acknowledge,
             Err(stuck) => {
                 tracing::error!(
@@ -76,10 +92,17 @@ impl Dispatch {
                 );
                 Handled::GiveBack
             }
-        }
+        };
+        Dispatched { handled, under_way }
     }
 
-    async fn dispatch(&self, event: Event, trace: Option<TraceContext>) -> Result<(), Stuck> {
+    async fn dispatch(
+        &self,
+        event: Event,
+        trace: Option<TraceContext>,
+        direct: Option<&Direct>,
+        under_way: &mut Vec<UnderWay>,
+    ) -> Result<(), Stuck> {
         let store = &self.context.store;
         let read_mark = || store.event_mark(&event.project, &event.id);
         if self
@@ -105,26 +128,28 @@ impl Dispatch {
             Err(why) => return self.keep_event(event, why).await,
         };
         let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), &stops);
-        let publishes = deliveries.iter().map(async |delivery| {
-            let publish = || {
-                self.context
-                    .queue
-                    .publish_delivery(delivery, Lane::Main, None)
-            };
-            self.context.until_done("publish delivery", publish).await?;
-            fault_point!(DeliveryPublished);
-            Ok::<(), QueueError>(())
-        });
-        futures_util::future::try_join_all(publishes).await?;
+        let count = deliveries.len();
+        let on_their_way = deliveries
+            .into_iter()
+            .map(|delivery| self.send_off(delivery, direct));
+        // All of them, whatever becomes of one: an attempt cut off would be one whose outcome nobody knows.
+        let gone = futures_util::future::join_all(on_their_way).await;
+        let mut safe = Ok(());
+        for gone in gone {
+            match gone {
+                Ok(goes_on) => under_way.extend(goes_on),
+                Err(stuck) => safe = Err(stuck),
+            }
+        }
+        safe?;
         fault_point!(DeliveriesPublished);
         if !faults.is_empty() {
             // Not marked: once the profile or the event is put right, a replay of this dead letter reaches those left out.
             return self.keep_event(event, faults.join("; ")).await;
         }
-        let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
         let mark = EventMark {
             dispatched_at: self.context.clock.now(),
-            deliveries: count,
+            deliveries: u32::try_from(count).unwrap_or(u32::MAX),
         };
         self.context
             .until_done("mark event", || {
@@ -134,9 +159,37 @@ impl Dispatch {
         fault_point!(EventMarked);
         self.context.observer.saw(&Occurrence::EventDispatched {
             event: &event,
-            deliveries: deliveries.len(),
+            deliveries: count,
         });
         Ok(())
+    }
+
+    /// Makes the direct attempt, or publishes; afterwards the delivery is safe without its event's message. What goes on, if
+    /// anything does.
+    async fn send_off(
+        &self,
+        delivery: Delivery,
+        direct: Option<&Direct>,
+    ) -> Result<Option<UnderWay>, QueueError> {
+        let delivery = Arc::new(delivery);
+        let lane = match direct {
+            None => Lane::Main,
+            Some(direct) => match direct.attempt(&delivery).await {
+                Tried::Done => return Ok(None),
+                Tried::GoesOn(under_way) => return Ok(Some(under_way)),
+                Tried::Publish(lane) => lane,
+            },
+        };
+        if lane == Lane::Slow {
+            let delivery = &delivery;
+            self.context
+                .observer
+                .saw(&Occurrence::MovedToSlowLane { delivery });
+        }
+        let publish = || self.context.queue.publish_delivery(&delivery, lane, None);
+        self.context.until_done("publish delivery", publish).await?;
+        fault_point!(DeliveryPublished);
+        Ok(None)
     }
 
     /// Why an event goes no further because of its callback's secret, if so.

@@ -25,6 +25,8 @@ pub enum FaultPoint {
     DeliveriesPublished,
     /// Dispatch: the event is marked, not acknowledged.
     EventMarked,
+    /// Dispatch: a direct attempt takes long and a message of its own is confirmed, the event is not marked.
+    AttemptGuarded,
     /// Replay: published, not marked as replayed.
     ReplayPublished,
     /// Replay plan: entries are confirmed, none is marked.
@@ -35,7 +37,7 @@ pub enum FaultPoint {
 
 impl FaultPoint {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Claimed,
         Self::RequestSent,
         Self::SettledDelivered,
@@ -46,6 +48,7 @@ impl FaultPoint {
         Self::DeliveryPublished,
         Self::DeliveriesPublished,
         Self::EventMarked,
+        Self::AttemptGuarded,
         Self::ReplayPublished,
         Self::PlanPublished,
         Self::PlanMarked,
@@ -64,6 +67,7 @@ impl FaultPoint {
             Self::DeliveryPublished => "delivery-published",
             Self::DeliveriesPublished => "deliveries-published",
             Self::EventMarked => "event-marked",
+            Self::AttemptGuarded => "attempt-guarded",
             Self::ReplayPublished => "replay-published",
             Self::PlanPublished => "plan-published",
             Self::PlanMarked => "plan-marked",

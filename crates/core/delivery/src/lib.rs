@@ -24,6 +24,7 @@ macro_rules! fault_point {
 mod callback_seal;
 mod context;
 mod deliver;
+mod direct;
 mod discard;
 mod dispatch;
 #[cfg(debug_assertions)]
@@ -43,10 +44,11 @@ mod webhook_cache;
 
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
+pub use direct::{DIRECT_MAX, Direct, Entry, Places, UnderWay};
 pub use discard::{
     DiscardError, DiscardPreview, DiscardSelection, DiscardStep, Discarded, Discards,
 };
-pub use dispatch::{Dispatch, PlainSecrets};
+pub use dispatch::{Dispatch, Dispatched, PlainSecrets};
 #[cfg(debug_assertions)]
 pub use fault_point::{FaultPoint, on_fault_point};
 pub use group_shares::shares_of_traffic;
@@ -57,5 +59,5 @@ pub use prepare::{Route, build_request};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
 pub use search::{SearchText, SearchTextError, TooManyCauses, search_dead_letters};
-pub use share::{Pulse, WAIT_FOR_SHARE_MAX};
+pub use share::{Pulse, Share, WAIT_FOR_SHARE_MAX};
 pub use webhook_cache::{CachedWebhook, WebhookCache};

@@ -4,7 +4,24 @@
 //! the destination would keep the lane waiting, a waste when it answers at once. So what counts is not how many wait but for
 //! how long they would.
 
+use crate::DIRECT_MAX;
 use std::time::Duration;
+
+/// A share of a destination, held by who makes an attempt there.
+pub trait Share: Send {
+    /// The request begins: from here on it is the destination that takes the time.
+    fn used_from_now(&mut self);
+}
+
+impl Share for () {
+    fn used_from_now(&mut self) {}
+}
+
+impl<T: Share + ?Sized> Share for Box<T> {
+    fn used_from_now(&mut self) {
+        (**self).used_from_now();
+    }
+}
 
 /// A turn no further away is waited for on the spot.
 pub const WAIT_FOR_SHARE_MAX: Duration = Duration::from_millis(250);
@@ -29,14 +46,22 @@ impl Pulse {
         });
     }
 
+    /// Whether a direct attempt will be over in time, with some to spare: the oldest under way goes on for `oldest`.
+    pub fn is_quick(self, oldest: Duration) -> bool {
+        self.each(oldest) <= DIRECT_MAX / 2
+    }
+
     /// Whether one more waits where it is: of `at_once` places all are taken, by attempts of which the oldest goes on for
     /// `oldest`, and `waiting` are there before it.
     pub fn waits_here(self, at_once: usize, oldest: Duration, waiting: usize) -> bool {
-        // An attempt that goes on for long says more than all that ended before it: this is how a hang shows.
-        let each = self.usually.unwrap_or(UNKNOWN_TAKES).max(oldest / 2);
         let turns = (waiting / at_once.max(1)).saturating_add(1);
         let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        each.saturating_mul(turns) <= WAIT_FOR_SHARE_MAX
+        self.each(oldest).saturating_mul(turns) <= WAIT_FOR_SHARE_MAX
+    }
+
+    /// An attempt that goes on for long says more than all that ended before it: this is how a hang shows.
+    fn each(self, oldest: Duration) -> Duration {
+        self.usually.unwrap_or(UNKNOWN_TAKES).max(oldest / 2)
     }
 }
 
@@ -73,6 +98,14 @@ mod tests {
         let unknown = Pulse::default();
         assert!(unknown.waits_here(16, Duration::ZERO, 16));
         assert!(!unknown.waits_here(16, Duration::ZERO, 100));
+    }
+
+    #[test]
+    fn direct_attempts_are_for_who_is_quick() {
+        assert!(Pulse::default().is_quick(Duration::ZERO));
+        assert!(pulse(50 * MS).is_quick(100 * MS));
+        assert!(!pulse(200 * MS).is_quick(Duration::ZERO));
+        assert!(!pulse(5 * MS).is_quick(600 * MS), "it hangs");
     }
 
     #[test]

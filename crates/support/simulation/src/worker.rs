@@ -6,16 +6,18 @@ use crate::{
     plan::{LEASE_MARGIN, Plan, Sabotage},
     witness::{HandlerId, Witness},
 };
+use async_trait::async_trait;
 use futures_util::{
     StreamExt,
-    future::{BoxFuture, FutureExt},
+    future::{BoxFuture, FutureExt, join_all},
     stream::FuturesUnordered,
 };
 use ringback_delivery::{
-    Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, WebhookCache,
+    Context, Deliver, Direct, Dispatch, Dispatched, Entry, Handled, Intake, Places, PlainSecrets,
+    ProfileBook, WebhookCache,
     port::{Clock, Lane, Queue, Receipt, Store},
 };
-use ringback_domain::WorkerId;
+use ringback_domain::{Destination, WorkerId};
 use ringback_signing::KeyRing;
 use ringback_testkit::simulation::{SeededEntropy, TokioClock};
 use std::{
@@ -87,8 +89,14 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
         keys: world.keys.clone(),
         worker,
     });
-    let dispatch = Dispatch::new(context.clone(), PlainSecrets::Refuse);
     let deliver = Deliver::new(context.clone(), LEASE_MARGIN, world.plan.breakers());
+    let deliver = Arc::new(deliver);
+    let places = ChancePlaces {
+        dice: world.dice.clone(),
+        worker: name.to_owned(),
+    };
+    let direct = Direct::new(deliver.clone(), Arc::new(places));
+    let dispatch = Dispatch::new(context.clone(), PlainSecrets::Refuse, Some(direct));
     let intake = Intake::new(context);
 
     let consumed = "the simulated queue takes every consumer";
@@ -106,35 +114,68 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
     let desk = Desk { world, name, fate };
     let mut under_way = FuturesUnordered::new();
     loop {
-        let (handling, receipt): (BoxFuture<'_, Handled>, Box<dyn Receipt>) = tokio::select! {
+        let (handling, receipt): (BoxFuture<'_, Dispatched>, Box<dyn Receipt>) = tokio::select! {
             biased;
             Some(()) = under_way.next() => continue,
             Some(taken) = events.next() => {
-                (dispatch.handle(taken.content, taken.trace).boxed(), taken.receipt)
+                let handling = dispatch.handle(taken.content, taken.trace, taken.redelivered);
+                (handling.boxed(), taken.receipt)
             }
             Some(taken) = parked.next() => {
-                (intake.handle_parked(taken.content).boxed(), taken.receipt)
+                (alone(intake.handle_parked(taken.content)), taken.receipt)
             }
             Some(taken) = main.next() => {
                 let handling = match taken.content {
-                    Err(unreadable) => intake.handle_unreadable(unreadable).boxed(),
+                    Err(unreadable) => alone(intake.handle_unreadable(unreadable)),
                     Ok(delivery) if world.dice.below(10, "slow lane", name) == 0 => {
                         let deliver = &deliver;
-                        async move { deliver.move_to(Lane::Slow, &delivery).await }.boxed()
+                        alone(async move { deliver.move_to(Lane::Slow, &delivery).await })
                     }
-                    Ok(delivery) => deliver.handle(delivery).boxed(),
+                    Ok(delivery) => {
+                        let deliver = &deliver;
+                        alone(async move { deliver.handle(&delivery).await })
+                    }
                 };
                 (handling, taken.receipt)
             }
             Some(taken) = slow.next() => {
                 let handling = match taken.content {
-                    Err(unreadable) => intake.handle_unreadable(unreadable).boxed(),
-                    Ok(delivery) => deliver.handle(delivery).boxed(),
+                    Err(unreadable) => alone(intake.handle_unreadable(unreadable)),
+                    Ok(delivery) => {
+                        let deliver = &deliver;
+                        alone(async move { deliver.handle(&delivery).await })
+                    }
                 };
                 (handling, taken.receipt)
             }
         };
         under_way.push(desk.finish(handling, receipt));
+    }
+}
+
+/// A message of which nothing goes on.
+fn alone<'a>(handling: impl Future<Output = Handled> + Send + 'a) -> BoxFuture<'a, Dispatched> {
+    let nothing = |handled| Dispatched {
+        handled,
+        under_way: Vec::new(),
+    };
+    handling.map(nothing).boxed()
+}
+
+/// Places for direct attempts that are there or not as chance has it.
+struct ChancePlaces {
+    dice: Arc<Dice>,
+    worker: String,
+}
+
+#[async_trait]
+impl Places for ChancePlaces {
+    async fn enter(&self, _destination: &Destination) -> Entry {
+        match self.dice.below(10, "direct", &self.worker) {
+            0 => Entry::Refused(Lane::Slow),
+            1 | 2 => Entry::Refused(Lane::Main),
+            _ => Entry::Granted(Box::new(())),
+        }
     }
 }
 
@@ -148,7 +189,7 @@ struct Desk<'a> {
 impl<'a> Desk<'a> {
     fn finish(
         &self,
-        handling: BoxFuture<'a, Handled>,
+        handling: BoxFuture<'a, Dispatched>,
         receipt: Box<dyn Receipt>,
     ) -> impl Future<Output = ()> + 'a {
         let handler = self.world.witness.handler_of(self.name);
@@ -156,13 +197,15 @@ impl<'a> Desk<'a> {
         let work = async move {
             if acknowledges_first {
                 receipt.acknowledge();
-                handling.await;
+                join_all(handling.await.under_way).await;
                 return;
             }
-            match handling.await {
+            let Dispatched { handled, under_way } = handling.await;
+            match handled {
                 Handled::Acknowledge => receipt.acknowledge(),
                 Handled::GiveBack => receipt.give_back(),
             }
+            join_all(under_way).await;
         };
         Acting {
             handler,

@@ -94,16 +94,18 @@ async fn every_metric_is_emitted_and_described_and_its_labels_are_bounded(ground
     let installation = Installation::start(ground).await;
     let receiver = Receiver::start().await;
     receiver.script("/sad", [Answer::status(500)]);
+    receiver.script("/moody", [Answer::status(503), Answer::status(200)]);
     let key = installation.project_key("acme").await;
     let strict = installation.project_key("strict").await;
-    for (key, path) in [(&key, "/happy"), (&strict, "/sad")] {
+    let hasty = installation.project_key("hasty").await;
+    for (key, path) in [(&key, "/happy"), (&strict, "/sad"), (&hasty, "/moody")] {
         let webhook = json!({"url": receiver.url(path)}).to_string();
         installation
             .post("/api/v1/webhooks", key, &webhook)
             .await
             .json(201);
     }
-    for (key, project) in [(&key, "acme"), (&strict, "strict")] {
+    for (key, project) in [(&key, "acme"), (&strict, "strict"), (&hasty, "hasty")] {
         let event = json!({"id": "e-1", "project": project, "type": "task.completed", "job": {"id": "j-1"}});
         let event = event.to_string();
         installation
@@ -136,7 +138,7 @@ async fn every_metric_is_emitted_and_described_and_its_labels_are_bounded(ground
             let state = |state| [("ringback_delivery_final_state", state)];
             let delivered = value(&all, Metric::DeliveryDuration, &state("delivered"));
             let buried = value(&all, Metric::DeliveryDuration, &state("dead_lettered"));
-            (delivered >= 1.0 && buried >= 1.0).then_some(text)
+            (delivered >= 2.0 && buried >= 1.0).then_some(text)
         })
         .await;
     assert!(
@@ -185,11 +187,11 @@ async fn every_metric_is_emitted_and_described_and_its_labels_are_bounded(ground
     };
     assert_eq!(
         (attempts("accepted"), attempts("refused")),
-        (1.0, 1.0),
+        (2.0, 2.0),
         "{text}"
     );
     let dispatched = [("ringback_event_outcome", "dispatched")];
-    assert_eq!(value(&all, Metric::EventsDispatched, &dispatched), 2.0);
+    assert_eq!(value(&all, Metric::EventsDispatched, &dispatched), 3.0);
     let exhausted = [("ringback_dead_letter_reason", "attempts_exhausted")];
     assert_eq!(
         value(&all, Metric::DeadLettersStored, &exhausted),
@@ -226,6 +228,6 @@ async fn every_metric_is_emitted_and_described_and_its_labels_are_bounded(ground
         "{text}"
     );
     let confirmed = [("messaging_destination_name", "events")];
-    assert_eq!(value(&all, Metric::MessagesSent, &confirmed), 2.0, "{text}");
+    assert_eq!(value(&all, Metric::MessagesSent, &confirmed), 3.0, "{text}");
     installation.stop().await;
 }

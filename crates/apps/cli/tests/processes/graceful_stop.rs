@@ -4,7 +4,7 @@ use crate::{
     desk::event,
     installation::{EVENT_HEADER, Ground, Installation, RETRYING},
 };
-use ringback_delivery::port::Clock;
+use ringback_delivery::port::{Clock, Lane, QueueName};
 use ringback_domain::{Attempt, Timestamp};
 use ringback_testkit::receiver::{Answer, Receiver};
 use ringback_worker::{SystemClock, publish::Publisher};
@@ -107,6 +107,13 @@ async fn give_back_what_waits(ground: Ground) {
     }
     drop(publisher);
     desk.close().await;
+    // Each has a message of its own, so that what is in a worker's hands can be told from what waits.
+    let dispatcher = installation.serve_as("dispatch").await;
+    let desk = installation.desk().await;
+    desk.wait_for_waiting(QueueName::Deliveries(Lane::Main), EVENTS as u64)
+        .await;
+    desk.close().await;
+    dispatcher.stop().await;
 
     let mut worker = installation.serve().await;
     receiver.wait_for("/hook", UNDER_WAY).await;
@@ -140,6 +147,50 @@ async fn give_back_what_waits(ground: Ground) {
         assert_eq!(delivery.attempts.len(), 1);
         assert_eq!(delivery.attempts[0].number.get(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_attempt_that_outlasts_its_event_is_ended_on_the_embedded_default() {
+    end_what_outlasts_its_event(Ground::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_attempt_that_outlasts_its_event_is_ended_on_rabbitmq_and_redis() {
+    end_what_outlasts_its_event(Ground::Servers).await;
+}
+
+async fn end_what_outlasts_its_event(ground: Ground) {
+    let receiver = Receiver::start().await;
+    let released = watch::Sender::new(false);
+    receiver.script("/hook", [Answer::status(200).held_until(&released)]);
+    let installation = Installation::new(ground);
+    let desk = installation.desk().await;
+    desk.webhook(RETRYING, receiver.url("/hook")).await;
+    desk.close().await;
+    let mut worker = installation.serve().await;
+    let desk = installation.desk().await;
+    let event = event(RETRYING, "evt_1", 200);
+    desk.publisher().publish(&event).await.unwrap();
+    receiver.wait_for("/hook", 1).await;
+    desk.wait_for_waiting(QueueName::Delayed, 1).await;
+    desk.close().await;
+
+    worker.ask_to_stop();
+    worker.says("stopping").await;
+    released.send_replace(true);
+    worker.stopped().await;
+    let desk = installation.desk().await;
+    let deliveries = desk.wait_for_deliveries(RETRYING, "delivered", 1).await;
+    assert_eq!(deliveries[0].attempts.len(), 1);
+    assert_eq!(desk.all_waiting().await, 1, "the message that stood for it");
+    desk.close().await;
+
+    let worker = installation.serve().await;
+    let desk = installation.desk().await;
+    desk.wait_for_empty_queues().await;
+    desk.close().await;
+    worker.stop().await;
+    assert_eq!(receiver.received("/hook").len(), 1, "no duplicate");
 }
 
 /// Publishes at a steady pace; how many events it were.

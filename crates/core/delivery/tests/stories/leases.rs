@@ -51,7 +51,7 @@ async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
     });
 
     let handled = Deliver::new(Arc::new(context), LEASE_MARGIN, None)
-        .handle(delivery)
+        .handle(&delivery)
         .await;
 
     assert_eq!(handled, Handled::Acknowledge);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod direct;
 mod discards;
 mod leases;
 mod pacing;
@@ -497,9 +498,9 @@ async fn an_event_without_a_moment_is_given_one_and_every_dispatch_makes_the_sam
     world.queue.publish_raw_event(undated.into()).await.unwrap();
     let mut events = world.queue.consume_events(2).await.unwrap();
     let undated = events.next().await.unwrap();
-    let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse);
-    let handled = dispatch.handle(undated.content, undated.trace).await;
-    assert_eq!(handled, Handled::Acknowledge);
+    let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse, None);
+    let dispatched = dispatch.handle(undated.content, undated.trace, false).await;
+    assert_eq!(dispatched.handled, Handled::Acknowledge);
 
     // The worker that takes it vanishes before it marks the event, and another takes it later: each a world of its own.
     let dated = events.next().await.unwrap().content.unwrap();

@@ -1,8 +1,8 @@
 //! The real use cases on a stopped clock: a simulated queue and store, a sender that answers as told.
 
 use ringback_delivery::{
-    Context, Deliver, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay, ReplayError,
-    ReplayRequest, WebhookCache,
+    Context, Deliver, Direct, Dispatch, Handled, Intake, PlainSecrets, ProfileBook, Replay,
+    ReplayError, ReplayRequest, WebhookCache,
     port::{
         Clock, Consumer, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, Lane,
         Observer, Queue, Store, WebhookStore, WriteAnswer,
@@ -154,11 +154,24 @@ impl World {
     }
 
     pub(crate) async fn spawn_dispatch(&self) -> tokio::task::JoinHandle<()> {
-        let dispatch = Dispatch::new(self.context(), PlainSecrets::Refuse);
+        self.spawn_dispatch_with(None).await
+    }
+
+    pub(crate) async fn spawn_dispatch_with(
+        &self,
+        direct: Option<Direct>,
+    ) -> tokio::task::JoinHandle<()> {
+        let dispatch = Dispatch::new(self.context(), PlainSecrets::Refuse, direct);
         let mut events = self.queue.consume_events(10).await.unwrap();
         tokio::spawn(async move {
             while let Some(taken) = events.next().await {
-                match dispatch.handle(taken.content, taken.trace).await {
+                let dispatched = dispatch
+                    .handle(taken.content, taken.trace, taken.redelivered)
+                    .await;
+                for goes_on in dispatched.under_way {
+                    tokio::spawn(goes_on);
+                }
+                match dispatched.handled {
                     Handled::Acknowledge => taken.receipt.acknowledge(),
                     Handled::GiveBack => taken.receipt.give_back(),
                 }
@@ -172,7 +185,7 @@ impl World {
         tokio::spawn(async move {
             while let Some(taken) = deliveries.next().await {
                 let handled = match taken.content {
-                    Ok(delivery) => deliver.handle(delivery).await,
+                    Ok(delivery) => deliver.handle(&delivery).await,
                     Err(unreadable) => intake.handle_unreadable(unreadable).await,
                 };
                 match handled {

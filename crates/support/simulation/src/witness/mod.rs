@@ -78,6 +78,8 @@ struct DeliverySeen {
     body: Bytes,
     /// Messages of it in the queue.
     copies: u32,
+    /// There was one: until then its event's message stands for it.
+    was_queued: bool,
     newest: Generation,
     lease: Option<Lease>,
     /// Requests under way, and until when.
@@ -179,6 +181,7 @@ impl DeliverySeen {
             event: delivery.event.id.clone(),
             body: delivery.body.clone(),
             copies: 0,
+            was_queued: false,
             newest: delivery.generation,
             lease: None,
             under_way: Vec::new(),

@@ -32,8 +32,19 @@ impl Witness {
         let mut state = self.state();
         let seen = state.events.entry(id.clone()).or_default();
         seen.copies = seen.copies.saturating_sub(1);
-        if seen.copies == 0 && !self.is_marked(id) && !self.is_dead_event(id, &seen.document) {
+        if seen.copies > 0 {
+            return;
+        }
+        if !self.is_marked(id) && !self.is_dead_event(id, &seen.document) {
             let what = format!("{id} is in no queue, and neither dispatched nor a dead letter");
+            self.fails(&mut state, Invariant::NothingLost, what);
+        }
+        // Its message stood for those that have none of their own.
+        let mut left = state
+            .deliveries
+            .iter()
+            .filter(|(_, seen)| seen.event == *id && seen.copies == 0);
+        if let Some(what) = left.find_map(|(delivery, seen)| self.lost(&state, delivery, seen)) {
             self.fails(&mut state, Invariant::NothingLost, what);
         }
     }
@@ -45,6 +56,7 @@ impl Witness {
             .entry(delivery.id.clone())
             .or_insert_with(|| DeliverySeen::of(delivery));
         seen.copies += 1;
+        seen.was_queued = true;
         seen.newest = seen.newest.max(delivery.generation);
         if seen.body != delivery.body || seen.event != delivery.event.id {
             let what = format!("{} is published with another body or id", seen.label);
@@ -59,8 +71,9 @@ impl Witness {
             return;
         };
         seen.copies = seen.copies.saturating_sub(1);
+        let seen = &state.deliveries[id];
         if seen.copies == 0
-            && let Some(what) = self.lost(id, seen)
+            && let Some(what) = self.lost(&state, id, seen)
         {
             self.fails(&mut state, Invariant::NothingLost, what);
         }

@@ -9,7 +9,7 @@ impl Witness {
     pub(crate) fn check_rest(&self) {
         let mut state = self.state();
         let deliveries = state.deliveries.iter();
-        let lost = deliveries.filter_map(|(id, seen)| self.lost(id, seen));
+        let lost = deliveries.filter_map(|(id, seen)| self.lost(&state, id, seen));
         let events = state.events.keys();
         let never = events.filter_map(|id| self.never_went(&state, id));
         if let Some(what) = lost.chain(never).next() {

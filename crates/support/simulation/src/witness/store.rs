@@ -1,6 +1,6 @@
 //! The store, as it really is: who holds what, what is final, and where webhooks are.
 
-use super::{DeliverySeen, HandlerId, Lease, Moment, Position, Witness};
+use super::{DeliverySeen, HandlerId, Lease, Moment, Position, State, Witness};
 use crate::{invariants::Invariant, plan::CHANGES_APPLY_WITHIN};
 use futures_util::FutureExt;
 use ringback_delivery::port::{Claim, ClaimAnswer, DeadLetterStore, DeliveryStore, EventStore};
@@ -33,9 +33,13 @@ impl Witness {
         };
         let (now, handler) = (self.now(), HandlerId::current());
         let mut state = self.state();
-        let Some(mut seen) = state.deliveries.remove(&delivery.id) else {
-            return;
-        };
+        // A direct attempt is the first that is heard of its delivery.
+        let seen = state.deliveries.remove(&delivery.id);
+        let mut seen = seen.unwrap_or_else(|| DeliverySeen::of(delivery));
+        if seen.body != delivery.body {
+            let what = format!("{} is claimed with another body", seen.label);
+            self.fails(&mut state, Invariant::SameBytes, what);
+        }
         let before = seen.lease.as_ref().filter(|before| {
             before.claim.token != claim.token && !before.is_settled && before.until > now
         });
@@ -121,22 +125,46 @@ impl Witness {
     }
 
     /// What is wrong with a delivery of which there is no message: nothing, if it is delivered or a dead letter.
-    pub(super) fn lost(&self, id: &DeliveryId, seen: &DeliverySeen) -> Option<String> {
+    pub(super) fn lost(
+        &self,
+        state: &State,
+        id: &DeliveryId,
+        seen: &DeliverySeen,
+    ) -> Option<String> {
         let label = &seen.label;
         let record = self.store.delivery(id).now_or_never();
-        let state = match &record {
+        let known = match &record {
             Some(Ok(Some(record))) => Some(&record.state),
             _ => None,
         };
-        if let Some(DeliveryState::Delivered { .. }) = state {
+        if let Some(DeliveryState::Delivered { .. }) = known {
             let never = seen.accepted_by.is_none();
             return never.then(|| format!("{label} is recorded as delivered and never was"));
         }
         let is_dead = self.is_dead(&DeadLetterId::derive(id, seen.newest));
-        let told = state.map_or("unknown", DeliveryState::class);
-        (!is_dead).then(|| {
+        let told = known.map_or("unknown", DeliveryState::class);
+        let is_safe = is_dead || !seen.was_queued && self.event_stands_for(state, seen);
+        (!is_safe).then(|| {
             format!("{label} ({told}) is in no queue, and neither delivered nor a dead letter")
         })
+    }
+
+    /// Whether the event answers for a delivery that never had a message of its own: it is queued or a dead letter, or it was
+    /// dispatched again and the webhook was not there the whole time.
+    fn event_stands_for(&self, state: &State, seen: &DeliverySeen) -> bool {
+        let Some(event) = state.events.get(&seen.event) else {
+            return false;
+        };
+        let webhook = seen.webhook.as_ref().and_then(|id| state.webhooks.get(id));
+        let was_there = |webhook: &WebhookSeen| {
+            let (since, until) = (event.published_at, event.marked_at);
+            since
+                .zip(until)
+                .is_some_and(|(since, until)| webhook.was_enabled(since, until))
+        };
+        event.copies > 0
+            || self.is_dead_event(&seen.event, &event.document)
+            || webhook.is_some_and(|webhook| !was_there(webhook))
     }
 }
 

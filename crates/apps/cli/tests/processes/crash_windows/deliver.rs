@@ -1,13 +1,25 @@
 //! Deliver: from the claim to the acknowledgement.
 
-use super::scene::{DELIVERIES, Scene, history};
+use super::scene::{Begins, Scene, history};
 use crate::installation::{ATTEMPT_HEADER, Ground, HASTY, LEASE, RETRYING, UNFORGIVING};
 use ringback_delivery::port::QueueName;
 use ringback_domain::{DeadLetterReason, DeliveryRecord};
 use ringback_testkit::receiver::Answer;
 use std::time::Duration;
 
-super::on_each_ground! {
+macro_rules! however_it_begins {
+    ($($row:ident)*) => {
+        mod with_a_message_of_its_own {
+            super::super::on_each_ground! { super::super::Begins::Queued; $($row)* }
+        }
+
+        mod directly {
+            super::super::on_each_ground! { super::super::Begins::Directly; $($row)* }
+        }
+    };
+}
+
+however_it_begins! {
     a_claim_without_a_request_costs_one_lease
     a_request_without_a_record_is_sent_again_with_its_outcome_known_as_unknown
     a_delivery_settled_as_delivered_is_not_sent_again
@@ -47,9 +59,9 @@ async fn nothing_is_settled(scene: &Scene) {
 }
 
 /// Row 1.
-async fn a_claim_without_a_request_costs_one_lease(ground: Ground) {
-    let scene = Scene::with_delivery(ground, RETRYING, [accepts()]).await;
-    scene.vanishes("deliver", "claimed").await;
+async fn a_claim_without_a_request_costs_one_lease(ground: Ground, begins: Begins) {
+    let scene = Scene::with_delivery(ground, begins, RETRYING, [accepts()]).await;
+    scene.vanishes_at_an_attempt("claimed").await;
     assert_eq!(scene.request_count(), 0);
     nothing_is_settled(&scene).await;
 
@@ -63,9 +75,10 @@ async fn a_claim_without_a_request_costs_one_lease(ground: Ground) {
 /// Row 2.
 async fn a_request_without_a_record_is_sent_again_with_its_outcome_known_as_unknown(
     ground: Ground,
+    begins: Begins,
 ) {
-    let scene = Scene::with_delivery(ground, RETRYING, [accepts()]).await;
-    scene.vanishes("deliver", "request-sent").await;
+    let scene = Scene::with_delivery(ground, begins, RETRYING, [accepts()]).await;
+    scene.vanishes_at_an_attempt("request-sent").await;
     assert_eq!(scene.request_count(), 1);
     nothing_is_settled(&scene).await;
 
@@ -77,9 +90,9 @@ async fn a_request_without_a_record_is_sent_again_with_its_outcome_known_as_unkn
 }
 
 /// Row 3a.
-async fn a_delivery_settled_as_delivered_is_not_sent_again(ground: Ground) {
-    let scene = Scene::with_delivery(ground, RETRYING, [accepts()]).await;
-    scene.vanishes("deliver", "settled-delivered").await;
+async fn a_delivery_settled_as_delivered_is_not_sent_again(ground: Ground, begins: Begins) {
+    let scene = Scene::with_delivery(ground, begins, RETRYING, [accepts()]).await;
+    scene.vanishes_at_an_attempt("settled-delivered").await;
     comes_again(&scene, 0).await;
     let settled = scene.delivery().await;
     assert_eq!(settled.state.class(), "delivered");
@@ -91,9 +104,10 @@ async fn a_delivery_settled_as_delivered_is_not_sent_again(ground: Ground) {
 }
 
 /// Row 3b. The retry waits longer than the lease, so that the attempt's own message comes first.
-async fn a_retry_published_and_not_settled_costs_one_duplicate(ground: Ground) {
-    let scene = Scene::with_delivery(ground, RETRYING, [refuses(), refuses(), accepts()]).await;
-    scene.vanishes("deliver", "retry-published").await;
+async fn a_retry_published_and_not_settled_costs_one_duplicate(ground: Ground, begins: Begins) {
+    let scene =
+        Scene::with_delivery(ground, begins, RETRYING, [refuses(), refuses(), accepts()]).await;
+    scene.vanishes_at_an_attempt("retry-published").await;
     comes_again(&scene, 1).await;
     nothing_is_settled(&scene).await;
 
@@ -109,9 +123,12 @@ async fn a_retry_published_and_not_settled_costs_one_duplicate(ground: Ground) {
 }
 
 /// Row 3b again. Both messages wait for the end of the lease, and either may be the first to be taken then.
-async fn a_retry_published_before_the_lease_ends_costs_one_duplicate_at_most(ground: Ground) {
-    let scene = Scene::with_delivery(ground, HASTY, [refuses(), accepts()]).await;
-    scene.vanishes("deliver", "retry-published").await;
+async fn a_retry_published_before_the_lease_ends_costs_one_duplicate_at_most(
+    ground: Ground,
+    begins: Begins,
+) {
+    let scene = Scene::with_delivery(ground, begins, HASTY, [refuses(), accepts()]).await;
+    scene.vanishes_at_an_attempt("retry-published").await;
 
     scene.goes_on("delivered").await;
     let seen = attempts_seen(&scene);
@@ -125,9 +142,9 @@ async fn a_retry_published_before_the_lease_ends_costs_one_duplicate_at_most(gro
 }
 
 /// Row 4b.
-async fn an_attempt_settled_as_retrying_is_not_made_again(ground: Ground) {
-    let scene = Scene::with_delivery(ground, RETRYING, [refuses(), accepts()]).await;
-    scene.vanishes("deliver", "settled-retrying").await;
+async fn an_attempt_settled_as_retrying_is_not_made_again(ground: Ground, begins: Begins) {
+    let scene = Scene::with_delivery(ground, begins, RETRYING, [refuses(), accepts()]).await;
+    scene.vanishes_at_an_attempt("settled-retrying").await;
     comes_again(&scene, 1).await;
     let settled = scene.delivery().await;
     assert_eq!(settled.state.class(), "waiting");
@@ -139,9 +156,12 @@ async fn an_attempt_settled_as_retrying_is_not_made_again(ground: Ground) {
 }
 
 /// Row 3c.
-async fn a_dead_letter_stored_and_not_acknowledged_stays_the_only_one(ground: Ground) {
-    let scene = Scene::with_delivery(ground, UNFORGIVING, [refuses()]).await;
-    scene.vanishes("deliver", "settled-dead-lettered").await;
+async fn a_dead_letter_stored_and_not_acknowledged_stays_the_only_one(
+    ground: Ground,
+    begins: Begins,
+) {
+    let scene = Scene::with_delivery(ground, begins, UNFORGIVING, [refuses()]).await;
+    scene.vanishes_at_an_attempt("settled-dead-lettered").await;
     comes_again(&scene, 0).await;
     let settled = scene.delivery().await;
     assert_eq!(settled.state.class(), "dead_lettered");
@@ -169,7 +189,7 @@ fn attempts_seen(scene: &Scene) -> Vec<String> {
 /// The message of the attempt is back in its queue, beside so many retries that wait for their time.
 async fn comes_again(scene: &Scene, retries: u64) {
     let look = async |desk: &crate::desk::Desk| {
-        desk.wait_for_waiting(DELIVERIES, 1).await;
+        desk.wait_for_waiting(scene.first_message(), 1).await;
         desk.waiting(QueueName::Delayed).await
     };
     assert_eq!(scene.look(look).await, retries);

@@ -1,14 +1,16 @@
 //! Dispatch: from an event to its deliveries. The dispatching process makes no attempts, so that what it published can be counted.
 
-use super::scene::{DELIVERIES, EVENT, Scene};
+use super::scene::{Begins, DELIVERIES, EVENT, Scene, history};
 use crate::installation::{Ground, RETRYING};
 use ringback_delivery::port::QueueName;
+use ringback_testkit::receiver::Answer;
 
 super::on_each_ground! {
     an_event_given_a_moment_and_not_acknowledged_reaches_every_destination_once
     a_fan_out_cut_off_in_the_middle_reaches_every_destination_once
     deliveries_published_without_a_mark_reach_every_destination_once
     an_event_marked_and_not_acknowledged_is_dropped_when_it_comes_again
+    a_direct_attempt_that_takes_long_and_is_cut_off_is_made_again
 }
 
 const DESTINATIONS: usize = 8;
@@ -74,6 +76,24 @@ async fn an_event_marked_and_not_acknowledged_is_dropped_when_it_comes_again(gro
     assert_eq!(published, DESTINATIONS as u64, "nothing is published again");
 
     every_destination_gets_it_once(&scene).await;
+}
+
+async fn a_direct_attempt_that_takes_long_and_is_cut_off_is_made_again(ground: Ground) {
+    let answers = [Answer::hang(), Answer::status(200)];
+    let scene = Scene::with_delivery(ground, Begins::Directly, RETRYING, answers).await;
+    scene.vanishes_at_an_attempt("attempt-guarded").await;
+    assert_eq!(scene.request_count(), 1);
+    let waiting = async |desk: &crate::desk::Desk| {
+        desk.wait_for_waiting(QueueName::Events, 1).await;
+        desk.waiting(QueueName::Delayed).await
+    };
+    assert_eq!(scene.look(waiting).await, 1, "a message of its own");
+
+    scene.goes_on("delivered").await;
+    assert_eq!(scene.request_count(), 2, "one duplicate");
+    let delivery = scene.delivery().await;
+    assert_eq!(history(&delivery), ["1 outcome unknown", "1 200"]);
+    assert!(is_marked(&scene).await);
 }
 
 /// The event is back in its queue; how many deliveries were published.

@@ -7,6 +7,21 @@ mod scene;
 
 /// Makes a test of every row, on each ground.
 macro_rules! on_each_ground {
+    ($begins:expr; $($row:ident)*) => {
+        mod on_the_embedded_default {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $row() {
+                super::super::$row(crate::installation::Ground::Embedded, $begins).await;
+            })*
+        }
+
+        mod on_rabbitmq_and_redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $row() {
+                super::super::$row(crate::installation::Ground::Servers, $begins).await;
+            })*
+        }
+    };
     ($($row:ident)*) => {
         mod on_the_embedded_default {
             $(#[tokio::test(flavor = "multi_thread")]

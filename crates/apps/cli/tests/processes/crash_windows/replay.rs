@@ -1,6 +1,6 @@
 //! Replay: from a dead letter to its delivery's next generation.
 
-use super::scene::{DELIVERIES, Scene};
+use super::scene::{Begins, DELIVERIES, Scene};
 use crate::installation::{Ground, UNFORGIVING};
 use ringback_domain::{DeadLetter, Disposal, Generation, replay_plan::EntryMark};
 use ringback_testkit::receiver::Answer;
@@ -14,6 +14,7 @@ super::on_each_ground! {
 async fn a_replay_published_and_not_marked_can_be_asked_for_again_and_is_sent_once(ground: Ground) {
     let scene = Scene::with_delivery(
         ground,
+        Begins::Queued,
         UNFORGIVING,
         [Answer::status(503), Answer::status(200)],
     )
@@ -83,7 +84,7 @@ async fn entries_of_a_plan_marked_and_not_noted_are_not_published_again(ground: 
 /// One dead letter whose destination works again, and a plan of it that was started.
 async fn with_plan(ground: Ground) -> Scene {
     let answers = [Answer::status(503), Answer::status(200)];
-    let scene = Scene::with_delivery(ground, UNFORGIVING, answers).await;
+    let scene = Scene::with_delivery(ground, Begins::Queued, UNFORGIVING, answers).await;
     scene.goes_on("dead_lettered").await;
     let plan = [
         "replays", "plan", "--reason", "repaired", "--start", "--yes",

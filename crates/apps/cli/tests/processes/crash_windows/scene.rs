@@ -9,6 +9,7 @@ use ringback_delivery::port::{Lane, QueueName};
 use ringback_domain::DeliveryRecord;
 use ringback_testkit::receiver::{Answer, Received, Receiver};
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+use tokio::process::Command;
 
 pub(super) const DELIVERIES: QueueName = QueueName::Deliveries(Lane::Main);
 /// The event of every scene.
@@ -17,10 +18,20 @@ pub(super) const EVENT: &str = "evt_1";
 const KILLED: i32 = 9;
 const STOPS_MAX: usize = 5;
 
+/// Which message stands for the first attempt at a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// Its own.
+    Queued,
+    /// Its event's.
+    Directly,
+}
+
 /// One event of one project, and its destinations.
 pub(super) struct Scene {
     pub(super) installation: Installation,
     pub(super) project: &'static str,
+    begins: Begins,
     receiver: Receiver,
     destinations: Vec<String>,
 }
@@ -38,6 +49,16 @@ impl Scene {
         let publish = async |desk: &Desk| desk.publisher().publish(&event).await.unwrap();
         scene.look(publish).await;
         scene
+    }
+
+    /// A delivery whose event is published once somebody is there to attempt it: one that waited already may have been handed
+    /// out before, and goes by messages of their own.
+    async fn with_event_to_come(ground: Ground, project: &'static str) -> Self {
+        let scene = Self::with_destinations(ground, project, 1).await;
+        Self {
+            begins: Begins::Directly,
+            ..scene
+        }
     }
 
     /// An event that a stranger published without a moment waits to be dispatched to so many destinations.
@@ -61,6 +82,7 @@ impl Scene {
         let scene = Self {
             installation: Installation::new(ground),
             project,
+            begins: Begins::Queued,
             receiver: Receiver::start().await,
             destinations: (1..=destinations).map(|nth| format!("/{nth}")).collect(),
         };
@@ -72,20 +94,52 @@ impl Scene {
         scene
     }
 
-    /// The event is dispatched to its one destination, which answers like this; the delivery waits.
+    /// The event has one destination, which answers like this; it waits to be delivered.
     pub(super) async fn with_delivery(
         ground: Ground,
+        begins: Begins,
         project: &'static str,
         answers: impl IntoIterator<Item = Answer>,
     ) -> Self {
-        let scene = Self::with_event(ground, project, 1, 16).await;
+        let scene = match begins {
+            Begins::Queued => Self::with_event(ground, project, 1, 16).await,
+            Begins::Directly => Self::with_event_to_come(ground, project).await,
+        };
         scene.receiver.script(&scene.destinations[0], answers);
+        if begins == Begins::Directly {
+            return scene;
+        }
         let dispatcher = scene.installation.serve_as("dispatch").await;
         let desk = scene.installation.desk().await;
         desk.wait_for_waiting(DELIVERIES, 1).await;
         desk.close().await;
         dispatcher.stop().await;
         scene
+    }
+
+    /// Runs a process that makes attempts until it vanishes at the fault point.
+    pub(super) async fn vanishes_at_an_attempt(&self, point: &str) {
+        let roles = match self.begins {
+            Begins::Queued => return self.vanishes("deliver", point).await,
+            Begins::Directly => ["serve", "--roles", "dispatch,deliver"],
+        };
+        let mut process = Process::start(self.command_until(&roles, point, 1));
+        process.says(": ready ").await;
+        let event = event(self.project, EVENT, 16);
+        let publish = async |desk: &Desk| {
+            // It may vanish before it says yes.
+            let _ = desk.publisher().publish(&event).await;
+        };
+        self.look(publish).await;
+        was_killed(process).await;
+    }
+
+    /// The message that stands for the first attempt.
+    pub(super) fn first_message(&self) -> QueueName {
+        match self.begins {
+            Begins::Queued => DELIVERIES,
+            Begins::Directly => QueueName::Events,
+        }
     }
 
     /// Runs a process with this role until it vanishes at the fault point.
@@ -95,12 +149,15 @@ impl Scene {
 
     /// Runs a command until it vanishes at the fault point, the nth time it comes there.
     pub(super) async fn runs_until(&self, arguments: &[&str], point: &str, nth: usize) {
+        was_killed(Process::start(self.command_until(arguments, point, nth))).await;
+    }
+
+    fn command_until(&self, arguments: &[&str], point: &str, nth: usize) -> Command {
         let mut command = self.installation.command(arguments);
         command
             .env("RINGBACK_FAULT_POINT", point)
             .env("RINGBACK_FAULT_POINT_AT", nth.to_string());
-        let (status, said) = Process::start(command).end().await;
-        assert_eq!(status.signal(), Some(KILLED), "{status}: {said}");
+        command
     }
 
     /// Runs a command to its end.
@@ -169,6 +226,11 @@ impl Scene {
     pub(super) fn request_count(&self) -> usize {
         self.requests()[0].len()
     }
+}
+
+async fn was_killed(process: Process) {
+    let (status, said) = process.end().await;
+    assert_eq!(status.signal(), Some(KILLED), "{status}: {said}");
 }
 
 /// The attempts of a delivery in short: which, and what came of it.

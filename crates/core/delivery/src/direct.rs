@@ -1,0 +1,98 @@
+//! Direct attempts: the first attempt at a delivery, made while the message of its event is still in our hands.
+//!
+//! A message of its own costs a delivery a publish, a confirm and a trip through the broker, as much as all the rest. Most
+//! deliveries are accepted at the first attempt, within milliseconds: for these the event's message stands, which is
+//! acknowledged once they are settled. A delivery has its own message as soon as there is a reason: its destination is not
+//! quick or has no place free, the attempt takes long, or the event came before, and perhaps took a worker with it.
+//!
+//! It also keeps what is new apart from what comes again: an event waits behind no retry and no replay.
+
+use crate::{Deliver, Handled, Share, port::Lane};
+use async_trait::async_trait;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Either, select},
+};
+use ringback_domain::{Delivery, Destination};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+/// An attempt that takes no longer than this is made without a message of its own.
+pub const DIRECT_MAX: Duration = Duration::from_millis(250);
+
+/// Makes direct attempts.
+pub struct Direct {
+    deliver: Arc<Deliver>,
+    places: Arc<dyn Places>,
+}
+
+/// Where direct attempts are made: how many at once, and which had better not.
+#[async_trait]
+pub trait Places: Send + Sync {
+    /// A place for an attempt at this destination, now or soon.
+    async fn enter(&self, destination: &Destination) -> Entry;
+}
+
+/// The answer to who asks for a place.
+pub enum Entry {
+    /// It is there.
+    Granted(Box<dyn Share>),
+    /// The delivery goes to a lane, as a message of its own.
+    Refused(Lane),
+}
+
+/// An attempt that goes on although its event is done with: a message of its own stands for it.
+pub type UnderWay = BoxFuture<'static, ()>;
+
+/// What became of a delivery.
+pub(crate) enum Tried {
+    /// It is settled, or its successor is safe.
+    Done,
+    /// It is safe, and its attempt goes on.
+    GoesOn(UnderWay),
+    /// It needs a message of its own in this lane.
+    Publish(Lane),
+}
+
+impl Direct {
+    /// Attempts by this `Deliver`, in these places.
+    pub fn new(deliver: Arc<Deliver>, places: Arc<dyn Places>) -> Self {
+        Self { deliver, places }
+    }
+
+    pub(crate) async fn attempt(&self, delivery: &Arc<Delivery>) -> Tried {
+        let share = match self.places.enter(&delivery.destination).await {
+            Entry::Granted(share) => share,
+            Entry::Refused(lane) => return Tried::Publish(lane),
+        };
+        let attempt = self.begin(delivery.clone(), share);
+        let guarded = pin!(self.deliver.guard(delivery, DIRECT_MAX));
+        match select(attempt, guarded).await {
+            Either::Left((handled, _)) => done(handled),
+            Either::Right((Ok(()), attempt)) => Tried::GoesOn(attempt.map(drop).boxed()),
+            // No message stands for it: the event's has to.
+            Either::Right((Err(_), attempt)) => done(attempt.await),
+        }
+    }
+
+    /// A panic is our failure and this delivery's alone: its own message will tell the broker whom to park.
+    fn begin(&self, delivery: Arc<Delivery>, share: Box<dyn Share>) -> BoxFuture<'static, Handled> {
+        let deliver = self.deliver.clone();
+        let handling = async move { deliver.handle_with_share(&delivery, share).await };
+        let unwound = AssertUnwindSafe(handling).catch_unwind();
+        unwound
+            .map(|handled| {
+                handled.unwrap_or_else(|_| {
+                    tracing::error!("a direct attempt panicked, its delivery is queued");
+                    Handled::GiveBack
+                })
+            })
+            .boxed()
+    }
+}
+
+fn done(handled: Handled) -> Tried {
+    match handled {
+        Handled::Acknowledge => Tried::Done,
+        Handled::GiveBack => Tried::Publish(Lane::Main),
+    }
+}

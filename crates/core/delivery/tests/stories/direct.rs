@@ -1,0 +1,187 @@
+//! Attempts made while the message of their event is still in a worker's hands.
+
+use crate::world::World;
+use async_trait::async_trait;
+use ringback_delivery::{
+    DIRECT_MAX, Direct, Dispatch, Entry, Handled, Places, PlainSecrets, Share,
+    port::{Lane, Queue, QueueName},
+};
+use ringback_domain::{DeliveryState, Destination, UnreachableCause};
+use ringback_testkit::simulation::{Script, accepts, answers, unreachable};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Grants every place, or sends every delivery to a lane; knows how many places are taken.
+#[derive(Default)]
+struct CountedPlaces {
+    refused: Option<Lane>,
+    taken: Arc<AtomicUsize>,
+}
+
+struct Place(Arc<AtomicUsize>);
+
+impl Share for Place {
+    fn used_from_now(&mut self) {}
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Places for CountedPlaces {
+    async fn enter(&self, _destination: &Destination) -> Entry {
+        if let Some(lane) = self.refused {
+            return Entry::Refused(lane);
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Entry::Granted(Box::new(Place(self.taken.clone())))
+    }
+}
+
+/// A world with one webhook, one event in the queue, and a dispatch that makes direct attempts.
+struct Scene {
+    world: World,
+    dispatch: Dispatch,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Scene {
+    async fn new(scripts: impl IntoIterator<Item = Script>, places: CountedPlaces) -> Self {
+        let world = World::new(Some("standard"), scripts);
+        world.webhook(|_| {}).await;
+        world.publish(&world.event()).await;
+        let taken = places.taken.clone();
+        let direct = Direct::new(Arc::new(world.deliver()), Arc::new(places));
+        let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse, Some(direct));
+        Self {
+            world,
+            dispatch,
+            taken,
+        }
+    }
+
+    /// Handles the event, handed out as it comes. How many attempts go on is the answer; they do.
+    async fn handle_event(&self) -> usize {
+        let mut events = self.world.queue.consume_events(1).await.unwrap();
+        let taken = events.next().await.unwrap();
+        let dispatched = self
+            .dispatch
+            .handle(taken.content, taken.trace, taken.redelivered)
+            .await;
+        assert_eq!(dispatched.handled, Handled::Acknowledge);
+        taken.receipt.acknowledge();
+        let go_on = dispatched.under_way.len();
+        for goes_on in dispatched.under_way {
+            tokio::spawn(goes_on);
+        }
+        go_on
+    }
+
+    async fn waiting(&self, queue: QueueName) -> u64 {
+        let depths = self.world.queue.depths().await.unwrap();
+        let depth = depths.iter().find(|depth| depth.queue == queue);
+        depth.map_or(0, |depth| depth.waiting)
+    }
+
+    fn requests(&self) -> usize {
+        self.world.sender.with_requests(<[_]>::len)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_accepted_at_once_never_has_a_message_of_its_own() {
+    let scene = Scene::new([accepts()], CountedPlaces::default()).await;
+    assert_eq!(scene.handle_event().await, 0);
+    assert!(scene.world.queue.is_idle(), "nothing was published");
+    let record = scene.world.only_record().await;
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+    assert_eq!(record.attempts.len(), 1);
+    assert_eq!(scene.taken.load(Ordering::Relaxed), 0, "the place is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_refused_at_once_waits_in_the_ladder_like_any_other() {
+    let scene = Scene::new([answers(503), accepts()], CountedPlaces::default()).await;
+    assert_eq!(scene.handle_event().await, 0);
+    assert_eq!(scene.waiting(QueueName::Delayed).await, 1);
+    scene.world.run().await;
+    assert_eq!(scene.requests(), 2);
+    assert!(scene.world.recorder.story().ends_with("delivered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_long_gets_a_message_of_its_own_and_goes_on() {
+    let slow = (
+        Duration::from_secs(3),
+        Ok(ringback_domain::Answer::bare(200)),
+    );
+    let scene = Scene::new([slow], CountedPlaces::default()).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(scene.handle_event().await, 1);
+    assert_eq!(began.elapsed(), DIRECT_MAX, "the event waits no longer");
+    assert_eq!(scene.waiting(QueueName::Delayed).await, 1, "it is safe");
+    scene.world.run().await;
+    let story = scene.world.recorder.story();
+    assert_eq!(scene.requests(), 1, "{story}");
+    assert!(story.ends_with("duplicate suppressed"), "{story}");
+    let record = scene.world.only_record().await;
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_worker_vanishes_after_its_event_is_done_with_is_made_again() {
+    let hangs = unreachable(Duration::from_secs(9), UnreachableCause::TimeLimit);
+    let scene = Scene::new([hangs, accepts()], CountedPlaces::default()).await;
+    let mut events = scene.world.queue.consume_events(1).await.unwrap();
+    let taken = events.next().await.unwrap();
+    let handling = scene
+        .dispatch
+        .handle(taken.content, taken.trace, taken.redelivered);
+    let dispatched = handling.await;
+    taken.receipt.acknowledge();
+    drop(dispatched.under_way);
+    scene.world.run().await;
+    assert_eq!(scene.requests(), 2);
+    let story = scene.world.recorder.story();
+    assert!(story.contains("outcome of an attempt unknown"), "{story}");
+    assert!(story.ends_with("delivered"), "{story}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_without_a_place_gets_a_message_in_the_lane_it_belongs_to() {
+    for (lane, moves) in [(Lane::Main, false), (Lane::Slow, true)] {
+        let places = CountedPlaces {
+            refused: Some(lane),
+            ..CountedPlaces::default()
+        };
+        let scene = Scene::new([], places).await;
+        assert_eq!(scene.handle_event().await, 0);
+        assert_eq!(scene.waiting(QueueName::Deliveries(lane)).await, 1);
+        assert_eq!(scene.requests(), 0);
+        let story = scene.world.recorder.story();
+        assert_eq!(story.contains("moved to the slow lane"), moves, "{story}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_comes_again_has_a_message_for_every_delivery() {
+    let scene = Scene::new([], CountedPlaces::default()).await;
+    let mut vanishes = scene.world.queue.consume_events(1).await.unwrap();
+    let taken = vanishes.next().await.unwrap();
+    drop((taken, vanishes));
+    assert_eq!(scene.handle_event().await, 0);
+    assert_eq!(scene.requests(), 0, "no direct attempt");
+    assert_eq!(
+        scene.waiting(QueueName::Deliveries(Lane::Main)).await,
+        1,
+        "it may have been this delivery that the worker died of"
+    );
+}
