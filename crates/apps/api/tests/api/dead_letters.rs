@@ -156,9 +156,9 @@ async fn many_are_left_be_piece_by_piece(ground: Ground) {
     let installation = Installation::start_with(ground, ringback_api::Limits::default(), []).await;
     let key = installation.project_key("acme").await;
     let call = "/api/v1/dead-letters/discard";
-    let mut last = None;
+    let mut newest = None;
     for _ in 0..5 {
-        last = Some(dead_letter(&installation, "acme", "whk_1").await);
+        newest = Some(dead_letter(&installation, "acme", "whk_1").await);
     }
     dead_letter(&installation, "acme", "whk_2").await;
     dead_letter(&installation, "hinto", "whk_1").await;
@@ -202,7 +202,7 @@ async fn many_are_left_be_piece_by_piece(ground: Ground) {
         dead_letter(&installation, "acme", "whk_1").await;
     }
     assert_eq!(discarded, [2, 2, 1]);
-    let path = format!("/api/v1/dead-letters/{}", last.unwrap().id);
+    let path = format!("/api/v1/dead-letters/{}", newest.unwrap().id);
     let shown = installation.get(&path, &key).await.json(200);
     let note = shown["disposal"]["note"].as_str().unwrap();
     assert!(note.starts_with("the shop moved (key "), "{note}");
