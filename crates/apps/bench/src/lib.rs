@@ -22,7 +22,7 @@ pub use stage::Urls;
 
 use figures::{Arrived, Micros, compare, late};
 use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
-use ringback_delivery::port::{Clock, StoreError};
+use ringback_delivery::port::{Clock, Lane, QueueError, QueueName, StoreError};
 use ringback_domain::{
     DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
 };
@@ -111,6 +111,8 @@ pub enum BenchError {
     Key(#[from] KeyError),
     #[error("could not use the store")]
     Store(#[from] StoreError),
+    #[error("could not use the queue")]
+    Queue(#[from] QueueError),
     #[error("could not connect the generator")]
     Producer(#[from] ConnectError),
     #[error("the bare HTTP client failed")]
@@ -265,7 +267,7 @@ impl Desk {
 
     async fn register(&self, scenario: &Scenario, stage: &Stage) -> Result<Registered, BenchError> {
         let mut registered = Registered::new();
-        for project in &scenario.projects {
+        for project in scenario.all_projects() {
             if registered.contains_key(&project.name) {
                 continue;
             }
@@ -389,7 +391,14 @@ async fn measure(
         })
     };
     let mut workers = Vec::new();
-    if !scenario.waits_first {
+    let storm_out = stage.file(&format!("{}.storm", scenario.name));
+    if let Some(storm) = &scenario.storm {
+        let names = storm.projects.iter().map(|project| project.name.clone());
+        let run = format!("{}-due", scenario.name);
+        let told = generate(run, names.collect(), storm.events, None, storm_out.clone());
+        gather(stage, place, &config, &told, storm.events).await?;
+        start_workers(stage, place, &mut workers, count)?;
+    } else if !scenario.waits_first {
         start_workers(stage, place, &mut workers, count)?;
         let out = stage.file(&format!("{}.warm-up", scenario.name));
         let run = format!("warm-{}", scenario.name);
@@ -441,8 +450,18 @@ async fn measure(
             .for_each(|sent| sent.at = begun_at);
     }
     let arrived = arrived(stage).await?;
-    let destinations = |event: &str| destinations_of(scenario, event);
-    let outcome = compare(&generated.sent, &arrived, destinations);
+    let destinations = |event: &str| destinations_of(&scenario.projects, event);
+    let mut outcome = compare(&generated.sent, &arrived, destinations);
+    let mut delivered = outcome.delivered;
+    if let Some(storm) = &scenario.storm {
+        let sent = generator::read(&storm_out)?.sent;
+        let due = compare(&sent, &arrived, |event| {
+            destinations_of(&storm.projects, event)
+        });
+        outcome.lost += due.lost;
+        outcome.duplicates += due.duplicates;
+        delivered += due.delivered;
+    }
     let to_settled = scenario
         .tells_settled
         .then(|| settled(scenario, &registered, &generated.sent, &logs))
@@ -458,7 +477,7 @@ async fn measure(
         events: scenario.events,
         deliveries: outcome.delivered,
         per_second: per_second(outcome.delivered, outcome.took_s),
-        cpu_s_per_1000: cpu(&before, &after, generated.cpu_s, outcome.delivered),
+        cpu_s_per_1000: cpu(&before, &after, generated.cpu_s, delivered),
         times_floors: None,
         to_post: outcome.to_post,
         to_settled,
@@ -482,15 +501,42 @@ fn start_workers(
                 0 => place.api_port,
                 _ => free_port(),
             };
-            workers.push(stage.start_worker(place, api_port)?);
+            workers.push(stage.start_worker(place, "api,dispatch,deliver,replay", api_port)?);
         }
         Ok(())
     })
 }
 
+/// Has so many events dispatched and none of their deliveries attempted: they are due together for who comes next.
+async fn gather(
+    stage: &mut Stage,
+    place: &Place,
+    config: &Config,
+    events: &Part,
+    count: u64,
+) -> Result<(), BenchError> {
+    let dispatching = block_in_place(|| stage.start_worker(place, "dispatch", free_port()))?;
+    stage.run_part("generator", events).await?;
+    let desk = Desk::open(config).await?;
+    loop {
+        let depths = desk.backend.queue.depths().await?;
+        let due = depths
+            .iter()
+            .find(|depth| depth.queue == QueueName::Deliveries(Lane::Main));
+        if due.is_some_and(|depth| depth.waiting >= count) {
+            break;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    desk.close().await;
+    dispatching.stop()?;
+    Ok(())
+}
+
 /// Deliveries that have to be accepted.
 fn wanted(scenario: &Scenario) -> u64 {
-    (0..scenario.events)
+    let storm = scenario.storm.as_ref().map_or(0, |storm| storm.events);
+    let measured: u64 = (0..scenario.events)
         .map(|number| {
             let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
             let project = &scenario.projects[at];
@@ -500,16 +546,17 @@ fn wanted(scenario: &Scenario) -> u64 {
                 0
             }
         })
-        .sum()
+        .sum();
+    measured + storm
 }
 
 /// The destinations that have to accept an event.
-fn destinations_of(scenario: &Scenario, event: &str) -> Vec<String> {
+fn destinations_of(projects: &[scenario::Project], event: &str) -> Vec<String> {
     let Some(number) = generator::number_of(event) else {
         return Vec::new();
     };
-    let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
-    let project = &scenario.projects[at];
+    let at = usize::try_from(number).unwrap_or(0) % projects.len();
+    let project = &projects[at];
     if !project.manner.counts() {
         return Vec::new();
     }

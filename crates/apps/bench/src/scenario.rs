@@ -34,10 +34,19 @@ pub struct Scenario {
     pub(crate) per_second: Option<u32>,
     /// Whether workers start only once everything is published.
     pub(crate) waits_first: bool,
+    /// What is due together when workers start, besides the events; not what is measured.
+    pub(crate) storm: Option<Storm>,
     /// How long the first retry waits.
     pub(crate) retry_after_s: u64,
     /// Whether the moment of settling is read from the worker's log, which costs the worker something.
     pub(crate) tells_settled: bool,
+}
+
+/// Deliveries that are due together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Storm {
+    pub(crate) projects: Vec<Project>,
+    pub(crate) events: u64,
 }
 
 /// What a scenario runs on.
@@ -91,6 +100,12 @@ impl Manner {
 }
 
 impl Scenario {
+    /// Every project that gets events.
+    pub(crate) fn all_projects(&self) -> impl Iterator<Item = &Project> {
+        let storm = self.storm.iter().flat_map(|storm| &storm.projects);
+        self.projects.iter().chain(storm)
+    }
+
     /// Those that accept nothing. One that is listed twice is one.
     pub(crate) fn in_trouble(&self) -> impl Iterator<Item = &Project> {
         let mut seen = BTreeSet::new();
@@ -127,6 +142,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         events: events.max(1),
         per_second: None,
         waits_first: false,
+        storm: None,
         retry_after_s: RETRY_AFTER_S,
         tells_settled: false,
     };
@@ -250,6 +266,16 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
                 PROJECTS,
                 1,
                 events,
+            )
+        },
+        Scenario {
+            storm: Some(Storm {
+                projects: projects("storm-due", PROJECTS, Manner::Accepts, 1),
+                events: events.max(1),
+            }),
+            ..healthy(
+                "storm",
+                "200 events a second, while as many deliveries as a large scenario has are due together",
             )
         },
         on_embedded(loaded(

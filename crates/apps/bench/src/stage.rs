@@ -138,17 +138,19 @@ impl Stage {
         })
     }
 
-    /// Starts one whose API listens on this port: the place's, of the first.
+    /// Starts one with these roles whose API listens on this port: the place's, of the first.
     pub(crate) fn start_worker(
         &mut self,
         place: &Place,
+        roles: &str,
         api_port: u16,
     ) -> Result<Worker, BenchError> {
         self.started += 1;
         let folder = place.folder.join(format!("worker-{}", self.started));
         fs::create_dir_all(&folder).map_err(BenchError::io("make a folder"))?;
         let mut command = bare_command(&self.worker_program, &folder);
-        command.args(["serve", "--config"]).arg(&place.config);
+        command.args(["serve", "--roles", roles, "--config"]);
+        command.arg(&place.config);
         command.env("RINGBACK_API__LISTEN", format!("127.0.0.1:{api_port}"));
         let mut process = Group::start("worker", command, &folder)?;
         process.wait_until_says(": ready ", READY_WITHIN)?;
