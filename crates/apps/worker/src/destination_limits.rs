@@ -66,20 +66,11 @@ impl DestinationLimits {
         Some(share.enter(place.expect("the semaphore is never closed")))
     }
 
-    /// A permit for a direct attempt, as in [`Self::enter_soon`]; only `waiting` may wait for one.
-    pub(crate) async fn enter_directly(
-        &self,
-        destination: &Destination,
-        waiting: &Semaphore,
-    ) -> Result<Permit, Lane> {
-        let share = self.share(destination);
-        if !share.is_quick() {
+    /// A permit for a direct attempt, as in [`Self::enter_soon`], or the lane that the delivery goes to.
+    pub(crate) async fn enter_directly(&self, destination: &Destination) -> Result<Permit, Lane> {
+        if !self.share(destination).is_quick() {
             return Err(Lane::Main);
         }
-        if let Ok(place) = share.places.clone().try_acquire_owned() {
-            return Ok(share.enter(place));
-        }
-        let _waits = waiting.try_acquire().map_err(|_| Lane::Main)?;
         self.enter_soon(destination).await.ok_or(Lane::Slow)
     }
 
@@ -233,11 +224,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_direct_attempt_is_for_who_is_quick_and_has_a_place() {
         let limits = two();
-        let (one, waiting) = (samples::webhook_destination(), Semaphore::new(1));
-        let mut held = limits.enter_directly(&one, &waiting).await.unwrap();
+        let one = samples::webhook_destination();
+        let mut held = limits.enter_directly(&one).await.unwrap();
         ringback_delivery::Share::used_from_now(&mut held);
-        let also = limits.enter_directly(&one, &waiting).await.unwrap();
-        let refused = limits.enter_directly(&one, &waiting).await.unwrap_err();
+        let also = limits.enter_directly(&one).await.unwrap();
+        let refused = limits.enter_directly(&one).await.unwrap_err();
         assert_eq!(refused, Lane::Slow, "nobody leaves in time");
 
         drop((held, also));
@@ -245,31 +236,20 @@ mod tests {
         ringback_delivery::Share::used_from_now(&mut slow);
         tokio::time::advance(Duration::from_secs(2)).await;
         drop(slow);
-        let refused = limits.enter_directly(&one, &waiting).await.unwrap_err();
+        let refused = limits.enter_directly(&one).await.unwrap_err();
         assert_eq!(refused, Lane::Main, "it would outlast its event's patience");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn few_events_wait_for_a_share() {
-        let limits = two();
-        let (one, nobody) = (samples::webhook_destination(), Semaphore::new(0));
-        let _held = (limits.enter(&one).await, limits.enter(&one).await);
-        let asked_at = Instant::now();
-        let refused = limits.enter_directly(&one, &nobody).await.unwrap_err();
-        assert_eq!(refused, Lane::Main);
-        assert_eq!(asked_at.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_before_the_request_does_not_make_a_destination_slow() {
         let limits = two();
-        let (one, waiting) = (samples::webhook_destination(), Semaphore::new(1));
+        let one = samples::webhook_destination();
         let mut permit = limits.enter(&one).await;
         // The store takes its time to grant the claim.
         tokio::time::advance(Duration::from_secs(5)).await;
         ringback_delivery::Share::used_from_now(&mut permit);
         tokio::time::advance(Duration::from_millis(5)).await;
         drop(permit);
-        assert!(limits.enter_directly(&one, &waiting).await.is_ok());
+        assert!(limits.enter_directly(&one).await.is_ok());
     }
 }

@@ -69,8 +69,9 @@ pub struct ServiceSettings {
 const PARKED_WINDOW: u16 = 16;
 /// Events dispatched at once: with their direct attempts, so that receivers of 50 ms allow for 5,000 a second.
 const DISPATCHES_MAX: usize = 256;
-/// Of these, how many may wait for their destination's share.
-const WAITING_DISPATCHES_MAX: usize = DISPATCHES_MAX / 4 * 3;
+/// Deliveries of these at once, an event of more than that alone: what a worker is through with in a quarter of a second, so that
+/// deliveries to quick destinations find a place before they give up waiting for one.
+const DISPATCHED_DELIVERIES_MAX: u32 = 512;
 
 /// A running process.
 #[derive(Debug)]
@@ -307,7 +308,7 @@ struct Message<T> {
 struct DirectPlaces {
     worker: Arc<DeliverWorker>,
     places: Arc<Semaphore>,
-    waiting: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 /// A place, and the share of the destination.
@@ -324,12 +325,19 @@ impl Share for DirectPlace {
 
 #[async_trait]
 impl Places for DirectPlaces {
+    async fn room(&self, deliveries: usize) -> Box<dyn Send> {
+        let wanted = u32::try_from(deliveries).unwrap_or(u32::MAX);
+        let wanted = wanted.min(DISPATCHED_DELIVERIES_MAX);
+        let room = self.room.clone().acquire_many_owned(wanted).await;
+        Box::new(room.expect("the semaphore is never closed"))
+    }
+
     async fn enter(&self, destination: &Destination) -> Entry {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Entry::Refused(Lane::Main);
         };
         let limits = &self.worker.main;
-        let entering = limits.enter_directly(destination, &self.waiting);
+        let entering = limits.enter_directly(destination);
         match self.worker.unless_stopped(entering).await {
             Some(Ok(permit)) => Entry::Granted(Box::new(DirectPlace {
                 permit,
@@ -359,7 +367,7 @@ impl DeliverWorker {
         let places = DirectPlaces {
             worker: self.clone(),
             places: Arc::new(Semaphore::new(settings.concurrency.get())),
-            waiting: Semaphore::new(WAITING_DISPATCHES_MAX),
+            room: Arc::new(Semaphore::new(DISPATCHED_DELIVERIES_MAX as usize)),
         };
         Direct::new(self.deliver.clone(), Arc::new(places))
     }

@@ -28,6 +28,10 @@ pub struct Direct {
 /// Where direct attempts are made: how many at once, and which had better not.
 #[async_trait]
 pub trait Places: Send + Sync {
+    /// Room for so many deliveries of one event, once there is: held until each is seen off. An event that waits here costs
+    /// nothing yet, while one whose deliveries find no place costs a message for each.
+    async fn room(&self, deliveries: usize) -> Box<dyn Send>;
+
     /// A place for an attempt at this destination, now or soon.
     async fn enter(&self, destination: &Destination) -> Entry;
 }
@@ -57,6 +61,10 @@ impl Direct {
     /// Attempts by this `Deliver`, in these places.
     pub fn new(deliver: Arc<Deliver>, places: Arc<dyn Places>) -> Self {
         Self { deliver, places }
+    }
+
+    pub(crate) async fn room(&self, deliveries: usize) -> Box<dyn Send> {
+        self.places.room(deliveries).await
     }
 
     pub(crate) async fn attempt(&self, delivery: &Arc<Delivery>) -> Tried {

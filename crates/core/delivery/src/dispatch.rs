@@ -127,6 +127,10 @@ impl Dispatch {
             Ok(stops) => stops,
             Err(why) => return self.keep_event(event, why).await,
         };
+        let _room = match direct {
+            Some(direct) => Some(direct.room(stops.len()).await),
+            None => None,
+        };
         let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), &stops);
         let count = deliveries.len();
         let on_their_way = deliveries
