@@ -303,7 +303,8 @@ mod tests {
         ID              TO
         dlv_0123456789  https://custo…
         dlv_2           https://a.exa…
-        (no room for CAUSE, SINCE: `-o json` has them)
+        (no room for CAUSE, SINCE: `-o json` has
+        them)
         ");
         for width in 30..120 {
             let widest = list(Some(width))
