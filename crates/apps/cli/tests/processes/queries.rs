@@ -1,7 +1,7 @@
 //! What `deploy/` asks Prometheus, asked of a real one that reads a real process.
 
 use crate::{
-    installation::{Ground, Installation, UNFORGIVING},
+    installation::{Ground, HASTY, Installation, UNFORGIVING},
     secured::deploy,
 };
 use ringback_testkit::{
@@ -26,7 +26,8 @@ async fn every_query_of_dashboard_and_rules_finds_what_a_process_measures() {
     receiver.script("/down", [Answer::status(500)]);
     // Dead letters are counted once a minute, and when a process begins.
     let first = installation.serve().await;
-    publish(&installation, "evt_dead", &receiver.url("/down")).await;
+    let down = receiver.url("/down");
+    publish(&installation, UNFORGIVING, "evt_dead", &down).await;
     receiver.wait_for("/down", 1).await;
     first.stop().await;
 
@@ -48,7 +49,12 @@ scrape_configs:
     assert!(queries.len() > 40, "{} queries", queries.len());
     let mut unanswered: BTreeMap<&str, Value> = BTreeMap::new();
     for look in 0..LOOKS_MAX {
-        publish(&installation, &format!("evt_{look}"), &receiver.url("/up")).await;
+        let (event, up) = (format!("evt_{look}"), receiver.url("/up"));
+        publish(&installation, UNFORGIVING, &event, &up).await;
+        // What is accepted at once is never queued: without retries nothing tells how late they are.
+        let (event, moody) = (format!("evt_moody_{look}"), format!("/moody-{look}"));
+        receiver.script(&moody, [Answer::status(503), Answer::status(200)]);
+        publish(&installation, HASTY, &event, &receiver.url(&moody)).await;
         unanswered.clear();
         for query in &queries {
             let answer = ask(&prometheus, "query", &[&format!("query={query}")]).await;
@@ -111,10 +117,10 @@ fn every_alert_is_tried_where_it_fires_and_where_it_does_not() {
     }
 }
 
-/// An event with a callback, of the project that never retries.
-async fn publish(installation: &Installation, id: &str, url: &str) {
+/// An event with a callback.
+async fn publish(installation: &Installation, project: &str, id: &str, url: &str) {
     let event = serde_json::json!({
-        "id": id, "project": UNFORGIVING, "type": "job.completed",
+        "id": id, "project": project, "type": "job.completed",
         "job": {"id": "job_1"}, "callback": {"url": url},
     });
     let file = installation.data().with_extension("json");
