@@ -305,14 +305,14 @@ separator = " "
         scenario.retry_after_s
     );
     // Whoever refuses everything once looks like one that is down, and would be spared.
-    let manners = scenario.projects.iter().map(|project| project.manner);
+    let manners = scenario.all_projects().map(|project| project.manner);
     if manners
         .into_iter()
         .any(|manner| manner == Manner::RefusesOnce)
     {
         text.insert_str(0, "deliver.breaker_failures = 0\n");
     }
-    let mut names: Vec<_> = scenario.projects.iter().collect();
+    let mut names: Vec<_> = scenario.all_projects().collect();
     names.sort_by(|one, other| one.name.cmp(&other.name));
     names.dedup_by(|one, other| one.name == other.name);
     for project in names {
@@ -346,7 +346,7 @@ mod tests {
             let file = folder.path().join(scenario.name);
             fs::write(&file, config_text(&scenario, Some(&urls), folder.path(), 1)).unwrap();
             let config = Config::load(Some(&file), []).unwrap();
-            for project in &scenario.projects {
+            for project in scenario.all_projects() {
                 assert!(config.projects.contains_key(&project.name.parse().unwrap()));
             }
         }
