@@ -22,7 +22,7 @@ pub use stage::Urls;
 
 use figures::{Arrived, Micros, compare, late};
 use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
-use ringback_delivery::port::{Clock, Lane, QueueError, QueueName, StoreError};
+use ringback_delivery::port::{Clock, Depth, Lane, QueueError, QueueName, StoreError};
 use ringback_domain::{
     DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
 };
@@ -113,6 +113,8 @@ pub enum BenchError {
     Store(#[from] StoreError),
     #[error("could not use the queue")]
     Queue(#[from] QueueError),
+    #[error("{due} of {wanted} deliveries of the storm are due, and no more come")]
+    NotGathered { due: u64, wanted: u64 },
     #[error("could not connect the generator")]
     Producer(#[from] ConnectError),
     #[error("the bare HTTP client failed")]
@@ -518,13 +520,15 @@ async fn gather(
     let dispatching = block_in_place(|| stage.start_worker(place, "dispatch", free_port()))?;
     stage.run_part("generator", events).await?;
     let desk = Desk::open(config).await?;
-    loop {
+    let (mut seen, mut moved_at) = (0, Instant::now());
+    while seen < count {
         let depths = desk.backend.queue.depths().await?;
-        let due = depths
-            .iter()
-            .find(|depth| depth.queue == QueueName::Deliveries(Lane::Main));
-        if due.is_some_and(|depth| depth.waiting >= count) {
-            break;
+        let is_due = |depth: &&Depth| depth.queue == QueueName::Deliveries(Lane::Main);
+        let due = depths.iter().find(is_due).map_or(0, |depth| depth.waiting);
+        if due != seen {
+            (seen, moved_at) = (due, Instant::now());
+        } else if moved_at.elapsed() > PATIENCE {
+            return Err(BenchError::NotGathered { due, wanted: count });
         }
         sleep(LOOK_EVERY).await;
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use ringback_delivery::SearchText;
 use ringback_domain::{
     ApiKeyId, DeadLetterId, DeadLetterReason, DeliveryId, DestinationId, EventId, EventType, JobId,
-    KeyScope, ProfileName, ProjectName, WebhookId,
+    KeyScope, ProfileName, ProjectName, WebhookId, limits,
 };
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -487,7 +487,7 @@ pub(crate) struct DeadDiscardArgs {
     /// Which; or say it with the filters
     pub(crate) ids: Vec<DeadLetterId>,
     /// Why, for people
-    #[arg(long, default_value = "by operator")]
+    #[arg(long, default_value = "by operator", value_parser = note)]
     pub(crate) note: String,
     /// Only tells what it would be: for filters how many of which cause, for ids each
     #[arg(long)]
@@ -522,7 +522,7 @@ pub(crate) struct DeadAcknowledgeArgs {
     #[arg(long)]
     pub(crate) project: Option<ProjectName>,
     /// What you know, for others
-    #[arg(long)]
+    #[arg(long, value_parser = note)]
     pub(crate) note: String,
 }
 
@@ -724,6 +724,17 @@ fn moment_ahead(text: &str) -> Result<Moment, String> {
 fn wait(text: &str) -> Result<Duration, String> {
     ringback_worker::config::parse_duration(text)
         .ok_or_else(|| "write a wait such as `500ms`, `30s`, `5m` or `2h`".to_owned())
+}
+
+fn note(text: &str) -> Result<String, String> {
+    let note = text.trim();
+    match note.chars().count() {
+        1..=limits::NOTE_CHARS_MAX => Ok(note.to_owned()),
+        _ => Err(format!(
+            "a note has 1 to {} characters",
+            limits::NOTE_CHARS_MAX
+        )),
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

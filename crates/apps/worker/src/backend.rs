@@ -164,28 +164,29 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut faults = Vec::new();
         let mut local = None;
-        let is_directory_missing = uses_directory(config) && {
+        if uses_directory(config) {
             match open_local(config, Opener::Command, &clock).await {
                 Ok(opened) => local = Some(opened),
                 Err(error) => faults.push((Part::Directory, error)),
             }
-            local.is_none()
-        };
-        let has_directory = !is_directory_missing;
+        }
+        // What is in a directory that does not open has been told of.
+        let is_told = |is_in_directory: bool| is_in_directory && local.is_none();
         let queue = async {
-            if has_directory || !matches!(config.broker, Broker::Embedded) {
-                let queue = open_queue(config, Opener::Command, local.as_ref()).await?;
-                return Ok(Some(queue));
+            if is_told(matches!(config.broker, Broker::Embedded)) {
+                return Ok(None);
             }
-            Ok::<_, OpenError>(None)
+            open_queue(config, Opener::Command, local.as_ref())
+                .await
+                .map(Some)
         };
         let store = async {
-            if has_directory || !matches!(config.store, StoreAt::Embedded) {
-                let store = store_of(config, local.as_ref(), &clock)?;
-                let health = store.health().await?;
-                return Ok(Some((store, health)));
+            if is_told(matches!(config.store, StoreAt::Embedded)) {
+                return Ok::<_, OpenError>(None);
             }
-            Ok::<_, OpenError>(None)
+            let store = store_of(config, local.as_ref(), &clock)?;
+            let health = store.health().await?;
+            Ok(Some((store, health)))
         };
         // Both may be slow to say that they are not there.
         let (queue, store) = tokio::join!(queue, store);
@@ -198,8 +199,8 @@ impl Parts {
             part_of(Part::Store, error);
             None
         });
-        // Generated keys are in the directory.
-        if (has_directory || !config.secrets.keys.is_empty())
+        let are_generated = uses_directory(config) && config.secrets.keys.is_empty();
+        if !is_told(are_generated)
             && let Err(error) = key_ring(config, local.as_ref())
         {
             part_of(Part::Keys, error);

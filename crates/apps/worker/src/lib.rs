@@ -19,6 +19,7 @@ mod backend;
 pub mod config;
 mod dead_letter_keeper;
 mod destination_limits;
+mod direct_places;
 mod environment;
 #[cfg(debug_assertions)]
 mod fault_points;

@@ -2,25 +2,21 @@
 
 use crate::{
     dead_letter_keeper::DeadLetterKeeper,
-    destination_limits::{DestinationLimits, Permit},
+    destination_limits::DestinationLimits,
+    direct_places::{DirectPlaces, unless_stopped},
     plans,
 };
-use async_trait::async_trait;
 use futures_util::FutureExt;
 use ringback_delivery::{
-    Context, Deliver, Direct, Dispatch, Dispatched, Entry, Handled, Intake, Places, PlainSecrets,
-    Share,
+    Context, Deliver, Direct, Dispatch, Dispatched, Handled, Intake, PlainSecrets,
     port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
 };
-use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, Destination, TraceContext};
+use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext};
 use std::{
     collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe,
     path::PathBuf, sync::Arc, time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a process does.
@@ -69,9 +65,6 @@ pub struct ServiceSettings {
 const PARKED_WINDOW: u16 = 16;
 /// Events dispatched at once: with their direct attempts, so that receivers of 50 ms allow for 5,000 a second.
 const DISPATCHES_MAX: usize = 256;
-/// Deliveries of these at once, an event of more than that alone: what a worker is through with in a quarter of a second, so that
-/// deliveries to quick destinations find a place before they give up waiting for one.
-const DISPATCHED_DELIVERIES_MAX: u32 = 512;
 
 /// A running process.
 #[derive(Debug)]
@@ -290,7 +283,7 @@ async fn finish(handling: impl Future<Output = Option<Handled>>, receipt: Box<dy
 struct DeliverWorker {
     deliver: Arc<Deliver>,
     intake: Intake,
-    main: DestinationLimits,
+    main: Arc<DestinationLimits>,
     slow: DestinationLimits,
     context: Arc<Context>,
     stop: CancellationToken,
@@ -303,52 +296,6 @@ struct Message<T> {
     redelivered: bool,
 }
 
-/// The places for direct attempts: as many as the main lane has, apart from its own, so that an event finds one whatever fills
-/// the lane.
-struct DirectPlaces {
-    worker: Arc<DeliverWorker>,
-    places: Arc<Semaphore>,
-    room: Arc<Semaphore>,
-}
-
-/// A place, and the share of the destination.
-struct DirectPlace {
-    permit: Permit,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Share for DirectPlace {
-    fn used_from_now(&mut self) {
-        self.permit.used_from_now();
-    }
-}
-
-#[async_trait]
-impl Places for DirectPlaces {
-    async fn room(&self, deliveries: usize) -> Box<dyn Send> {
-        let wanted = u32::try_from(deliveries).unwrap_or(u32::MAX);
-        let wanted = wanted.min(DISPATCHED_DELIVERIES_MAX);
-        let room = self.room.clone().acquire_many_owned(wanted).await;
-        Box::new(room.expect("the semaphore is never closed"))
-    }
-
-    async fn enter(&self, destination: &Destination) -> Entry {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return Entry::Refused(Lane::Main);
-        };
-        let limits = &self.worker.main;
-        let entering = limits.enter_directly(destination);
-        match self.worker.unless_stopped(entering).await {
-            Some(Ok(permit)) => Entry::Granted(Box::new(DirectPlace {
-                permit,
-                _place: place,
-            })),
-            Some(Err(lane)) => Entry::Refused(lane),
-            None => Entry::Refused(Lane::Main),
-        }
-    }
-}
-
 impl DeliverWorker {
     fn new(context: &Arc<Context>, settings: &ServiceSettings, stop: &CancellationToken) -> Self {
         let limits = || DestinationLimits::new(settings.per_destination_concurrency);
@@ -356,7 +303,7 @@ impl DeliverWorker {
         Self {
             deliver: Arc::new(deliver),
             intake: Intake::new(context.clone()),
-            main: limits(),
+            main: Arc::new(limits()),
             slow: limits(),
             context: context.clone(),
             stop: stop.clone(),
@@ -364,11 +311,8 @@ impl DeliverWorker {
     }
 
     fn direct(self: &Arc<Self>, settings: &ServiceSettings) -> Direct {
-        let places = DirectPlaces {
-            worker: self.clone(),
-            places: Arc::new(Semaphore::new(settings.concurrency.get())),
-            room: Arc::new(Semaphore::new(DISPATCHED_DELIVERIES_MAX as usize)),
-        };
+        let (limits, stop) = (self.main.clone(), self.stop.clone());
+        let places = DirectPlaces::new(limits, settings.concurrency, stop);
         Direct::new(self.deliver.clone(), Arc::new(places))
     }
 
@@ -386,23 +330,17 @@ impl DeliverWorker {
         let permit = match lane {
             Lane::Main => {
                 let turn = self.main.enter_soon(&delivery.destination);
-                match self.unless_stopped(turn).await? {
+                match unless_stopped(&self.stop, turn).await? {
                     Some(permit) => permit,
                     None => return Some(self.move_to_slow_lane(&delivery).await),
                 }
             }
             Lane::Slow => {
                 let turn = self.slow.enter(&delivery.destination);
-                self.unless_stopped(turn).await?
+                unless_stopped(&self.stop, turn).await?
             }
         };
         Some(self.deliver.handle_with_share(&delivery, permit).await)
-    }
-
-    /// Waits for a turn; none comes after the wish to stop, nor together with it.
-    async fn unless_stopped<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
-        let turn = self.stop.run_until_cancelled(turn).await?;
-        (!self.stop.is_cancelled()).then_some(turn)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {

@@ -5,6 +5,7 @@
 
 use crate::{
     SearchText, TooManyCauses,
+    cause_counts::CauseCounts,
     port::{Clock, Cursor, DeadLetterFilter, DisposeAnswer, Store, StoreError},
     search::Selection,
 };
@@ -14,7 +15,7 @@ use ringback_domain::{
     limits::{DISCARD_ENTRIES_MAX, DISCARD_STEP_ENTRIES_MAX, NOTE_CHARS_MAX},
     replay_plan::CauseCount,
 };
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// A page holds whole bodies: a tenth of what would be allowed is enough.
 const PAGE: usize = 100;
@@ -47,7 +48,7 @@ pub struct DiscardSelection {
 pub struct DiscardPreview {
     /// All of them.
     pub entries: u32,
-    /// The most first.
+    /// The most first; of more causes than a preview counts, the others are only part of the sum.
     pub by_cause: Vec<CauseCount>,
     /// Just after the newest of them: what is given up later is none of them. Nothing when there is none.
     pub until: Option<Timestamp>,
@@ -116,7 +117,7 @@ impl Discards {
     ) -> Result<DiscardPreview, DiscardError> {
         let found = self.find(selection).await?;
         let mut preview = DiscardPreview::default();
-        let mut causes = BTreeMap::new();
+        let mut causes = CauseCounts::default();
         let mut after = None;
         loop {
             let page = found.page(&*self.store, after.as_ref(), PAGE).await?;
@@ -130,14 +131,7 @@ impl Discards {
                 preview.entries += 1;
                 let after = dead_letter.died_at.saturating_add(UNTIL_AFTER).ok();
                 preview.until = preview.until.max(after);
-                let cause = dead_letter.cause;
-                let group = causes.entry(cause.fingerprint.clone());
-                let group = group.or_insert_with(|| CauseCount {
-                    fingerprint: cause.fingerprint,
-                    summary: cause.summary,
-                    entries: 0,
-                });
-                group.entries += 1;
+                causes.count(&dead_letter.cause);
             }
             told(preview.entries);
             after = page.next;
@@ -145,9 +139,7 @@ impl Discards {
                 break;
             }
         }
-        preview.by_cause = causes.into_values().collect();
-        let by_count = |group: &CauseCount| (Reverse(group.entries), group.fingerprint.clone());
-        preview.by_cause.sort_by_key(by_count);
+        preview.by_cause = causes.into_sorted();
         Ok(preview)
     }
 
@@ -157,14 +149,10 @@ impl Discards {
     ///
     /// When no reason is given, or the store fails: what was discarded until then stays so, and the step can be taken again.
     pub async fn step(&self, step: &DiscardStep) -> Result<Discarded, DiscardError> {
-        let chars = step.reason.chars().count();
         if step.reason.trim().is_empty() {
             return Err(DiscardError::NoReason);
         }
-        if chars > NOTE_CHARS_MAX {
-            return Err(DiscardError::ReasonTooLong { chars });
-        }
-        let disposal = disposal(&step.reason, &step.by, self.clock.now());
+        let disposal = self.disposal(&step.reason, &step.by)?;
         let found = self.find(&step.selection).await?;
         let mut room = step.entries_max.clamp(1, DISCARD_STEP_ENTRIES_MAX);
         let mut done = Discarded {
@@ -187,6 +175,35 @@ impl Discards {
                 return Ok(done);
             }
         }
+    }
+
+    /// Discards one, unless something was done about it before. Its reason may be empty.
+    ///
+    /// # Errors
+    ///
+    /// When the reason is too long, or the store fails.
+    pub async fn one(
+        &self,
+        id: &DeadLetterId,
+        reason: &str,
+        by: &str,
+    ) -> Result<DisposeAnswer, DiscardError> {
+        let disposal = self.disposal(reason, by)?;
+        Ok(self.store.dispose(id, &disposal, false).await?)
+    }
+
+    /// What a discarded dead letter says: why, if anybody does, and who.
+    fn disposal(&self, reason: &str, by: &str) -> Result<Disposal, DiscardError> {
+        let chars = reason.chars().count();
+        if chars > NOTE_CHARS_MAX {
+            return Err(DiscardError::ReasonTooLong { chars });
+        }
+        let note = match reason.trim() {
+            "" => by.to_owned(),
+            reason => format!("{reason} ({by})"),
+        };
+        let at = self.clock.now();
+        Ok(Disposal::Discarded { at, note })
     }
 
     async fn dispose(
@@ -217,13 +234,5 @@ impl Discards {
 impl DiscardSelection {
     fn has(&self, project: Option<&ProjectName>) -> bool {
         !self.of_no_project || project.is_none()
-    }
-}
-
-/// What a discarded dead letter says: why, and who.
-fn disposal(reason: &str, by: &str, at: Timestamp) -> Disposal {
-    Disposal::Discarded {
-        at,
-        note: format!("{} ({by})", reason.trim()),
     }
 }

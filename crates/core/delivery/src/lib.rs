@@ -22,6 +22,7 @@ macro_rules! fault_point {
 }
 
 mod callback_seal;
+mod cause_counts;
 mod context;
 mod deliver;
 mod direct;

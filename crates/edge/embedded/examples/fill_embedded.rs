@@ -3,11 +3,8 @@
 //! `cargo run --release -p ringback-embedded --example fill_embedded -- DIRECTORY 1000000`
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
-use async_trait::async_trait;
-use ringback_delivery::port::Clock;
-use ringback_domain::Timestamp;
 use ringback_embedded::{DataDir, Embedded, Settings};
-use ringback_testkit::load;
+use ringback_testkit::{MachineClock, load};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -51,18 +48,4 @@ fn bytes_in(directory: &Path) -> Result<u64, Failure> {
         bytes += file?.metadata()?.len();
     }
     Ok(bytes)
-}
-
-struct MachineClock;
-
-#[async_trait]
-impl Clock for MachineClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-        Timestamp::now()
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
 }

@@ -4,18 +4,17 @@
 //! is filled to its bound first, so that each delivery makes room, too.
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
-use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ringback_delivery::port::{
-    Advance, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterStore, EventMark, EventStore,
+    Advance, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterStore, EventMark, EventStore,
     PlanLease, PlanStore, SettledAs, Settlement,
 };
 use ringback_domain::{
-    AttemptOutcome, Destination, Excerpt, ProjectName, Replayed, Timestamp, WorkerId,
+    AttemptOutcome, Destination, Excerpt, ProjectName, Replayed, WorkerId,
     replay_plan::{PlanEntry, PlanWish},
 };
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::samples;
+use ringback_testkit::{MachineClock, samples};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -239,18 +238,4 @@ impl Usage {
 
 fn per(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)
-}
-
-struct MachineClock;
-
-#[async_trait]
-impl Clock for MachineClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-        Timestamp::now()
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
 }

@@ -4,30 +4,13 @@
 //! The file has the commands that bring an empty server to the same contents, as they go over the wire: any version of Redis
 //! takes them. Run once for each version of the wire format, before it is released; a file once made is never made again.
 
-use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use ringback_delivery::port::Clock;
-use ringback_domain::Timestamp;
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::golden;
-use std::{io::Write, sync::Arc, time::Duration};
+use ringback_testkit::{MachineClock, golden};
+use std::{io::Write, sync::Arc};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Bytes = Vec<u8>;
-
-struct MachineClock;
-
-#[async_trait]
-impl Clock for MachineClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-        Timestamp::now()
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {

@@ -45,11 +45,18 @@ script!(
     "letters.lua",
     "put_letter.lua"
 );
-script!(DISPOSE, "common.lua", "groups.lua", "dispose.lua");
+script!(
+    DISPOSE,
+    "common.lua",
+    "groups.lua",
+    "disposing.lua",
+    "dispose.lua"
+);
 script!(
     MARK_REPLAYED,
     "common.lua",
     "groups.lua",
+    "disposing.lua",
     "mark_replayed.lua"
 );
 script!(

@@ -7,9 +7,11 @@
 pub mod contract;
 pub mod golden;
 pub mod load;
+mod machine_clock;
 pub mod receiver;
 pub mod samples;
 pub mod simulation;
 
+pub use machine_clock::MachineClock;
 pub use ringback_servers as servers;
 pub use ringback_servers::proxy;

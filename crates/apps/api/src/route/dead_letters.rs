@@ -18,7 +18,7 @@ use ringback_delivery::{
     search_dead_letters,
 };
 use ringback_domain::{
-    DeadLetter, DeadLetterId, Disposal, ProjectName,
+    DeadLetter, DeadLetterId, ProjectName,
     limits::{DISCARD_STEP_ENTRIES_MAX, NOTE_CHARS_MAX},
 };
 use serde::Deserialize;
@@ -157,13 +157,9 @@ async fn discard(
     let mut parameters = Parameters::read(query.as_deref());
     let reason = parameters.optional("reason", |text| short(text, NOTE_CHARS_MAX));
     parameters.end()?;
-    let by = caller.name();
-    let disposal = Disposal::Discarded {
-        at: services.context.clock.now(),
-        note: reason.map_or_else(|| by.clone(), |reason| format!("{reason} ({by})")),
-    };
-    let store = &services.context.store;
-    match store.dispose(&dead_letter.id, &disposal, false).await? {
+    let (reason, by) = (reason.unwrap_or_default(), caller.name());
+    let discards = &services.discards;
+    match discards.one(&dead_letter.id, &reason, &by).await? {
         DisposeAnswer::Disposed => Ok(StatusCode::NO_CONTENT),
         DisposeAnswer::Already(_) => Err(Problem::new(Code::AlreadyDealtWith)
             .detail(format!("see /api/v1/dead-letters/{}", dead_letter.id))),

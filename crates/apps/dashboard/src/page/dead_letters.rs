@@ -769,13 +769,9 @@ async fn discard(
     fields: Fields,
 ) -> Answer {
     let letter = find(&desk, &visitor, &text).await?;
-    let note = format!("{} ({})", note_of(&fields)?, visitor.name());
-    let discarded = Disposal::Discarded {
-        at: visitor.now,
-        note,
-    };
-    let store = &desk.services.context.store;
-    match store.dispose(&letter.id, &discarded, false).await? {
+    let (note, by) = (note_of(&fields)?, visitor.name());
+    let discards = &desk.services.discards;
+    match discards.one(&letter.id, &note, &by).await? {
         // Somebody was faster: the page tells how.
         DisposeAnswer::Disposed => {
             super::on_to(&format!("/dead-letters/{}?done=discarded", letter.id))

@@ -2,24 +2,22 @@
 
 use crate::{
     ProfileBook, SearchText,
+    cause_counts::{CauseCounts, GROUPS_COUNTED_MAX},
     port::{DeadLetterFilter, DeadLetterMark},
 };
 use ringback_domain::{
     DeadLetter, DeadLetterContent, DeadLetterReason, DestinationId, Timestamp,
     limits::PLAN_GROUPS_MAX,
-    replay_plan::{AgeBand, CauseCount, DestinationCount, EntryDelivery, PlanEntry, PlanPreview},
+    replay_plan::{AgeBand, DestinationCount, EntryDelivery, PlanEntry, PlanPreview},
 };
 use std::{cmp::Reverse, collections::HashMap, time::Duration};
-
-/// Groups of a kind that are counted; those that come up later are only part of the sum. Callbacks are as many as jobs.
-const GROUPS_COUNTED_MAX: usize = 10_000;
 
 /// The counts so far.
 pub(super) struct Survey {
     now: Timestamp,
     preview: PlanPreview,
     destinations: HashMap<DestinationId, DestinationCount>,
-    causes: HashMap<String, CauseCount>,
+    causes: CauseCounts,
 }
 
 impl Survey {
@@ -28,7 +26,7 @@ impl Survey {
             now,
             preview: PlanPreview::default(),
             destinations: HashMap::new(),
-            causes: HashMap::new(),
+            causes: CauseCounts::default(),
         }
     }
 
@@ -46,17 +44,7 @@ impl Survey {
         let place = AgeBand::ALL.iter().position(|other| *other == band);
         self.preview.by_age[place.expect("all are in the list")] += 1;
 
-        let cause = &dead_letter.cause;
-        let is_new = !self.causes.contains_key(&cause.fingerprint);
-        if !is_new || self.causes.len() < GROUPS_COUNTED_MAX {
-            let group = self.causes.entry(cause.fingerprint.clone());
-            let group = group.or_insert_with(|| CauseCount {
-                fingerprint: cause.fingerprint.clone(),
-                summary: cause.summary.clone(),
-                entries: 0,
-            });
-            group.entries += 1;
-        }
+        self.causes.count(&dead_letter.cause);
         let Some(delivery) = dead_letter.delivery() else {
             return;
         };
@@ -81,9 +69,7 @@ impl Survey {
             |group: &DestinationCount| (Reverse(group.entries), group.destination.clone());
         preview.by_destination.sort_by_key(by_count);
         preview.by_destination.truncate(PLAN_GROUPS_MAX);
-        preview.by_cause = self.causes.into_values().collect();
-        let by_count = |group: &CauseCount| (Reverse(group.entries), group.fingerprint.clone());
-        preview.by_cause.sort_by_key(by_count);
+        preview.by_cause = self.causes.into_sorted();
         preview.by_cause.truncate(PLAN_GROUPS_MAX);
         preview
     }

@@ -88,3 +88,6 @@ end
 local function id_of(suffix)
   return string.sub(suffix, 17)
 end
+
+-- A line of a log: a moment, the id of a delivery, and a handful of terms, 13 characters each.
+local LINE_BYTES_MAX = 256

@@ -11,11 +11,7 @@ end
 redis.call('HSET', KEYS[1], 'disposal', ARGV[1])
 local was_open, is_open = earlier == '', ARGV[1] == ''
 if was_open and not is_open then
-  local terms = remove_from_index(KEYS[2], suffix)
-  if terms then
-    leave_group(KEYS[2], ARGV[3], { suffix }, terms)
-    add_to_index(KEYS[3], suffix, without_note(terms))
-  end
+  leave_open(ARGV[3], { suffix })
 elseif is_open and not was_open then
   local terms = remove_from_index(KEYS[3], suffix)
   if terms then

@@ -5,7 +5,6 @@ local LOOKED_AT_LINES_MAX, READ_COSTS = 512, 8
 local DIGESTS_READ = 16
 -- Of each term, in a digest.
 local DIGEST_CHARS = 5
-local LINE_BYTES_MAX = 256
 
 -- What a line has in it when its entry has these terms; nil when none has them.
 local function words_of(terms)

@@ -8,7 +8,6 @@ local SWEPT_MAX = 4
 local LATE_US = 1000000
 -- Lines of a block, unless the log is small.
 local BLOCK_LINES = 128
-local LINE_BYTES_MAX = 512
 
 local function state_term(state)
   return STATE_TERMS[string.match(state, '^[a-z_]+')]

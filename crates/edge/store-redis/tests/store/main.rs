@@ -12,27 +12,11 @@ mod shared;
 mod tls;
 mod together;
 
-use async_trait::async_trait;
-use ringback_delivery::port::{ClaimAnswer, ClaimRequest, ClaimStore, Clock, StoreError};
-use ringback_domain::{Delivery, Timestamp};
+use ringback_delivery::port::{ClaimAnswer, ClaimRequest, ClaimStore, StoreError};
+use ringback_domain::Delivery;
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::samples;
+use ringback_testkit::{MachineClock, samples};
 use std::{sync::Arc, time::Duration};
-
-/// The machine's clock.
-struct MachineClock;
-
-#[async_trait]
-impl Clock for MachineClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-        Timestamp::now()
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
-}
 
 /// Keys nobody else uses.
 fn settings(url: &str) -> RedisStoreSettings {

@@ -53,13 +53,6 @@ pub(super) async fn acknowledge(
     now: Timestamp,
     args: DeadAcknowledgeArgs,
 ) -> Outcome {
-    let note = args.note.trim();
-    if note.is_empty() || note.chars().count() > limits::NOTE_CHARS_MAX {
-        return Err(Failure::usage(format!(
-            "a note has 1 to {} characters",
-            limits::NOTE_CHARS_MAX
-        )));
-    }
     let filter = GroupFilter {
         project: args.project,
         cause: Some(args.fingerprint.clone()),
@@ -82,7 +75,7 @@ pub(super) async fn acknowledge(
     let acknowledgement = Acknowledgement {
         at: now,
         by: operator(),
-        note: note.to_owned(),
+        note: args.note,
         seen_until: group.last_died_at,
     };
     let project = group.head.project.as_ref();

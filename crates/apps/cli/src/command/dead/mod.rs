@@ -21,7 +21,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, DisposeAnswer, Page, Store, StoreError},
     search_dead_letters,
 };
-use ringback_domain::{DeadLetter, DeadLetterId, Disposal, limits, replay_plan::CauseCount};
+use ringback_domain::{DeadLetter, DeadLetterId, Disposal, replay_plan::CauseCount};
 use ringback_worker::observe::LogObserver;
 use serde::Serialize;
 use std::sync::Arc;
@@ -53,19 +53,19 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
         DeadCommand::Import(args) => {
             files::import(session, &desk, config.dead_letters.retention, args).await
         }
-        DeadCommand::Discard(args) => match (args.ids.is_empty(), args.filter.is_empty()) {
-            (false, true) => discard(session, &*desk.store, now, args).await,
-            (true, false) => {
-                let discards = Discards {
-                    store: desk.store.clone(),
-                    clock: desk.clock.clone(),
-                };
-                discard_matching(session, &discards, now, args).await
+        DeadCommand::Discard(args) => {
+            let discards = Discards {
+                store: desk.store.clone(),
+                clock: desk.clock.clone(),
+            };
+            match (args.ids.is_empty(), args.filter.is_empty()) {
+                (false, true) => discard(session, &discards, args).await,
+                (true, false) => discard_matching(session, &discards, now, args).await,
+                _ => Err(Failure::usage(
+                    "say which dead letters, or filters, but not both",
+                )),
             }
-            _ => Err(Failure::usage(
-                "say which dead letters, or filters, but not both",
-            )),
-        },
+        }
     };
     desk.close().await;
     done
@@ -167,26 +167,7 @@ async fn replay(
     finish(session, done, failures, ["replayed", "not replayed"])
 }
 
-fn discarded(now: Timestamp, note: &str) -> Outcome<Disposal> {
-    if note.chars().count() > limits::NOTE_CHARS_MAX {
-        return Err(Failure::usage(format!(
-            "a note has at most {} characters",
-            limits::NOTE_CHARS_MAX
-        )));
-    }
-    Ok(Disposal::Discarded {
-        at: now,
-        note: format!("{note} ({})", operator()),
-    })
-}
-
-async fn discard(
-    session: &Session,
-    store: &dyn Store,
-    now: Timestamp,
-    args: DeadDiscardArgs,
-) -> Outcome {
-    let disposal = discarded(now, &args.note)?;
+async fn discard(session: &Session, discards: &Discards, args: DeadDiscardArgs) -> Outcome {
     let words = if args.dry_run {
         ["would be discarded", "would not be discarded"]
     } else {
@@ -198,9 +179,9 @@ async fn discard(
     let mut failures = Vec::new();
     for id in args.ids {
         let answer = if args.dry_run {
-            would_dispose(store, &id).await?
+            would_dispose(&*discards.store, &id).await?
         } else {
-            store.dispose(&id, &disposal, false).await?
+            discards.one(&id, &args.note, &operator()).await?
         };
         let failure = match answer {
             DisposeAnswer::Disposed => None,
