@@ -3,7 +3,7 @@
 use crate::{
     Fault, FaultKind,
     fault::{push_index, push_name},
-    string::RawStr,
+    string::{RawStr, plain_run},
 };
 use std::{collections::HashSet, ops::Range};
 
@@ -246,13 +246,13 @@ impl<'t, V> Reader<'t, V> {
         self.at += 1;
         let start = self.at;
         loop {
+            self.at += plain_run(&bytes[self.at..]);
             match bytes.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     self.at += 1;
                     self.escape()?;
                 }
-                Some(0x20..) => self.at += 1,
                 Some(_) => return Err(self.unexpected("no control character in a string")),
                 None => return Err(self.unexpected("`\"`")),
             }

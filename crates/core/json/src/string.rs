@@ -140,10 +140,22 @@ fn unit(digits: &str) -> u16 {
 /// Writes a text as a JSON string, escaping as `JSON.stringify` does: nothing that need not be.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for c in text.chars() {
-        write_char(out, c);
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_run(rest.as_bytes()));
+        out.extend_from_slice(plain.as_bytes());
+        let mut chars = special.chars();
+        let Some(escaped) = chars.next() else { break };
+        write_char(out, escaped);
+        rest = chars.as_str();
     }
     out.push(b'"');
+}
+
+/// How many bytes of a text stand for themselves in a string, until one is a quotation mark, a backslash or a control character.
+pub(crate) fn plain_run(text: &[u8]) -> usize {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..=0x1f);
+    text.iter().position(is_special).unwrap_or(text.len())
 }
 
 fn write_char(out: &mut Vec<u8>, c: char) {
