@@ -10,7 +10,7 @@ const FENCED: [(&str, &str); 4] = [
     ("lapin", "crates/edge/queue-rabbitmq"),
     ("redis", "crates/edge/store-redis"),
     ("redb", "crates/edge/embedded"),
-    ("reqwest", "crates/edge/sender-http"),
+    ("hyper-rustls", "crates/edge/sender-http"),
 ];
 
 /// What a delivery costs is compared with what the bare libraries cost, which this crate measures.

@@ -1,12 +1,22 @@
-//! The HTTP client with everything switched off that would act on its own, and the third gate round its connector.
+//! The HTTP client, with nothing in it that would act on its own: no redirects, no proxies from the environment, no second try.
 
 use crate::{
     HttpConfig,
-    address::AddressPolicy,
+    connector::{Guarded, Way},
     lookup::{GuardedResolver, Lookup},
     watch::{Step, Watch},
 };
-use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use bytes::Bytes;
+use http::{HeaderValue, Uri};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::{
+        legacy::{self, connect::HttpConnector},
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
 use rustls::{
     ClientConfig, NamedGroup, RootCertStore,
     client::{
@@ -15,13 +25,8 @@ use rustls::{
     },
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tower::{BoxError, Layer, Service};
+use std::{sync::Arc, time::Duration};
+use url::Url;
 
 /// Node closes idle connections after 5 s; one taken from the pool later than that is lost with the request on it.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
@@ -44,53 +49,74 @@ pub enum HttpSenderError {
     #[error("could not set up TLS")]
     Tls(#[source] rustls::Error),
     /// The proxy's URL cannot be used.
-    #[error("the proxy cannot be used")]
-    Proxy(#[source] reqwest::Error),
-    /// The client cannot be built.
-    #[error("could not set up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    #[error("the proxy cannot be used: its URL has to begin with `http://` or `https://`")]
+    Proxy,
 }
 
+/// The client of all requests.
+pub(crate) type Client = legacy::Client<Guarded, Full<Bytes>>;
+
+/// The client, and what requests in plain text say to the proxy, if anything.
 pub(crate) fn build(
     config: &HttpConfig,
     lookup: Arc<dyn Lookup>,
-) -> Result<reqwest::Client, HttpSenderError> {
+) -> Result<(Client, Option<HeaderValue>), HttpSenderError> {
     let policy = &config.urls.addresses;
-    let resolver = GuardedResolver {
+    let proxy = config.proxy.as_ref().map(Proxy::read).transpose()?;
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
         lookup,
         policy: policy.clone(),
         time_limit: config.lookup_timeout,
-        proxy_host: config
-            .proxy
-            .as_ref()
-            .and_then(|url| url.host_str())
-            .map(str::to_owned),
+        proxy_host: proxy.as_ref().and_then(Proxy::host),
+    });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(config.connect_timeout));
+    let tls = Arc::new(tls(config)?);
+    let authorization = proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
+    let way = match proxy {
+        None => Way::Direct {
+            tcp,
+            policy: policy.clone(),
+        },
+        Some(proxy) => Way::through(proxy, HttpsConnector::from((tcp, tls.clone()))),
     };
-    let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(config)?)
-        .dns_resolver(resolver)
-        .connector_layer(GuardLayer {
-            policy: config.proxy.is_none().then(|| policy.clone()),
-        })
-        .connect_timeout(config.connect_timeout)
-        .redirect(reqwest::redirect::Policy::none()) // or body and signature go wherever a stranger says
-        .retry(reqwest::retry::never()) // one attempt, one request
-        .no_proxy() // environment variables would lead round all gates
-        .referer(false)
-        .http1_only()
-        .http1_title_case_headers() // as most are written; the library can keep no profile's own spelling
+    let connector = Guarded::new(HttpsConnector::from((way, tls)), config.connect_timeout);
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .http1_title_case_headers(true) // as most are written; the library can keep no profile's own spelling
         .http1_max_headers(ANSWER_HEADERS_MAX)
         .pool_max_idle_per_host(POOL_CONNECTIONS_PER_HOST)
         .pool_idle_timeout(POOL_IDLE_MAX)
-        .tcp_nodelay(true)
-        .user_agent(concat!("Ringback/", env!("CARGO_PKG_VERSION")));
-    let builder = match &config.proxy {
-        None => builder,
-        Some(url) => {
-            builder.proxy(reqwest::Proxy::all(url.clone()).map_err(HttpSenderError::Proxy)?)
-        }
-    };
-    builder.build().map_err(HttpSenderError::Client)
+        .pool_timer(TokioTimer::new())
+        .build(connector);
+    Ok((client, authorization))
+}
+
+/// The only way out, where there is one.
+pub(crate) struct Proxy {
+    pub(crate) uri: Uri,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Proxy {
+    fn read(url: &Url) -> Result<Self, HttpSenderError> {
+        // Whatever it is asked about, it has this one answer.
+        let anywhere = Uri::from_static("http://destination.invalid");
+        let intercept = Matcher::builder()
+            .all(url.as_str())
+            .build()
+            .intercept(&anywhere)
+            .filter(|intercept| matches!(intercept.uri().scheme_str(), Some("http" | "https")))
+            .ok_or(HttpSenderError::Proxy)?;
+        Ok(Self {
+            uri: intercept.uri().clone(),
+            authorization: intercept.basic_auth().cloned(),
+        })
+    }
+
+    fn host(&self) -> Option<String> {
+        self.uri.host().map(str::to_owned)
+    }
 }
 
 /// Whom to trust: the system's authorities and those configured.
@@ -131,67 +157,6 @@ fn tls(config: &HttpConfig) -> Result<ClientConfig, HttpSenderError> {
         TLS_SESSIONS_MAX,
     ))));
     Ok(tls)
-}
-
-/// Watches connections being made, and checks whom they reached.
-#[derive(Clone)]
-struct GuardLayer {
-    /// Absent with a proxy, which then is what we connect to.
-    policy: Option<AddressPolicy>,
-}
-
-#[derive(Clone)]
-struct Guarded<S> {
-    connector: S,
-    policy: Option<AddressPolicy>,
-}
-
-impl<S> Layer<S> for GuardLayer {
-    type Service = Guarded<S>;
-
-    fn layer(&self, connector: S) -> Guarded<S> {
-        Guarded {
-            connector,
-            policy: self.policy.clone(),
-        }
-    }
-}
-
-impl<S, R> Service<R> for Guarded<S>
-where
-    S: Service<R, Error = BoxError>,
-    S::Response: Connection + Send,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(context)
-    }
-
-    fn call(&mut self, target: R) -> Self::Future {
-        if let Some(watch) = Watch::current() {
-            watch.enter(Step::Connecting);
-        }
-        let (connecting, policy) = (self.connector.call(target), self.policy.clone());
-        Box::pin(async move {
-            let connection = connecting.await?;
-            let mut extensions = http::Extensions::new();
-            connection.connected().get_extras(&mut extensions);
-            let ends = extensions
-                .get::<HttpInfo>()
-                .ok_or("a connection without addresses")?;
-            if let Some(policy) = policy {
-                policy.check_connection(ends.remote_addr(), ends.local_addr())?;
-            }
-            if let Some(watch) = Watch::current() {
-                watch.connected_to(ends.remote_addr());
-            }
-            Ok(connection)
-        })
-    }
 }
 
 /// Remembers TLS sessions. It is asked for one when a handshake starts, which nothing else tells us.

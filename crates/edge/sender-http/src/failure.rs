@@ -1,23 +1,26 @@
 //! Why no answer came, read from the error's chain of causes and from how far the attempt had come.
 
 use crate::{address::AddressFault, destination_url::UrlFault, watch::Step};
+use hyper_util::client::legacy;
 use ringback_delivery::port::SendFailure;
 use ringback_domain::{NotSentReason, UnreachableCause};
 use std::{error::Error, io};
 
-/// The client gave up.
-pub(crate) fn of_error(error: &reqwest::Error, step: Step) -> SendFailure {
+/// The client gave up before there was an answer.
+pub(crate) fn of_request(error: &legacy::Error, step: Step) -> SendFailure {
     if let Some(fault) = find::<AddressFault>(error) {
         return SendFailure::NotSent(of_address(*fault));
-    }
-    if error.is_builder() {
-        return SendFailure::NotSent(NotSentReason::UrlForbidden);
     }
     SendFailure::Unreachable(if error.is_connect() {
         while_connecting(error, step)
     } else {
         while_waiting(error)
     })
+}
+
+/// The client gave up within an answer's body.
+pub(crate) fn of_body(error: &hyper::Error) -> SendFailure {
+    SendFailure::Unreachable(while_waiting(error))
 }
 
 /// The time limit passed.
@@ -44,7 +47,7 @@ fn of_address(fault: AddressFault) -> NotSentReason {
     }
 }
 
-fn while_connecting(error: &reqwest::Error, step: Step) -> UnreachableCause {
+fn while_connecting(error: &legacy::Error, step: Step) -> UnreachableCause {
     match (step, find::<io::Error>(error).map(io::Error::kind)) {
         (Step::LookingUp, _) => UnreachableCause::NameLookup,
         (Step::Handshaking, _) => UnreachableCause::Tls,
@@ -56,7 +59,7 @@ fn while_connecting(error: &reqwest::Error, step: Step) -> UnreachableCause {
     }
 }
 
-fn while_waiting(error: &reqwest::Error) -> UnreachableCause {
+fn while_waiting(error: &(dyn Error + 'static)) -> UnreachableCause {
     let broken_http = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
     // A chunk's length that is no number, or a body that is longer than a number can say.
     let broken_body = find::<io::Error>(error).is_some_and(|fault| {

@@ -8,6 +8,7 @@
 
 mod address;
 mod client;
+mod connector;
 mod destination_url;
 mod failure;
 mod handshake;

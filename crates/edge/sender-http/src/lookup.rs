@@ -5,14 +5,18 @@ use crate::{
     watch::{Step, Watch},
 };
 use async_trait::async_trait;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
+    vec,
 };
 use tokio::sync::Semaphore;
+use tower::{BoxError, Service};
 
 /// Lookups that may be under way. Each holds a thread until the system's resolver gives up, however little we wait.
 const CONCURRENCY_MAX: usize = 64;
@@ -77,6 +81,7 @@ fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 /// The resolver given to the client: it lets a name pass only with all its addresses.
+#[derive(Clone)]
 pub(crate) struct GuardedResolver {
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) policy: AddressPolicy,
@@ -85,30 +90,43 @@ pub(crate) struct GuardedResolver {
     pub(crate) proxy_host: Option<String>,
 }
 
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, policy, time_limit) = (
-            Arc::clone(&self.lookup),
-            self.policy.clone(),
-            self.time_limit,
-        );
-        let is_proxy = self.proxy_host.as_deref() == Some(name.as_str());
+impl Service<Name> for GuardedResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
         Box::pin(async move {
-            let watch = Watch::current().ok_or("a lookup outside an attempt")?;
-            watch.enter(Step::LookingUp);
-            let addresses =
-                tokio::time::timeout(time_limit, lookup.lookup(name.as_str())).await??;
-            if addresses.is_empty() {
-                return Err("the name has no address".into());
-            }
-            if !is_proxy {
-                // An honest name has no inner address: one is enough to refuse them all.
-                for ip in &addresses {
-                    policy.check(SocketAddr::new(*ip, watch.port))?;
-                }
-            }
-            watch.enter(Step::Connecting);
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            let addresses = resolver.resolve(name.as_str()).await?;
+            Ok(addresses.into_iter())
         })
+    }
+}
+
+impl GuardedResolver {
+    /// The port is the client's to set.
+    async fn resolve(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+        let watch = Watch::current().ok_or("a lookup outside an attempt")?;
+        watch.enter(Step::LookingUp);
+        let addresses = tokio::time::timeout(self.time_limit, self.lookup.lookup(name)).await??;
+        if addresses.is_empty() {
+            return Err("the name has no address".into());
+        }
+        if self.proxy_host.as_deref() != Some(name) {
+            // An honest name has no inner address: one is enough to refuse them all.
+            for ip in &addresses {
+                self.policy.check(SocketAddr::new(*ip, watch.port))?;
+            }
+        }
+        watch.enter(Step::Connecting);
+        Ok(addresses
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, 0))
+            .collect())
     }
 }

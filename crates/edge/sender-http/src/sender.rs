@@ -1,14 +1,18 @@
 //! One POST, from the checks to the end of the answer.
 
 use crate::{
-    client::{self, HttpSenderError},
+    client::{self, Client, HttpSenderError},
     destination_url::UrlPolicy,
     failure,
     lookup::{Lookup, SystemLookup},
     watch::Watch,
 };
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Method, header};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::HttpInfo;
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
 use ringback_domain::{
     Answer, Excerpt, NotSentReason,
@@ -20,6 +24,8 @@ use url::Url;
 
 /// A `Retry-After` needs 29 bytes at most; more is not one.
 const RETRY_AFTER_BYTES_MAX: usize = 64;
+
+const USER_AGENT: &str = concat!("Ringback/", env!("CARGO_PKG_VERSION"));
 
 /// How requests are sent.
 #[derive(Clone)]
@@ -53,7 +59,9 @@ impl Default for HttpConfig {
 
 /// Sends over HTTP/1.1, with and without TLS.
 pub struct HttpSender {
-    client: reqwest::Client,
+    client: Client,
+    /// What the proxy wants to be told with requests in plain text.
+    proxy_authorization: Option<HeaderValue>,
     pub(crate) urls: UrlPolicy,
     pub(crate) lookup: Arc<dyn Lookup>,
     /// What a handshake is looked at with; nothing where a proxy makes it.
@@ -93,8 +101,10 @@ impl HttpSender {
         config: &HttpConfig,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, HttpSenderError> {
+        let (client, proxy_authorization) = client::build(config, Arc::clone(&lookup))?;
         Ok(Self {
-            client: client::build(config, Arc::clone(&lookup))?,
+            client,
+            proxy_authorization,
             urls: config.urls.clone(),
             lookup,
             authorities: match config.proxy {
@@ -108,22 +118,16 @@ impl HttpSender {
 
     async fn exchange(
         &self,
-        request: reqwest::Request,
+        request: http::Request<Full<Bytes>>,
         watch: &Watch,
     ) -> Result<(Answer, Head), SendFailure> {
-        let failed = |error: reqwest::Error| {
-            let failure = failure::of_error(&error, watch.step());
-            // Without the URL, whose query may hold a token.
-            let error = error.without_url();
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                ?failure,
-                "the attempt got no answer"
-            );
+        let response = self.client.request(request).await.map_err(|error| {
+            let failure = failure::of_request(&error, watch.step());
+            log_failure(&error, failure);
             failure
-        };
-        let response = self.client.execute(request).await.map_err(failed)?;
-        watch.answered(response.remote_addr());
+        })?;
+        let reached = response.extensions().get::<HttpInfo>();
+        watch.answered(reached.map(HttpInfo::remote_addr));
         let retry_after = response
             .headers()
             .get(header::RETRY_AFTER)
@@ -132,18 +136,30 @@ impl HttpSender {
             .filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX)
             .map(str::to_owned);
         let head = Head::of(&response);
+        let status = response.status().as_u16();
+        let excerpt = self
+            .read_body(response.into_body())
+            .await
+            .map_err(|error| {
+                let failure = failure::of_body(&error);
+                log_failure(&error, failure);
+                failure
+            })?;
         let answer = Answer {
-            status: response.status().as_u16(),
+            status,
             retry_after,
-            excerpt: self.read_body(response).await.map_err(failed)?,
+            excerpt,
         };
         Ok((answer, head))
     }
 
-    /// Reads the body up to the limit and keeps its beginning. Dropping the response before the end closes the connection.
-    async fn read_body(&self, mut response: reqwest::Response) -> reqwest::Result<Excerpt> {
+    /// Reads the body up to the limit and keeps its beginning. Dropping it before the end closes the connection.
+    async fn read_body(&self, mut body: Incoming) -> hyper::Result<Excerpt> {
         let (mut kept, mut read) = (Vec::new(), 0);
-        while let Some(chunk) = response.chunk().await? {
+        while let Some(frame) = body.frame().await {
+            let Ok(chunk) = frame?.into_data() else {
+                continue;
+            };
             read += chunk.len();
             let wanted = EXCERPT_BYTES_MAX - kept.len();
             kept.extend_from_slice(&chunk[..chunk.len().min(wanted)]);
@@ -155,6 +171,10 @@ impl HttpSender {
     }
 }
 
+fn log_failure(error: &(dyn std::error::Error + 'static), failure: SendFailure) {
+    tracing::debug!(error, ?failure, "the attempt got no answer");
+}
+
 /// What of an answer's head matters to no delivery.
 #[derive(Default)]
 struct Head {
@@ -163,7 +183,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(response: &reqwest::Response) -> Self {
+    fn of(response: &http::Response<Incoming>) -> Self {
         let header = |name| {
             let value: &HeaderValue = response.headers().get(name)?;
             value.to_str().ok()
@@ -184,7 +204,7 @@ impl HttpSender {
     pub async fn observe(&self, request: Request) -> Observed {
         let watch = Watch::start(request.url.port_or_known_default().unwrap_or_default());
         let time_limit = request.time_limit;
-        let answered = match prepare(request, &self.urls) {
+        let answered = match self.prepare(request) {
             Err(failure) => Err(failure),
             Ok(request) => {
                 let exchange = watch.over(self.exchange(request, &watch));
@@ -222,45 +242,55 @@ impl Sender for HttpSender {
     }
 }
 
-/// The first gate, and the request as the client takes it.
-fn prepare(request: Request, urls: &UrlPolicy) -> Result<reqwest::Request, SendFailure> {
-    let Request {
-        url,
-        headers,
-        body,
-        time_limit: _,
-        tracing: _,
-    } = request;
-    urls.check(&url).map_err(|fault| failure::of_url(&fault))?;
-    let mut prepared = reqwest::Request::new(Method::POST, url);
-    let fields = prepared.headers_mut();
-    for (name, value) in headers {
-        let field = HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .zip(HeaderValue::from_str(&value).ok());
-        let Some((field, value)) = field else {
-            // Profile and header policy were checked long before; a signature must not be left out in silence.
-            tracing::error!(header = %name.escape_debug(), "a header of the profile cannot be sent");
-            return Err(SendFailure::NotSent(NotSentReason::ProfileUnknown));
-        };
-        fields.insert(field, value);
+impl HttpSender {
+    /// The first gate, and the request as the client takes it.
+    fn prepare(&self, request: Request) -> Result<http::Request<Full<Bytes>>, SendFailure> {
+        let Request {
+            url,
+            headers,
+            body,
+            time_limit: _,
+            tracing: _,
+        } = request;
+        let forbidden = |fault| failure::of_url(&fault);
+        self.urls.check(&url).map_err(forbidden)?;
+        let uri = Uri::try_from(url.as_str())
+            .map_err(|_| SendFailure::NotSent(NotSentReason::UrlForbidden))?;
+        let (length, is_plain) = (body.len(), url.scheme() == "http");
+        let mut prepared = http::Request::new(Full::new(body));
+        *prepared.method_mut() = Method::POST;
+        *prepared.uri_mut() = uri;
+        let fields = prepared.headers_mut();
+        for (name, value) in headers {
+            let field = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .zip(HeaderValue::try_from(value).ok());
+            let Some((field, value)) = field else {
+                // Profile and header policy were checked long before; a signature must not be left out in silence.
+                tracing::error!(header = %name.escape_debug(), "a header of the profile cannot be sent");
+                return Err(SendFailure::NotSent(NotSentReason::ProfileUnknown));
+            };
+            fields.insert(field, value);
+        }
+        for name in [
+            header::HOST,
+            header::TRANSFER_ENCODING,
+            header::CONNECTION,
+            header::EXPECT,
+        ] {
+            fields.remove(name);
+        }
+        // Ours come last and replace whatever was there.
+        fields.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        fields.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(authorization) = self.proxy_authorization.as_ref().filter(|_| is_plain) {
+            fields.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        Ok(prepared)
     }
-    // Ours come last and replace whatever was there.
-    fields.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    for name in [
-        header::HOST,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::EXPECT,
-        header::USER_AGENT,
-    ] {
-        fields.remove(name);
-    }
-    *prepared.body_mut() = Some(body.into());
-    Ok(prepared)
 }

@@ -10,7 +10,11 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
+    sync::mpsc,
+};
 use tokio_rustls::TlsAcceptor;
 
 struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
@@ -131,6 +135,72 @@ async fn a_receiver_without_tls_or_without_an_end_to_its_handshake_is_a_tls_fail
         .await;
         assert_unreachable(&exchange, UnreachableCause::Tls);
         assert!(exchange.phases.connect.is_some() && exchange.phases.first_byte.is_none());
+    }
+}
+
+/// A proxy that leads everybody to this port, and tells what it was asked for.
+async fn tunnel_to(port: u16) -> (Receiver, mpsc::Receiver<String>) {
+    let (tell, told) = mpsc::channel(8);
+    let proxy = Receiver::start(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let Some(asked) = read_request(&mut stream).await? else {
+                return Ok(());
+            };
+            tell.send(asked).await.unwrap();
+            let mut there = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream
+                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                .await?;
+            copy_bidirectional(&mut stream, &mut there).await?;
+            Ok(())
+        }
+    })
+    .await;
+    (proxy, told)
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_nothing_but_where_a_secured_request_goes() {
+    let authority = Authority::new();
+    let receiver = authority.receiver("hooks.example.com").await;
+    let (proxy, mut told) = tunnel_to(receiver.port).await;
+    let through = HttpConfig {
+        authorities_pem: Some(authority.pem()),
+        proxy: Some(
+            format!("http://user:pw@proxy.internal:{}", proxy.port)
+                .parse()
+                .unwrap(),
+        ),
+        ..config(&[])
+    };
+    let sender = sender_with(&through, &[&["127.0.0.1"]]);
+    let url = "https://hooks.example.com/x?token=t0p";
+    for _ in 0..2 {
+        assert_eq!(status(&post(&sender, url).await), 200);
+    }
+    let asked = told.try_recv().unwrap();
+    assert!(
+        asked.starts_with("CONNECT hooks.example.com:443 HTTP/1.1\r\n"),
+        "{asked}"
+    );
+    // `user:pw`
+    assert!(asked.contains("dXNlcjpwdw=="), "{asked}");
+    assert!(!asked.contains("t0p"), "{asked}");
+    assert!(told.try_recv().is_err(), "one tunnel serves both requests");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_none_is_named_at_the_start() {
+    for url in ["socks5://proxy.internal:1080", "ftp://proxy.internal"] {
+        let config = HttpConfig {
+            proxy: Some(url.parse().unwrap()),
+            ..HttpConfig::default()
+        };
+        assert!(
+            matches!(HttpSender::try_new(&config), Err(HttpSenderError::Proxy)),
+            "{url}"
+        );
     }
 }
 
