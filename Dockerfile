@@ -7,8 +7,8 @@ COPY . .
 ARG COMMIT=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    RINGBACK_COMMIT="$COMMIT" cargo build --release --locked --package ringback-cli \
-    && install -D target/release/ringback /out/ringback
+    RINGBACK_COMMIT="$COMMIT" cargo build --profile dist --locked --package ringback-cli \
+    && install -D target/dist/ringback /out/ringback
 
 FROM debian:bookworm-slim
 # hadolint ignore=DL3008
