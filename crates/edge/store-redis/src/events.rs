@@ -1,9 +1,17 @@
 //! Marks of events dispatched.
 
-use crate::{RedisStore, claims::millis, error::unreadable};
+use crate::{
+    RedisStore, RedisStoreSettings,
+    claims::millis,
+    connection::Connection,
+    error::unreadable,
+    gathering::{Gathering, Step},
+    script::{MARK_EVENTS, READ_MARKS},
+};
 use async_trait::async_trait;
 use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
 use ringback_domain::{EventId, ProjectName, Timestamp};
+use std::sync::Arc;
 
 #[async_trait]
 impl EventStore for RedisStore {
@@ -12,12 +20,9 @@ impl EventStore for RedisStore {
         project: &ProjectName,
         id: &EventId,
     ) -> Result<Option<EventMark>, StoreError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.mark_key(project, id));
-        let stored: Option<String> = self
-            .connection
-            .send("read an event's mark", &command)
-            .await?;
+        let shard = self.keys.shard_of(id.as_str());
+        let step = Step::new([shard.event(project.as_str(), id.as_str())]);
+        let stored = self.reading_marks.run(&shard, step).await?;
         let read = |text: String| {
             read_mark(&text)
                 .ok_or_else(|| unreadable("event mark", id, "it is no moment and count".into()))
@@ -31,14 +36,11 @@ impl EventStore for RedisStore {
         id: &EventId,
         mark: EventMark,
     ) -> Result<(), StoreError> {
-        let mut command = redis::cmd("SET");
-        command
-            .arg(self.mark_key(project, id))
-            .arg(format!("{} {}", mark.dispatched_at, mark.deliveries))
-            .arg("NX")
-            .arg("PX")
-            .arg(millis(self.settings.idempotency_window));
-        self.connection.send("mark an event", &command).await
+        let shard = self.keys.shard_of(id.as_str());
+        let mut step = Step::new([shard.event(project.as_str(), id.as_str())]);
+        step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries));
+        self.marking.run(&shard, step).await?;
+        Ok(())
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
@@ -46,11 +48,25 @@ impl EventStore for RedisStore {
     }
 }
 
-impl RedisStore {
-    fn mark_key(&self, project: &ProjectName, id: &EventId) -> String {
-        let (project, id) = (project.as_str(), id.as_str());
-        self.keys.shard_of(id).event(project, id)
-    }
+/// Where questions for marks come together.
+pub(crate) fn reading_marks(connection: &Arc<Connection>) -> Gathering<Option<String>> {
+    let name = "read an event's mark";
+    Gathering::new(name, &READ_MARKS, Vec::new(), connection.clone())
+}
+
+/// Where marks come together.
+pub(crate) fn marking(
+    settings: &RedisStoreSettings,
+    connection: &Arc<Connection>,
+) -> Gathering<u8> {
+    let mut common = Step::new([]);
+    common.arg(millis(settings.idempotency_window));
+    Gathering::new(
+        "mark an event",
+        &MARK_EVENTS,
+        common.args,
+        connection.clone(),
+    )
 }
 
 fn read_mark(text: &str) -> Option<EventMark> {

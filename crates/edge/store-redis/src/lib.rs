@@ -41,6 +41,8 @@ use std::sync::Arc;
 /// The store on Redis. Cheap to share behind an `Arc`; all calls go through one connection that replaces itself.
 pub struct RedisStore {
     connection: Arc<Connection>,
+    reading_marks: Gathering<Option<String>>,
+    marking: Gathering<u8>,
     claiming: Gathering<Vec<String>>,
     settling: Gathering<String>,
     barrier: Option<Barrier>,
@@ -59,6 +61,8 @@ impl RedisStore {
         let connect = || Connection::try_new(&settings);
         let connection = Arc::new(connect()?);
         Ok(Self {
+            reading_marks: events::reading_marks(&connection),
+            marking: events::marking(&settings, &connection),
             claiming: claims::claiming(&settings, &connection),
             settling: claims::settling(&settings, &connection),
             connection,

@@ -11,6 +11,8 @@ macro_rules! script {
     };
 }
 
+script!(READ_MARKS, "read_marks.lua");
+script!(MARK_EVENTS, "mark_events.lua");
 script!(CLAIM, "common.lua", "claims.lua", "claim.lua");
 script!(
     SHOW_ATTEMPTING,

@@ -1,0 +1,3 @@
+-- KEYS: marks of events, each answered in its place.
+
+return redis.call('MGET', unpack(KEYS))
