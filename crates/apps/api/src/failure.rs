@@ -156,7 +156,8 @@ impl From<ReplayError> for Problem {
         match error {
             ReplayError::NotFound(_) => Self::not_found(error.to_string()),
             ReplayError::Already { .. } => {
-                Self::new(Code::AlreadyDealtWith).detail(error.to_string())
+                let hint = r#"send `{"again": true}` to replay it once more"#;
+                Self::new(Code::AlreadyDealtWith).detail(format!("{error} (hint: {hint})"))
             }
             ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => {
                 Self::new(Code::NotReplayable).detail(error.to_string())

@@ -148,13 +148,20 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// What to look at first.
+pub(crate) const BROKER_AWAY: &str = "is the broker running there, and is `broker` right?";
+
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let exit = match &error {
             QueueError::Unreachable { .. } | QueueError::Unconfirmed { .. } => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        Self::of(exit, &error)
+        let failure = Self::of(exit, &error);
+        match error {
+            QueueError::Unreachable { .. } => failure.hint(BROKER_AWAY),
+            _ => failure,
+        }
     }
 }
 

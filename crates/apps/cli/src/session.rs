@@ -2,7 +2,7 @@
 
 use crate::{
     args::Global,
-    failure::{Exit, Failure, Outcome},
+    failure::{BROKER_AWAY, Exit, Failure, Outcome},
     terminal::Terminal,
 };
 use ringback_delivery::port::{QueueError, StoreError};
@@ -105,7 +105,7 @@ impl From<OpenError> for Failure {
         let failure = Self::of(exit, &error);
         match &error {
             OpenError::Queue(ConnectError::Queue(QueueError::Unreachable { .. })) => {
-                failure.hint("is the broker running there, and is `broker` right?")
+                failure.hint(BROKER_AWAY)
             }
             OpenError::Store(StoreError::Unreachable { .. }) => {
                 failure.hint("is the store running there, and is `store` right?")

@@ -3,6 +3,7 @@
 use crate::{
     config::{Broker, Config, StoreAt},
     environment::SystemClock,
+    queue_on_demand::QueueOnDemand,
 };
 use ringback_control::{ControlClient, ControlServer};
 use ringback_delivery::port::{Clock, Queue, Store, StoreError, StoreHealth};
@@ -86,7 +87,7 @@ enum Local {
 }
 
 impl Backend {
-    /// Opens both.
+    /// Opens both. A command's broker is connected to once it has something for it.
     ///
     /// # Errors
     ///
@@ -100,7 +101,12 @@ impl Backend {
         } else {
             None
         };
-        let queue = open_queue(config, opener, local.as_ref()).await?;
+        let queue = match (&config.broker, opener) {
+            (Broker::RabbitMq { urls, .. }, Opener::Command) => {
+                Arc::new(QueueOnDemand::new(urls.clone(), config.rabbit_config()))
+            }
+            _ => open_queue(config, opener, local.as_ref()).await?,
+        };
         let store = store_of(config, local.as_ref(), &clock)?;
         let keys = Arc::new(key_ring(config, local.as_ref())?);
         let health = store.health().await?;

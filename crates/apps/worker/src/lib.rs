@@ -28,6 +28,7 @@ pub mod measure;
 pub mod observe;
 mod plans;
 pub mod publish;
+mod queue_on_demand;
 #[cfg(debug_assertions)]
 mod sabotage;
 mod service;

@@ -164,7 +164,7 @@ impl Publisher {
         })?;
         let wanting = webhooks
             .iter()
-            .filter(|webhook| webhook.wants(&event.event_type));
+            .filter(|webhook| self.profiles.reach(webhook, &event.event_type));
         let mut names: BTreeSet<_> = wanting
             .map(|webhook| webhook.profile.clone().unwrap_or_else(|| own.clone()))
             .collect();

@@ -248,7 +248,7 @@ impl Dispatch {
         let webhooks = self.context.until_done("read webhooks", read).await?;
         for webhook in webhooks
             .iter()
-            .filter(|webhook| webhook.wants(&event.event_type))
+            .filter(|webhook| profiles.reach(webhook, &event.event_type))
         {
             let name = profiles.name_for(webhook).unwrap_or(name);
             let Some(profile) = profiles.profile(name) else {

@@ -1,6 +1,6 @@
 //! Which project has which profile.
 
-use ringback_domain::{ProfileName, ProjectName, Webhook};
+use ringback_domain::{EventType, ProfileName, ProjectName, Webhook};
 use ringback_profile::Profile;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,6 +56,13 @@ impl ProfileBook {
             .profile
             .as_ref()
             .or_else(|| Some(&self.projects.get(&webhook.project)?.0))
+    }
+
+    /// Whether a webhook gets events of this type: one with a profile of its own gets what that profile knows of what it asked for.
+    /// What the project's profile does not know is the producer's mistake, and not kept from anybody.
+    pub fn reach(&self, webhook: &Webhook, event_type: &EventType) -> bool {
+        let own = webhook.profile.as_ref().and_then(|name| self.profile(name));
+        webhook.wants(event_type) && own.is_none_or(|profile| profile.knows(event_type))
     }
 
     /// All profiles by name.

@@ -39,7 +39,7 @@ pub enum ReplayError {
     #[error("there is no dead letter {0}")]
     NotFound(DeadLetterId),
     /// It was dealt with before.
-    #[error("dead letter {id} was already {} (hint: pass --again to replay it once more)", describe(.disposal))]
+    #[error("dead letter {id} was already {}", describe(.disposal))]
     Already {
         /// Which.
         id: DeadLetterId,

@@ -63,6 +63,11 @@ impl Generation {
         self.0
     }
 
+    /// The round it is as people count: theirs begin with 1, as attempts do.
+    pub fn round(self) -> u32 {
+        self.next().0
+    }
+
     /// The generation of the next replay.
     #[must_use]
     pub fn next(self) -> Self {

@@ -156,6 +156,12 @@ impl BrokerUrls {
         &self.0
     }
 
+    /// Host and port of each node.
+    pub fn addresses(&self) -> String {
+        let addresses: Vec<_> = self.0.iter().map(|node| node.address.as_str()).collect();
+        addresses.join(", ")
+    }
+
     /// The virtual host that everything of ours is in.
     pub fn vhost(&self) -> &str {
         &self.0[0].uri.vhost

@@ -5,7 +5,7 @@ use crate::{
     command::operator,
     failure::{Failure, Outcome},
     session::Session,
-    view::{DeliveryView, ListView, deliveries_table, delivery_facts, moment},
+    view::{DeliveryView, ListView, deliveries_table, delivery_facts, moment, round},
 };
 use jiff::Timestamp;
 use ringback_delivery::{
@@ -87,7 +87,11 @@ async fn replay(session: &Session, desk: &Backend, id: &DeliveryId, again: bool)
         generation: replay.replay(&request).await?.get(),
     };
     session.terminal.data(&replayed, |replayed| {
-        format!("{} replayed as round {}", replayed.id, replayed.generation)
+        format!(
+            "{} replayed as round {}",
+            replayed.id,
+            round(replayed.generation)
+        )
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) async fn run(session: &Session) -> Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
+    #[serde(rename = "ok")]
     Well,
     Weak,
     Broken,

@@ -103,17 +103,18 @@ async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlan
     let made = plans.plan(&request, &told).await;
     counting.finish_and_clear();
     let mut plan = made?;
+    let id = plan.id().clone();
+    let starts_later = format!("nothing is sent before `ringback replays start {id}`");
     if start {
-        confirm_sending(session, plan.terms.preview.entries, &plan)?;
-        let id = plan.terms.id.clone();
+        if let Err(refused) = confirm_sending(session, plan.terms.preview.entries, &plan) {
+            session.terminal.say(&starts_later);
+            return Err(refused);
+        }
         plan = plans.change(&id, PlanWish::Start, &operator()).await?;
     }
     session.terminal.data(&PlanView::from(&plan), plan_facts)?;
     if !start && !session.terminal.is_json() {
-        let id = plan.id();
-        session.terminal.say(&format!(
-            "nothing is sent before `ringback replays start {id}`"
-        ));
+        session.terminal.say(&starts_later);
     }
     Ok(())
 }
@@ -199,7 +200,7 @@ async fn until_it_stands_still(
     };
     bar.set_style(bar_style("{bar:20} {pos}/{len}  {wide_msg}"));
     let id = plan.id().clone();
-    while plan.is_active() {
+    while plan.status.state == PlanState::Running {
         let counts = &plan.progress.counts;
         bar.set_position(counts.done().into());
         bar.set_message(format!(

@@ -1,6 +1,6 @@
 //! Attempts as they are shown.
 
-use super::{moment, took};
+use super::{moment, round, took};
 use crate::terminal::{Column, cut, table, whole};
 use ringback_api::view::AttemptView;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {
     }
     let rows = attempts.iter().map(|attempt| {
         [
-            attempt.generation.to_string(),
+            round(attempt.generation).to_string(),
             attempt.number.to_string(),
             moment(attempt.started_at),
             attempt.trigger.to_owned(),

@@ -1,6 +1,6 @@
 //! Dead letters as they are shown.
 
-use super::{ListView, attempts_table, moment};
+use super::{ListView, attempts_table, moment, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{DeadLetterView, DisposalView};
 
@@ -16,7 +16,11 @@ fn sentence(disposal: &DisposalView) -> String {
     match disposal {
         DisposalView::Open => "open".to_owned(),
         DisposalView::Replayed { at, by, generation } => {
-            format!("replayed at {} by {by} as round {generation}", moment(*at))
+            format!(
+                "replayed at {} by {by} as round {}",
+                moment(*at),
+                round(*generation)
+            )
         }
         DisposalView::Discarded { at, note } => format!("discarded at {}: {note}", moment(*at)),
     }

@@ -1,6 +1,6 @@
 //! Deliveries as they are shown.
 
-use super::{ListView, attempts_table, moment};
+use super::{ListView, attempts_table, moment, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::DeliveryView;
 
@@ -49,7 +49,7 @@ pub(crate) fn delivery_facts(delivery: &DeliveryView) -> String {
         ("job", delivery.job.clone()),
         ("to", format!("{} {}", delivery.destination, delivery.url)),
         ("profile", delivery.profile.clone()),
-        ("round", delivery.generation.to_string()),
+        ("round", round(delivery.generation).to_string()),
         ("state", state),
         ("occurred", moment(delivery.occurred_at)),
         ("first taken", moment(delivery.created_at)),

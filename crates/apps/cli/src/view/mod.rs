@@ -22,11 +22,17 @@ pub(crate) use ringback_api::view::{
 pub(crate) use webhook::{webhook_facts, webhooks_table};
 
 use jiff::Timestamp;
+use ringback_domain::Generation;
 use std::time::Duration;
 
 /// A moment to the second, for lists.
 pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The round that a generation is to people.
+pub(crate) fn round(generation: u32) -> u32 {
+    Generation::new(generation).round()
 }
 
 /// A duration as short as says enough.

@@ -655,7 +655,7 @@ fn letter_facts(letter: &DeadLetter, now: Timestamp) -> Markup {
         @match &letter.disposal {
             Disposal::Open => {},
             Disposal::Replayed(Replayed { at, by, generation }) => {
-                (moments(*at, now)) " by " (harmless_text(by.as_bytes())) ", as round " (generation.get() + 1)
+                (moments(*at, now)) " by " (harmless_text(by.as_bytes())) ", as round " (generation.round())
                 @if let Some(delivery) = delivery { " · " a href={ "/deliveries/" (delivery.id) } { "what became of it" } }
             },
             Disposal::Discarded { at, note } => { (moments(*at, now)) ": " (harmless_text(note.as_bytes())) },

@@ -197,7 +197,7 @@ fn delivery_facts(record: &DeliveryRecord, now: Timestamp) -> Markup {
         ("Profile", html! { (record.profile) }),
         (
             "Rounds",
-            html! { @if record.generation.get() > 0 { (record.generation.get() + 1) ", the later ones by replay" } },
+            html! { @if record.generation.get() > 0 { (record.generation.round()) ", the later ones by replay" } },
         ),
         ("Happened", moment(event.occurred_at)),
         ("Dispatched", moment(event.dispatched_at)),

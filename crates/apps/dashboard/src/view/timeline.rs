@@ -87,7 +87,7 @@ pub(crate) fn timeline(attempts: &[Attempt], now: Timestamp) -> Markup {
             @for (before, attempt) in before.zip(attempts) {
                 li {
                     @if before.is_none_or(|before: &Attempt| before.generation != attempt.generation) && attempt.generation.get() > 0 {
-                        div.round { "Round " (attempt.generation.get() + 1) ", " (trigger(attempt.trigger)) }
+                        div.round { "Round " (attempt.generation.round()) ", " (trigger(attempt.trigger)) }
                     }
                     @if let Some(gap) = before.filter(|before| before.generation == attempt.generation).and_then(|before| gap(before, attempt)) {
                         div.pause { "waited " (distance(gap)) }

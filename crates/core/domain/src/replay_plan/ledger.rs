@@ -142,10 +142,19 @@ impl Ledger {
             is_watching && Duration::try_from(quiet).is_ok_and(|quiet| quiet >= OUTCOME_PATIENCE);
         let signs = &self.progress.signs;
         let failed = signs.iter().filter(|failed| **failed).count();
+        let is_through = !is_watching && !self.has_waiting();
         match status.state {
             PlanState::Planned | PlanState::Finished => PlanStep::Leave,
+            // However it was stopped: there is nothing left to go on with.
+            PlanState::Running | PlanState::Paused | PlanState::StoppedItself { .. }
+                if is_through =>
+            {
+                PlanStep::Finish
+            }
             _ if is_hopeless => PlanStep::GiveUpWatching,
-            PlanState::Running if self.terms.stop_rule.is_broken_by(failed, signs.len()) => {
+            PlanState::Running
+                if self.has_waiting() && self.terms.stop_rule.is_broken_by(failed, signs.len()) =>
+            {
                 let number = |count| u16::try_from(count).unwrap_or(u16::MAX);
                 PlanStep::StopItself {
                     failed: number(failed),
@@ -153,8 +162,7 @@ impl Ledger {
                 }
             }
             PlanState::Running if self.has_waiting() => PlanStep::Send,
-            PlanState::Running if is_watching => PlanStep::Watch,
-            PlanState::Running => PlanStep::Finish,
+            PlanState::Running => PlanStep::Watch,
             PlanState::Paused | PlanState::StoppedItself { .. } | PlanState::Cancelled => {
                 if is_watching {
                     PlanStep::Watch

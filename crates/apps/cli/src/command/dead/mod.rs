@@ -61,8 +61,11 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
             match (args.ids.is_empty(), args.filter.is_empty()) {
                 (false, true) => discard(session, &discards, args).await,
                 (true, false) => discard_matching(session, &discards, now, args).await,
-                _ => Err(Failure::usage(
-                    "say which dead letters, or filters, but not both",
+                (true, true) => Err(Failure::usage(
+                    "say which dead letters, by ids or by filters",
+                )),
+                (false, false) => Err(Failure::usage(
+                    "say which dead letters either by ids or by filters, not by both",
                 )),
             }
         }
@@ -352,9 +355,10 @@ impl From<ReplayError> for Failure {
     fn from(error: ReplayError) -> Self {
         let exit = match &error {
             ReplayError::NotFound(_) => Exit::NotFound,
-            ReplayError::Already { .. }
-            | ReplayError::Delivered { .. }
-            | ReplayError::NotAnEvent { .. } => Exit::Refused,
+            ReplayError::Already { .. } => {
+                return Self::of(Exit::Refused, &error).hint("pass --again to replay it once more");
+            }
+            ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => Exit::Refused,
             ReplayError::Queue(cause) if cause.is_passing() => Exit::Unreachable,
             ReplayError::Store(cause) if cause.is_passing() => Exit::Unreachable,
             ReplayError::Queue(_) | ReplayError::Store(_) => Exit::Failed,

@@ -150,7 +150,7 @@ impl Watcher {
                     "{:<22} {} as round {}",
                     of(delivery),
                     "replay".magenta().bold(),
-                    delivery.generation.get()
+                    delivery.generation.round()
                 )
             }
             _ => return None,

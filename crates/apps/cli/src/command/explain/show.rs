@@ -243,6 +243,9 @@ fn difference(difference: &DifferenceView) -> String {
 }
 
 fn unexplained(view: &ExplanationView) -> String {
+    if view.digests_tried == 0 {
+        return wrapped("There is no digest in it: nothing was compared.", "");
+    }
     let tried = format!(
         "{} digests were tried: every known mistake, alone and by twos.",
         view.digests_tried

@@ -239,7 +239,7 @@ fn the_next_step_is_what_the_table_says() {
     );
     // What became of the two entries; then the step for each state.
     let states = [Planned, Running, Paused, stopped, Cancelled, Finished];
-    let table: [(&[EntryMark], [PlanStep; 6]); 6] = [
+    let table: [(&[EntryMark], [PlanStep; 6]); 8] = [
         (&[], [leave, send, leave, leave, leave, leave]),
         (
             &[EntryMark::Sent],
@@ -259,7 +259,15 @@ fn the_next_step_is_what_the_table_says() {
         ),
         (
             &[EntryMark::Skipped(SkipReason::Stale), EntryMark::Delivered],
-            [leave, finish, leave, leave, leave, leave],
+            [leave, finish, finish, finish, leave, leave],
+        ),
+        (
+            &[EntryMark::FailedAgain, EntryMark::Sent],
+            [leave, watch, watch, watch, watch, leave],
+        ),
+        (
+            &[EntryMark::FailedAgain, EntryMark::FailedAgain],
+            [leave, finish, finish, finish, leave, leave],
         ),
     ];
     for (marks, steps) in table {
