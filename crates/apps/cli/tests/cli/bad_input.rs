@@ -163,12 +163,9 @@ fn servers_that_do_not_answer_are_exit_code_5() {
         (no_store, "could not reach the Redis at `127.0.0.1:1`"),
         (no_broker, "could not reach the broker at `127.0.0.1:1`"),
     ] {
-        for arguments in [
-            &["dead", "list"][..],
-            &["publish", "event.json"],
-            &["doctor"],
-        ] {
-            place.write("event.json", "{}");
+        let event = include_str!("../../../../../examples/event.json");
+        place.write("event.json", event);
+        for arguments in [&["publish", "event.json"][..], &["doctor"]] {
             let ran = place.run(arguments);
             let said = format!("{}{}", ran.stdout, ran.stderr);
             assert!(
@@ -179,6 +176,31 @@ fn servers_that_do_not_answer_are_exit_code_5() {
             assert!(!said.contains("hunter2"), "{said}");
         }
     }
+}
+
+/// Somebody wants to know what is lost right when something is away.
+#[test]
+fn what_is_only_in_the_store_is_shown_without_a_broker() {
+    let no_broker = Place::new().with("RINGBACK_BROKER", "amqp://user:pw@127.0.0.1:1/v");
+    for list in ["dead", "deliveries", "webhooks", "keys", "replays"] {
+        let ran = no_broker.run([list, "list"]);
+        assert_eq!(ran.code, 0, "{list}: {}", ran.stderr);
+    }
+    let no_store = Place::new()
+        .with("RINGBACK_STORE", "redis://127.0.0.1:1")
+        .with(
+            "RINGBACK_SECRETS__KEYS",
+            "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
+        );
+    let ran = no_store.run(["dead", "list"]);
+    assert!(
+        ran.code == 5
+            && ran
+                .stderr
+                .contains("could not reach the Redis at `127.0.0.1:1`"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn the_story_is_talk_and_the_summary_is_data() {
     for words in [
         "attempt 3 → 200",
         "dead letter: attempts exhausted",
-        "replay as round 1",
+        "replay as round 2",
         "in real life 15m",
     ] {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);

@@ -93,10 +93,7 @@ async fn a_dead_letter_is_replayed_with_the_same_body_and_a_new_round_of_attempt
     world.run().await;
     assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
     let refused = world.replay(false).await.unwrap_err().to_string();
-    assert!(
-        refused.contains("already replayed") && refused.contains("--again"),
-        "{refused}"
-    );
+    assert!(refused.contains("already replayed"), "{refused}");
     let refused = world.replay(true).await.unwrap_err().to_string();
     assert!(
         refused.contains("what was delivered is not sent again"),

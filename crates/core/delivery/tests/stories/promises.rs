@@ -100,6 +100,21 @@ async fn hi_4_a_callback_and_a_project_webhook_are_two_deliveries_with_a_fate_of
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_with_a_profile_of_its_own_gets_what_that_profile_knows() {
+    let world = World::new(Some("modelhunter"), [accepts()]);
+    world.webhook(|_| {}).await;
+    let videopilot = "videopilot".parse().unwrap();
+    world
+        .webhook(|webhook| webhook.profile = Some(videopilot))
+        .await;
+    world.publish(&modelhunter_event(&world)).await;
+    world.run().await;
+    let story = world.recorder.story();
+    assert!(story.contains("event dispatched to 1"), "{story}");
+    assert!(world.dead_letters().await.is_empty(), "{story}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn hi_9_with_a_secret_every_retry_and_every_replay_is_signed() {
     let world = World::new(Some("hinto"), [500, 500, 500, 500].map(answers));
     world
