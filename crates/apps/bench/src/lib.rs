@@ -451,7 +451,7 @@ async fn measure(
             .values_mut()
             .for_each(|sent| sent.at = begun_at);
     }
-    let arrived = arrived(stage).await?;
+    let mut arrived = arrived(stage).await?;
     let destinations = |event: &str| destinations_of(&scenario.projects, event);
     let mut outcome = compare(&generated.sent, &arrived, destinations);
     let mut delivered = outcome.delivered;
@@ -473,6 +473,8 @@ async fn measure(
         outcome.requests.get(&destination).copied().unwrap_or(0)
     };
     let has_trouble = scenario.in_trouble().next().is_some();
+    // The receiver remembers those of other scenarios, too.
+    arrived.retain(|request| generated.sent.contains_key(&request.event));
     let retry_late = late(&arrived, Duration::from_secs(scenario.retry_after_s));
     Ok(Measured {
         scenario: scenario.name,

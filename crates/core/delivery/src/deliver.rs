@@ -55,6 +55,10 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// How long a delivery held by another worker waits beyond the end of that worker's lease.
 const HELD_EXTRA: Duration = Duration::from_millis(250);
 
+/// How long a retry waits at most before it asks again: what holds it is most often the attempt before it, which is safe and about
+/// to be settled, later than a short schedule has the next one due.
+const RETRY_HELD_MAX: Duration = Duration::from_secs(2);
+
 impl Deliver {
     /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue. Without
     /// rules no destination is ever spared.
@@ -235,7 +239,12 @@ impl Deliver {
                     .saw(&Occurrence::ClaimHeld { delivery, until });
                 // Whoever holds it may be gone, and then nobody else tells of it until the lease is over.
                 self.show(delivery).await;
-                self.put_off(delivery, remaining + HELD_EXTRA).await?;
+                let lease_over = remaining + HELD_EXTRA;
+                let wait = match delivery.attempt {
+                    AttemptNumber::FIRST => lease_over,
+                    _ => lease_over.min(RETRY_HELD_MAX),
+                };
+                self.put_off(delivery, wait).await?;
                 Ok(None)
             }
             ClaimAnswer::Settled => {

@@ -2,9 +2,12 @@
 
 use crate::world::{LEASE_MARGIN, World};
 use async_trait::async_trait;
-use ringback_delivery::{Deliver, Handled, port::Clock};
-use ringback_domain::{DeliveryState, Timestamp};
-use ringback_testkit::simulation::TokioClock;
+use ringback_delivery::{
+    Deliver, Handled,
+    port::{ClaimAnswer, ClaimRequest, ClaimStore, Clock, SettledAs, Settlement},
+};
+use ringback_domain::{Delivery, DeliveryState, Timestamp};
+use ringback_testkit::{samples, simulation::TokioClock};
 use std::{
     sync::{
         Arc,
@@ -61,4 +64,50 @@ async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
     let record = world.only_record().await;
     assert!(matches!(record.state, DeliveryState::Delivered { .. }));
     assert_eq!(record.attempts.len(), 1, "{:?}", record.attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_comes_before_its_forerunner_is_settled_does_not_wait_for_the_end_of_its_lease()
+ {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let dispatch = world.spawn_dispatch().await;
+    let first = world.peek().await;
+    dispatch.abort();
+    let request = ClaimRequest {
+        delivery: &first,
+        worker: &samples::worker(),
+        nonce: samples::claim_nonce(),
+        lease: Duration::from_secs(60),
+    };
+    let ClaimAnswer::Granted { claim, .. } = world.store.claim(request).await.unwrap() else {
+        panic!("nobody else claimed it");
+    };
+    let retry = Delivery {
+        attempt: first.attempt.next(),
+        ..first.clone()
+    };
+
+    let began = tokio::time::Instant::now();
+    assert_eq!(world.deliver().handle(&retry).await, Handled::Acknowledge);
+    assert_eq!(
+        world.sender.with_requests(<[_]>::len),
+        0,
+        "the claim is another's"
+    );
+    let at = world.clock.now();
+    let settlement = Settlement {
+        claim: &claim,
+        delivery: &first,
+        attempts: &[],
+        settled_as: &SettledAs::Retrying { due_at: at },
+        at,
+    };
+    world.store.settle(settlement).await.unwrap();
+    world.run().await;
+
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
