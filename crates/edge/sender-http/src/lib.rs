@@ -2,7 +2,7 @@
 //!
 //! A destination's URL comes from a stranger, and so does its answer. Three gates stand before a request: the URL's own
 //! text and literal address ([`UrlPolicy`]), every address that a name resolves to (the resolver given to the client),
-//! and the address really connected to (a layer round the connector). All three ask one [`AddressPolicy`].
+//! and the address really connected to (in the connector, before the first byte). All three ask one [`AddressPolicy`].
 //!
 //! What this crate does not do: judge the answer, record it, or try again.
 

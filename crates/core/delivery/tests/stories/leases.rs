@@ -79,7 +79,7 @@ async fn a_retry_that_comes_before_its_forerunner_is_settled_does_not_wait_for_t
         delivery: &first,
         worker: &samples::worker(),
         nonce: samples::claim_nonce(),
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
     };
     let ClaimAnswer::Granted { claim, .. } = world.store.claim(request).await.unwrap() else {
         panic!("nobody else claimed it");
