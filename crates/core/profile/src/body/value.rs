@@ -91,7 +91,7 @@ impl Val {
     }
 
     /// How deep it is nested; a value that holds no others has depth 0.
-    pub(super) fn depth(&self) -> usize {
+    fn depth(&self) -> usize {
         match self {
             Self::Arr(array) => array.depth,
             Self::Obj(object) => object.depth,

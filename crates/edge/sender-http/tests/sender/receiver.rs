@@ -157,6 +157,15 @@ pub(crate) fn config(allowed: &[&str]) -> HttpConfig {
     }
 }
 
+/// Everything goes through this proxy, whose own name resolves inwards.
+pub(crate) fn through(proxy: &Receiver) -> HttpConfig {
+    let url = format!("http://user:pw@proxy.internal:{}", proxy.port);
+    HttpConfig {
+        proxy: Some(url.parse().unwrap()),
+        ..config(&[])
+    }
+}
+
 /// A sender that may reach 127.0.0.1 and finds every name there.
 pub(crate) fn local_sender() -> HttpSender {
     sender_with(&config(&["127.0.0.1/32"]), &[&["127.0.0.1"]])

@@ -1,11 +1,10 @@
 //! What a receiver gets to see, and what is reported back.
 
 use crate::receiver::{
-    AMPLE, OK, Receiver, config, local_sender, post, read_request, request, sender_with, status,
+    AMPLE, OK, Receiver, local_sender, post, read_request, request, sender_with, status, through,
 };
 use ringback_delivery::port::{SendFailure, Sender};
 use ringback_domain::NotSentReason;
-use ringback_sender_http::HttpConfig;
 use std::{net::SocketAddr, process::Command, sync::Arc};
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
@@ -183,16 +182,8 @@ async fn proxy_variables_are_ignored() {
 async fn a_configured_proxy_is_the_only_way_out() {
     let (proxy, mut requests) = recording(OK).await;
     let receiver = Receiver::answering(OK).await;
-    // The proxy's own name resolves inwards; the destination's name is the proxy's to look up.
-    let through = HttpConfig {
-        proxy: Some(
-            format!("http://user:pw@proxy.internal:{}", proxy.port)
-                .parse()
-                .unwrap(),
-        ),
-        ..config(&[])
-    };
-    let sender = sender_with(&through, &[&["127.0.0.1"]]);
+    // The destination's name is the proxy's to look up.
+    let sender = sender_with(&through(&proxy), &[&["127.0.0.1"]]);
     let exchange = post(
         &sender,
         &format!("http://hooks.example.com:{}/x", receiver.port),

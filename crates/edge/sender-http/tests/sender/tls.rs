@@ -1,7 +1,7 @@
 //! TLS with a certificate authority of the test's own.
 
 use crate::receiver::{
-    OK, Receiver, assert_unreachable, config, post, read_request, sender_with, status,
+    OK, Receiver, assert_unreachable, config, post, read_request, sender_with, status, through,
 };
 use ringback_domain::UnreachableCause;
 use ringback_sender_http::{Handshake, HandshakeFailure, HttpConfig, HttpSender, HttpSenderError};
@@ -165,16 +165,11 @@ async fn a_proxy_is_told_nothing_but_where_a_secured_request_goes() {
     let authority = Authority::new();
     let receiver = authority.receiver("hooks.example.com").await;
     let (proxy, mut told) = tunnel_to(receiver.port).await;
-    let through = HttpConfig {
+    let config = HttpConfig {
         authorities_pem: Some(authority.pem()),
-        proxy: Some(
-            format!("http://user:pw@proxy.internal:{}", proxy.port)
-                .parse()
-                .unwrap(),
-        ),
-        ..config(&[])
+        ..through(&proxy)
     };
-    let sender = sender_with(&through, &[&["127.0.0.1"]]);
+    let sender = sender_with(&config, &[&["127.0.0.1"]]);
     let url = "https://hooks.example.com/x?token=t0p";
     for _ in 0..2 {
         assert_eq!(status(&post(&sender, url).await), 200);
