@@ -252,6 +252,14 @@ fn a_filter_cannot_take_for_ever_or_fill_the_memory() {
     );
 }
 
+/// Two names that are different until they are written: half of a surrogate pair has no spelling of its own once it is taken apart.
+#[test]
+fn names_that_come_out_alike_are_refused() {
+    let event = r#"{"a":"\ud800","b":"\ud801"}"#;
+    let refused = run(r#"{(.a + "x"): 1, (.b + "x"): 2}"#, event).unwrap_err();
+    assert!(refused.contains("the member appears twice"), "{refused}");
+}
+
 #[test]
 fn limits_hold_for_the_body() {
     let long = format!(r#"{{"s":"{}"}}"#, "a".repeat(BODY_BYTES_MAX - 8));
