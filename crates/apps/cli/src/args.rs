@@ -532,11 +532,14 @@ pub(crate) struct DeadExportArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) filter: DeadFilterArgs,
+    /// Also those replayed or discarded
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadImportArgs {
-    /// The file
+    /// The file; `-` for the standard input
     pub(crate) file: PathBuf,
     /// Imports the rest when some lines have faults
     #[arg(long)]
@@ -550,6 +553,9 @@ pub(crate) struct DeadImportArgs {
 pub(crate) struct DeadListArgs {
     #[command(flatten)]
     pub(crate) filter: DeadFilterArgs,
+    /// Also those replayed or discarded
+    #[arg(long)]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) page: PageArgs,
 }
@@ -577,9 +583,6 @@ pub(crate) struct DeadFilterArgs {
     /// Only where this is found: words of the cause, the answer or the host, or the id of an event, job or delivery
     #[arg(long)]
     pub(crate) text: Option<SearchText>,
-    /// Also those replayed or discarded
-    #[arg(long)]
-    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) span: SpanArgs,
 }
@@ -595,7 +598,6 @@ impl DeadFilterArgs {
             cause,
             reason,
             text,
-            all: _,
             span: SpanArgs { since, until },
         } = self;
         project.is_none()

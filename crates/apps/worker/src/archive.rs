@@ -37,6 +37,15 @@ pub enum ArchiveError {
     /// There is a file of that name.
     #[error("`{}` is there already (hint: choose another name, or move it away)", .0.display())]
     Exists(PathBuf),
+    /// It cannot be made at that place.
+    #[error("could not begin `{}`", path.display())]
+    NotBegun {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The disk.
     #[error("could not write `{}`", path.display())]
     Unwritable {
@@ -77,7 +86,10 @@ impl Archive {
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options
             .open(&unfinished)
-            .map_err(|source| unwritable(path, source))?;
+            .map_err(|source| ArchiveError::NotBegun {
+                path: path.to_owned(),
+                source,
+            })?;
         Ok(Self {
             path: path.to_owned(),
             unfinished,

@@ -48,7 +48,7 @@ pub struct NewWebhook {
 }
 
 /// Changes to a webhook. What is absent stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WebhookChange {
     pub url: Option<String>,
     /// An empty set: every event.

@@ -12,7 +12,7 @@ use crate::{
 };
 use ringback_delivery::port::{Entropy, Store};
 use ringback_domain::{AttemptOutcome, ProjectName, WebhookId, WebhookState, WorkerId};
-use ringback_sender_http::HttpSender;
+use ringback_sender_http::{HttpSender, UrlFault};
 use ringback_signing::Secret;
 use ringback_worker::{
     Backend, SystemEntropy,
@@ -144,6 +144,11 @@ async fn update(session: &Session, webhooks: &Webhooks, args: WebhookUpdateArgs)
         rate_limit: (args.no_rate_limit || args.rate_limit.is_some()).then_some(args.rate_limit),
         state: None,
     };
+    if change == WebhookChange::default() {
+        return Err(
+            Failure::usage("say what to change").hint("see `ringback webhooks update --help`")
+        );
+    }
     let webhook = webhooks.change(&args.id, change).await?;
     session
         .terminal
@@ -258,6 +263,8 @@ impl From<WebhookError> for Failure {
             | WebhookError::ProjectUnknown(_)
             | WebhookError::ProfileUnknown(_) => Exit::NotFound,
             WebhookError::Conflict(_) => Exit::Failed,
+            // Not a URL at all, in place of one that a rule forbids.
+            WebhookError::Url(UrlFault::Character | UrlFault::Form) => Exit::Usage,
             _ => Exit::Refused,
         };
         Self::of(exit, &error)

@@ -66,7 +66,7 @@ fn every_kind_of_failure_has_its_exit_code() {
             4,
             "user name or password",
         ),
-        (&["webhooks", "add", "nonsense"], 4, "not of the form"),
+        (&["webhooks", "add", "nonsense"], 2, "not of the form"),
         (
             &[
                 "webhooks",
@@ -125,6 +125,17 @@ fn every_kind_of_failure_has_its_exit_code() {
             "there is no dead letter dlt_nope",
         ),
         (&["dead", "replay", "dlt_nope"], 2, "pass --yes"),
+        (
+            &["dead", "export", "nowhere/all.ndjson"],
+            2,
+            "could not begin `nowhere/all.ndjson`",
+        ),
+        (
+            &["dead", "import", "-", "--callback-secret-file", "-"],
+            2,
+            "either the dead letters or the secret",
+        ),
+        (&["webhooks", "update", "whk_nope"], 2, "say what to change"),
         (&["topology", "check"], 2, "the broker is embedded"),
         (
             &["listen", "--profile", "hinto", "--callback"],

@@ -41,6 +41,16 @@ fn dead_letters_go_into_a_file_and_come_back_once() {
         (&0.into(), &2.into()),
         "importing twice changes nothing"
     );
+    let import = ["dead", "import", "-", "--output", "json"];
+    let piped = place.run_reading("given-up.ndjson", import);
+    assert_eq!(piped.code, 0, "{}", piped.stderr);
+    let report: Value = serde_json::from_str(&piped.stdout).unwrap();
+    assert_eq!(report["already_there"], 2, "{report}");
+    let nothing = place.run(["dead", "import", "-"]);
+    assert_eq!(
+        (nothing.code, nothing.stderr.as_str()),
+        (2, "error: there is no dead letter in the standard input\n")
+    );
 
     assert_eq!(place.json(&["dead", "export", "all.ndjson"])["exported"], 2);
     let read = |name: &str| {

@@ -71,7 +71,21 @@ impl Place {
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
         arguments: impl IntoIterator<Item = S>,
     ) -> Ran {
-        let output = self.command(arguments).envs(variables).output().unwrap();
+        self.end_of(self.command(arguments).envs(variables))
+    }
+
+    /// The same, with a file of this place on the standard input.
+    pub(crate) fn run_reading<S: AsRef<OsStr>>(
+        &self,
+        file: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Ran {
+        let input = std::fs::File::open(self.path(file)).unwrap();
+        self.end_of(self.command(arguments).stdin(input))
+    }
+
+    fn end_of(&self, command: &mut Command) -> Ran {
+        let output = command.output().unwrap();
         Ran {
             code: output.status.code().expect("it ended by itself"),
             stdout: self.tidy(&output.stdout),

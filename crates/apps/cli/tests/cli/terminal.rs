@@ -10,7 +10,7 @@ use std::{
     io::{Read, Write},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -55,7 +55,9 @@ impl Terminal {
         let ours = place.command(arguments);
         let variables = ours.get_envs();
         let shell = Command::new("setsid")
-            .args(["--ctty", "sh", "-c", SHELL, "sh"])
+            // Whoever runs the tests may ignore Ctrl-C, as what a script starts in the background does.
+            .args(["--ctty", "env", "--default-signal"])
+            .args(["sh", "-c", SHELL, "sh"])
             .arg(ours.get_program())
             .args(ours.get_args())
             .current_dir(ours.get_current_dir().unwrap())
@@ -89,8 +91,10 @@ impl Terminal {
 
     /// Waits until this is to be seen.
     pub(crate) fn see(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
         while !plain(&self.shown).contains(words) {
-            let Ok(piece) = self.screen.recv_timeout(PATIENCE) else {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(piece) = self.screen.recv_timeout(left) else {
                 let shell = self.shell.try_wait();
                 panic!(
                     "`{words}` is not seen, shell {shell:?}:\n{}",

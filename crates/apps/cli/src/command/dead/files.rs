@@ -10,7 +10,7 @@ use crate::{
 use futures_util::{TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use ringback_delivery::port::Store;
+use ringback_delivery::port::{DeadLetterFilter, Store};
 use ringback_domain::{DeadLetter, harmless_text, limits};
 use ringback_worker::{
     Backend, SystemEntropy,
@@ -18,14 +18,16 @@ use ringback_worker::{
 };
 use serde::Serialize;
 use std::{
+    fmt,
     io::{self, BufWriter, Stdout, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+use tempfile::NamedTempFile;
 
-/// The name of an export that is the standard output.
-const STDOUT: &str = "-";
+/// The name of a file that is the standard output, or the standard input.
+const STANDARD: &str = "-";
 /// Dead letters on their way to the store at once.
 const IN_FLIGHT_MAX: usize = 64;
 /// Faults that are told one by one; the others are counted.
@@ -43,7 +45,10 @@ pub(super) async fn export(
     now: Timestamp,
     args: DeadExportArgs,
 ) -> Outcome {
-    let filter = filter_of(&args.filter, now);
+    let filter = DeadLetterFilter {
+        include_disposed: args.all,
+        ..filter_of(&args.filter, now)
+    };
     let mut target = Target::open(&args.file)?;
     let progress = progress(session, "exported");
     let mut after = None;
@@ -69,7 +74,7 @@ pub(super) async fn export(
     progress.finish_and_clear();
     let exported = target.finish()?;
     let words = super::in_words(exported);
-    if args.file == Path::new(STDOUT) {
+    if args.file == Path::new(STANDARD) {
         let terminal = &session.terminal;
         terminal.say(&format!("exported {words} to the standard output"));
         return Ok(());
@@ -95,7 +100,7 @@ enum Target {
 
 impl Target {
     fn open(file: &Path) -> Outcome<Self> {
-        if file == Path::new(STDOUT) {
+        if file == Path::new(STANDARD) {
             let out = BufWriter::new(io::stdout());
             return Ok(Self::Stdout { out, lines: 0 });
         }
@@ -152,6 +157,11 @@ pub(super) async fn import(
     args: DeadImportArgs,
 ) -> Outcome {
     let secret = args.callback_secret_file.as_deref();
+    if args.file == Path::new(STANDARD) && secret == Some(Path::new(STANDARD)) {
+        return Err(Failure::usage(
+            "the standard input is either the dead letters or the secret",
+        ));
+    }
     let rules = ImportRules::new(
         desk.store.clone(),
         desk.keys.clone(),
@@ -160,10 +170,11 @@ pub(super) async fn import(
         desk.clock.now(),
         secret.map(read_secret).transpose()?,
     );
+    let source = Source::open(args.file)?;
     let mut report = ImportReport::default();
-    check(session, &rules, &args.file, &mut report).await?;
+    check(session, &rules, &source, &mut report).await?;
     if report.fault_count == 0 || args.keep_going {
-        store_all(session, &rules, &args.file, &mut report).await?;
+        store_all(session, &rules, &source, &mut report).await?;
     }
     session.terminal.data(&report, show)?;
     match report.fault_count {
@@ -177,17 +188,64 @@ pub(super) async fn import(
     }
 }
 
+/// What an import reads, twice.
+enum Source {
+    File(PathBuf),
+    /// What came on the standard input, until the import is over.
+    Stdin(NamedTempFile),
+}
+
+impl Source {
+    fn open(file: PathBuf) -> Outcome<Self> {
+        if file != Path::new(STANDARD) {
+            return Ok(Self::File(file));
+        }
+        let kept = NamedTempFile::new().and_then(|mut kept| {
+            io::copy(&mut io::stdin(), &mut kept)?;
+            Ok(kept)
+        });
+        let kept = kept.map_err(|failure| {
+            Failure::failed("could not keep the standard input until it is imported")
+                .because(failure)
+        })?;
+        Ok(Self::Stdin(kept))
+    }
+
+    fn lines(&self) -> Outcome<Lines> {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Stdin(kept) => kept.path(),
+        };
+        Lines::open(path)
+            .map_err(|failure| Failure::usage(format!("could not open {self}")).because(failure))
+    }
+
+    fn could_not_read(&self) -> impl Fn(io::Error) -> Failure {
+        let what = format!("could not read {self}");
+        move |failure| Failure::failed(what.clone()).because(failure)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "`{}`", path.display()),
+            Self::Stdin(_) => f.write_str("the standard input"),
+        }
+    }
+}
+
 /// Reads every line before the first is stored.
 async fn check(
     session: &Session,
     rules: &ImportRules,
-    file: &Path,
+    source: &Source,
     report: &mut ImportReport,
 ) -> Outcome {
     let progress = progress(session, "checked");
-    let mut lines = open(file)?;
+    let mut lines = source.lines()?;
     let mut count = 0_u64;
-    while let Some((number, line)) = lines.next().map_err(could_not_read(file))? {
+    while let Some((number, line)) = lines.next().map_err(source.could_not_read())? {
         count += 1;
         progress.inc(1);
         let read = match line {
@@ -212,8 +270,7 @@ async fn check(
     progress.finish_and_clear();
     if count == 0 {
         return Err(Failure::usage(format!(
-            "there is no dead letter in `{}`",
-            file.display()
+            "there is no dead letter in {source}"
         )));
     }
     Ok(())
@@ -223,12 +280,12 @@ async fn check(
 async fn store_all(
     session: &Session,
     rules: &ImportRules,
-    file: &Path,
+    source: &Source,
     report: &mut ImportReport,
 ) -> Outcome {
     let progress = progress(session, "imported");
-    let lines = stream::try_unfold(open(file)?, async |mut lines| {
-        let next = lines.next().map_err(could_not_read(file))?;
+    let lines = stream::try_unfold(source.lines()?, async |mut lines| {
+        let next = lines.next().map_err(source.could_not_read())?;
         Ok::<_, Failure>(next.map(|(_, line)| (line, lines)))
     });
     let put = async |line: Result<Vec<u8>, ImportFault>| {
@@ -279,17 +336,6 @@ fn show(report: &ImportReport) -> String {
     lines.join("\n")
 }
 
-fn open(file: &Path) -> Outcome<Lines> {
-    Lines::open(file).map_err(|failure| {
-        Failure::usage(format!("could not open `{}`", file.display())).because(failure)
-    })
-}
-
-fn could_not_read(file: &Path) -> impl Fn(std::io::Error) -> Failure {
-    let what = format!("could not read `{}`", file.display());
-    move |failure| Failure::failed(what.clone()).because(failure)
-}
-
 fn progress(session: &Session, word: &str) -> ProgressBar {
     if !session.terminal.shows_progress() {
         return ProgressBar::hidden();
@@ -303,6 +349,7 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         let exit = match &error {
             ArchiveError::Exists(_) => Exit::Refused,
+            ArchiveError::NotBegun { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
         Self::of(exit, &error)

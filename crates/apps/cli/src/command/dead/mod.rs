@@ -74,6 +74,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
     done
 }
 
+/// Those that are open.
 fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> DeadLetterFilter {
     DeadLetterFilter {
         project: args.project.clone(),
@@ -84,7 +85,7 @@ fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> DeadLetterFilter {
         reason: args.reason,
         since: args.span.since.map(|moment| moment.resolve(now)),
         until: args.span.until.map(|moment| moment.resolve(now)),
-        include_disposed: args.all,
+        include_disposed: false,
         any_of: None,
     }
 }
@@ -103,7 +104,10 @@ async fn page_of(
 }
 
 async fn list(session: &Session, store: &dyn Store, now: Timestamp, args: DeadListArgs) -> Outcome {
-    let filter = filter_of(&args.filter, now);
+    let filter = DeadLetterFilter {
+        include_disposed: args.all,
+        ..filter_of(&args.filter, now)
+    };
     let cursor = args.page.cursor.map(Cursor);
     let text = args.filter.text.as_ref();
     let limit = args.page.limit.into();
@@ -236,11 +240,6 @@ async fn discard_matching(
     now: Timestamp,
     args: DeadDiscardArgs,
 ) -> Outcome {
-    if args.filter.all {
-        return Err(Failure::usage(
-            "only open dead letters are discarded: leave --all out",
-        ));
-    }
     let mut selection = DiscardSelection {
         filter: filter_of(&args.filter, now),
         text: args.filter.text,
