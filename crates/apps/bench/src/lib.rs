@@ -9,6 +9,7 @@ mod floor;
 mod generator;
 mod part;
 mod receiver;
+mod replay;
 mod report;
 mod scenario;
 mod stage;
@@ -22,7 +23,10 @@ pub use stage::Urls;
 
 use figures::{Arrived, Micros, compare, late};
 use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
-use ringback_delivery::port::{Clock, Depth, Lane, QueueError, QueueName, StoreError};
+use ringback_delivery::{
+    PlanError,
+    port::{Clock, Depth, Lane, QueueError, QueueName, StoreError},
+};
 use ringback_domain::{
     DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
 };
@@ -34,7 +38,7 @@ use ringback_worker::{
     keys::{KeyError, Keys, NewKey},
     webhooks::{NewWebhook, WebhookError, Webhooks},
 };
-use scenario::{BODY_BYTES, Servers};
+use scenario::{BODY_BYTES, Before, Course, Servers};
 use secrecy::ExposeSecret;
 use stage::{PREFIX, Place, Stage, Worker, until_ended};
 use std::{
@@ -113,8 +117,12 @@ pub enum BenchError {
     Store(#[from] StoreError),
     #[error("could not use the queue")]
     Queue(#[from] QueueError),
-    #[error("{due} of {wanted} deliveries of the storm are due, and no more come")]
-    NotGathered { due: u64, wanted: u64 },
+    #[error("{due} of {wanted} deliveries are due, and no more come")]
+    NotDue { due: u64, wanted: u64 },
+    #[error("{given_up} of {wanted} deliveries are given up, and no more come")]
+    NotGivenUp { given_up: u64, wanted: u64 },
+    #[error("could not make or start the replay plan")]
+    Plan(#[from] PlanError),
     #[error("could not connect the generator")]
     Producer(#[from] ConnectError),
     #[error("the bare HTTP client failed")]
@@ -170,14 +178,17 @@ pub async fn run(
         let place = stage.place(scenario)?;
         let mut measured =
             measure(&mut stage, &place, scenario, options, &mut report.store).await?;
-        measured.times_floors = report
-            .floors
-            .as_ref()
-            .filter(|_| on_servers(scenario) && measured.cpu_s_per_1000.broker.is_some())
-            .map(|floors| {
-                let floors = floors.http.cpu_s_per_1000 + floors.queue.cpu_s_per_1000;
-                measured.cpu_s_per_1000.system / floors
-            });
+        let delivers = matches!(scenario.course, Course::Deliver(_));
+        let is_whole = on_servers(scenario) && measured.cpu_s_per_1000.broker.is_some();
+        measured.times_floors =
+            report
+                .floors
+                .as_ref()
+                .filter(|_| delivers && is_whole)
+                .map(|floors| {
+                    let floors = floors.http.cpu_s_per_1000 + floors.queue.cpu_s_per_1000;
+                    measured.cpu_s_per_1000.system / floors
+                });
         report.scenarios.push(measured);
     }
     Ok(report)
@@ -344,46 +355,59 @@ impl Reading {
     }
 }
 
-async fn measure(
-    stage: &mut Stage,
-    place: &Place,
-    scenario: &Scenario,
-    options: &BenchOptions,
-    product: &mut Option<String>,
-) -> Result<Measured, BenchError> {
-    let config = Config::load(Some(&place.config), [])?;
-    let is_embedded = scenario.servers == Servers::Embedded;
-    let count = if is_embedded { 1 } else { options.workers };
-    let desk = Desk::open(&config).await?;
-    if !is_embedded {
-        *product = Some(desk.backend.health.product.clone());
+/// What a scenario finds when it begins.
+struct Setting {
+    config: Config,
+    registered: Registered,
+    entrance: Entrance,
+}
+
+impl Setting {
+    async fn make(
+        stage: &Stage,
+        place: &Place,
+        scenario: &Scenario,
+        product: &mut Option<String>,
+    ) -> Result<Self, BenchError> {
+        let config = Config::load(Some(&place.config), [])?;
+        let desk = Desk::open(&config).await?;
+        let registered = desk.register(scenario, stage).await?;
+        let entrance = match scenario.servers {
+            Servers::Embedded => Entrance::Api {
+                url: format!("http://127.0.0.1:{}", place.api_port),
+                key: desk.key().await?,
+            },
+            Servers::RabbitAndRedis => {
+                *product = Some(desk.backend.health.product.clone());
+                Entrance::Broker {
+                    urls: stage
+                        .urls()
+                        .map(|urls| urls.broker.clone())
+                        .unwrap_or_default(),
+                    prefix: PREFIX.to_owned(),
+                }
+            }
+        };
+        // An embedded directory has one holder, and that is the worker.
+        desk.close().await;
+        Ok(Self {
+            config,
+            registered,
+            entrance,
+        })
     }
-    let registered = desk.register(scenario, stage).await?;
-    let entrance = if is_embedded {
-        Entrance::Api {
-            url: format!("http://127.0.0.1:{}", place.api_port),
-            key: desk.key().await?,
-        }
-    } else {
-        Entrance::Broker {
-            urls: stage
-                .urls()
-                .map(|urls| urls.broker.clone())
-                .unwrap_or_default(),
-            prefix: PREFIX.to_owned(),
-        }
-    };
-    // An embedded directory has one holder, and that is the worker.
-    desk.close().await;
-    let counted: Vec<String> = scenario
-        .projects
-        .iter()
-        .filter(|project| project.manner.counts())
-        .map(|project| project.name.clone())
-        .collect();
-    let generate = |run: String, projects: Vec<String>, events, per_second, out| {
+
+    /// What the generator is told.
+    fn events(
+        &self,
+        run: String,
+        projects: Vec<String>,
+        events: u64,
+        per_second: Option<u32>,
+        out: PathBuf,
+    ) -> Part {
         Part::Generate(Generate {
-            entrance: entrance.clone(),
+            entrance: self.entrance.clone(),
             run,
             projects,
             events,
@@ -391,29 +415,66 @@ async fn measure(
             body_bytes: BODY_BYTES,
             out,
         })
-    };
+    }
+}
+
+async fn measure(
+    stage: &mut Stage,
+    place: &Place,
+    scenario: &Scenario,
+    options: &BenchOptions,
+    product: &mut Option<String>,
+) -> Result<Measured, BenchError> {
+    let setting = Setting::make(stage, place, scenario, product).await?;
+    match &scenario.course {
+        Course::Deliver(before) => {
+            let count = match scenario.servers {
+                Servers::RabbitAndRedis => options.workers,
+                Servers::Embedded => 1,
+            };
+            deliver(stage, place, scenario, before, &setting, count).await
+        }
+        Course::Replay => replay::measure(stage, place, scenario, &setting).await,
+    }
+}
+
+async fn deliver(
+    stage: &mut Stage,
+    place: &Place,
+    scenario: &Scenario,
+    before: &Before,
+    setting: &Setting,
+    count: usize,
+) -> Result<Measured, BenchError> {
     let mut workers = Vec::new();
     let storm_out = stage.file(&format!("{}.storm", scenario.name));
-    if let Some(storm) = &scenario.storm {
-        let names = storm.projects.iter().map(|project| project.name.clone());
-        let run = format!("{}-due", scenario.name);
-        let told = generate(run, names.collect(), storm.events, None, storm_out.clone());
-        gather(stage, place, &config, &told, storm.events).await?;
-        start_workers(stage, place, &mut workers, count)?;
-    } else if !scenario.waits_first {
-        start_workers(stage, place, &mut workers, count)?;
-        let out = stage.file(&format!("{}.warm-up", scenario.name));
-        let run = format!("warm-{}", scenario.name);
-        let told = generate(run, counted.clone(), WARM_UP_EVENTS, Some(1_000), out);
-        stage.run_part("generator", &told).await?;
-        until_quiet(stage).await?;
+    match before {
+        Before::Published => {}
+        Before::Due(storm) => {
+            let names = storm.projects.iter().map(|project| project.name.clone());
+            let run = format!("{}-due", scenario.name);
+            let told = setting.events(run, names.collect(), storm.events, None, storm_out.clone());
+            gather(stage, place, &setting.config, &told, storm.events).await?;
+            start_workers(stage, place, &mut workers, count)?;
+        }
+        Before::Warm => {
+            start_workers(stage, place, &mut workers, count)?;
+            let counted = scenario.projects.iter();
+            let counted = counted.filter(|project| project.manner.counts());
+            let counted = counted.map(|project| project.name.clone()).collect();
+            let out = stage.file(&format!("{}.warm-up", scenario.name));
+            let run = format!("warm-{}", scenario.name);
+            let told = setting.events(run, counted, WARM_UP_EVENTS, Some(1_000), out);
+            stage.run_part("generator", &told).await?;
+            until_quiet(stage).await?;
+        }
     }
     let servers = scenario.servers;
-    let before = Reading::take(stage, &workers, servers)?;
+    let at_first = Reading::take(stage, &workers, servers)?;
     let accepted_before = accepted(stage).await?;
     let out = stage.file(&format!("{}.sent", scenario.name));
     let all = scenario.projects.iter().map(|project| project.name.clone());
-    let told = generate(
+    let told = setting.events(
         scenario.name.to_owned(),
         all.collect(),
         scenario.events,
@@ -421,7 +482,7 @@ async fn measure(
         out.clone(),
     );
     let mut generator = stage.start_part("generator", &told)?;
-    let begun_at = if scenario.waits_first {
+    let begun_at = if *before == Before::Published {
         until_ended(&mut generator, "generator").await?;
         start_workers(stage, place, &mut workers, count)?;
         Some(micros_now())
@@ -432,16 +493,13 @@ async fn measure(
     until_arrived(stage, accepted_before + wanted(scenario), patience).await?;
     until_ended(&mut generator, "generator").await?;
     sleep(SETTLED_WITHIN).await;
-    let after = Reading::take(stage, &workers, servers)?;
-    let mut worker_memory_peak = 0;
-    for worker in &workers {
-        worker_memory_peak = worker_memory_peak.max(worker.usage()?.memory_peak);
-    }
+    let in_the_end = Reading::take(stage, &workers, servers)?;
+    let worker_memory_peak = memory_peak(&workers)?;
     let mut logs = String::new();
     for worker in workers {
         logs.push_str(&worker.stop()?);
     }
-    clear_up(&config, scenario, &registered, is_embedded).await?;
+    clear_up(scenario, setting).await?;
 
     let mut generated = generator::read(&out)?;
     if let Some(begun_at) = begun_at {
@@ -455,7 +513,7 @@ async fn measure(
     let destinations = |event: &str| destinations_of(&scenario.projects, event);
     let mut outcome = compare(&generated.sent, &arrived, destinations);
     let mut delivered = outcome.delivered;
-    if let Some(storm) = &scenario.storm {
+    if let Some(storm) = scenario.storm() {
         let sent = generator::read(&storm_out)?.sent;
         let due = compare(&sent, &arrived, |event| {
             destinations_of(&storm.projects, event)
@@ -466,7 +524,7 @@ async fn measure(
     }
     let to_settled = scenario
         .tells_settled
-        .then(|| settled(scenario, &registered, &generated.sent, &logs))
+        .then(|| settled(scenario, &setting.registered, &generated.sent, &logs))
         .and_then(Latency::of);
     let requests_to = |project: &scenario::Project| {
         let destination = project.destination(0);
@@ -481,7 +539,7 @@ async fn measure(
         events: scenario.events,
         deliveries: outcome.delivered,
         per_second: per_second(outcome.delivered, outcome.took_s),
-        cpu_s_per_1000: cpu(&before, &after, generated.cpu_s, delivered),
+        cpu_s_per_1000: cpu(&at_first, &in_the_end, generated.cpu_s, delivered),
         times_floors: None,
         to_post: outcome.to_post,
         to_settled,
@@ -491,6 +549,14 @@ async fn measure(
         retry_late,
         troubled_requests: has_trouble.then(|| scenario.in_trouble().map(requests_to).sum()),
     })
+}
+
+fn memory_peak(workers: &[Worker]) -> Result<u64, BenchError> {
+    let mut peak = 0;
+    for worker in workers {
+        peak = peak.max(worker.usage()?.memory_peak);
+    }
+    Ok(peak)
 }
 
 fn start_workers(
@@ -522,26 +588,37 @@ async fn gather(
     let dispatching = block_in_place(|| stage.start_worker(place, "dispatch", free_port()))?;
     stage.run_part("generator", events).await?;
     let desk = Desk::open(config).await?;
-    let (mut seen, mut moved_at) = (0, Instant::now());
-    while seen < count {
-        let depths = desk.backend.queue.depths().await?;
-        let is_due = |depth: &&Depth| depth.queue == QueueName::Deliveries(Lane::Main);
-        let due = depths.iter().find(is_due).map_or(0, |depth| depth.waiting);
-        if due != seen {
-            (seen, moved_at) = (due, Instant::now());
-        } else if moved_at.elapsed() > PATIENCE {
-            return Err(BenchError::NotGathered { due, wanted: count });
-        }
-        sleep(LOOK_EVERY).await;
-    }
+    until_due(&desk, count).await?;
     desk.close().await;
     dispatching.stop()?;
     Ok(())
 }
 
+/// Waits until so many deliveries are due; how long it took from the first few seen, and how many came since.
+async fn until_due(desk: &Desk, wanted: u64) -> Result<(Duration, u64), BenchError> {
+    let (mut seen, mut moved_at) = (0, Instant::now());
+    let mut first = None;
+    loop {
+        let depths = desk.backend.queue.depths().await?;
+        let is_due = |depth: &&Depth| depth.queue == QueueName::Deliveries(Lane::Main);
+        let due = depths.iter().find(is_due).map_or(0, |depth| depth.waiting);
+        if due != seen {
+            (seen, moved_at) = (due, Instant::now());
+            first.get_or_insert((moved_at, due));
+        } else if moved_at.elapsed() > PATIENCE {
+            return Err(BenchError::NotDue { due, wanted });
+        }
+        if seen >= wanted {
+            let (began, before) = first.unwrap_or((moved_at, 0));
+            return Ok((moved_at - began, seen - before));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Deliveries that have to be accepted.
 fn wanted(scenario: &Scenario) -> u64 {
-    let storm = scenario.storm.as_ref().map_or(0, |storm| storm.events);
+    let storm = scenario.storm().map_or(0, |storm| storm.events);
     let measured: u64 = (0..scenario.events)
         .map(|number| {
             let at = usize::try_from(number).unwrap_or(0) % scenario.projects.len();
@@ -622,18 +699,14 @@ async fn arrived(stage: &Stage) -> Result<Vec<Arrived>, BenchError> {
 }
 
 /// Removes destinations in trouble, so that their retries do not meet the next scenario.
-async fn clear_up(
-    config: &Config,
-    scenario: &Scenario,
-    registered: &Registered,
-    is_embedded: bool,
-) -> Result<(), BenchError> {
+async fn clear_up(scenario: &Scenario, setting: &Setting) -> Result<(), BenchError> {
+    let is_embedded = scenario.servers == Servers::Embedded;
     if is_embedded || scenario.in_trouble().next().is_none() {
         return Ok(());
     }
-    let desk = Desk::open(config).await?;
+    let desk = Desk::open(&setting.config).await?;
     for project in scenario.in_trouble() {
-        for id in &registered[&project.name] {
+        for id in &setting.registered[&project.name] {
             desk.webhooks.remove(id).await?;
         }
     }

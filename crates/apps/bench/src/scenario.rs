@@ -19,6 +19,8 @@ const MANY_IN_TROUBLE: usize = 50;
 /// How long a refused delivery waits, and where many are to wait together.
 const RETRY_AFTER_S: u64 = 2;
 const LONG_RETRY_AFTER_S: u64 = 180;
+/// A plan goes no further ahead of outcomes than 64,000 entries, and nobody delivers while it is measured.
+const REPLAYED_MAX: u64 = 60_000;
 
 /// One scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +34,31 @@ pub struct Scenario {
     pub(crate) events: u64,
     /// As fast as the generator can when absent.
     pub(crate) per_second: Option<u32>,
-    /// Whether workers start only once everything is published.
-    pub(crate) waits_first: bool,
-    /// What is due together when workers start, besides the events; not what is measured.
-    pub(crate) storm: Option<Storm>,
+    pub(crate) course: Course,
     /// How long the first retry waits.
     pub(crate) retry_after_s: u64,
     /// Whether the moment of settling is read from the worker's log, which costs the worker something.
     pub(crate) tells_settled: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Events are published and delivered.
+    Deliver(Before),
+    /// What was given up at its first attempt is sent again by a replay plan; nobody delivers it meanwhile.
+    Replay,
+}
+
+/// What has happened when measuring begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Workers run, and are warm.
+    Warm,
+    /// Everything is published, and no worker has started yet.
+    Published,
+    /// So much is due together when workers start, besides the events; not what is measured.
+    Due(Storm),
 }
 
 /// Deliveries that are due together.
@@ -102,8 +121,25 @@ impl Manner {
 impl Scenario {
     /// Every project that gets events.
     pub(crate) fn all_projects(&self) -> impl Iterator<Item = &Project> {
-        let storm = self.storm.iter().flat_map(|storm| &storm.projects);
-        self.projects.iter().chain(storm)
+        let storm = self.storm().into_iter();
+        self.projects
+            .iter()
+            .chain(storm.flat_map(|storm| &storm.projects))
+    }
+
+    pub(crate) fn storm(&self) -> Option<&Storm> {
+        match &self.course {
+            Course::Deliver(Before::Due(storm)) => Some(storm),
+            _ => None,
+        }
+    }
+
+    /// How long a refused delivery waits before each retry, in seconds; not at all where it is to be given up.
+    pub(crate) fn retry_waits_s(&self) -> Vec<u64> {
+        match self.course {
+            Course::Replay => Vec::new(),
+            Course::Deliver(_) => vec![self.retry_after_s, 4, 8],
+        }
     }
 
     /// Those that accept nothing. One that is listed twice is one.
@@ -141,8 +177,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         projects: projects(name, count, Manner::Accepts, destinations),
         events: events.max(1),
         per_second: None,
-        waits_first: false,
-        storm: None,
+        course: Course::Deliver(Before::Warm),
         retry_after_s: RETRY_AFTER_S,
         tells_settled: false,
     };
@@ -238,7 +273,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         },
         quiet("latency", "50 events a second"),
         Scenario {
-            waits_first: true,
+            course: Course::Deliver(Before::Published),
             ..loaded(
                 "backlog",
                 "everything waits before a worker starts",
@@ -269,13 +304,24 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             )
         },
         Scenario {
-            storm: Some(Storm {
+            course: Course::Deliver(Before::Due(Storm {
                 projects: projects("storm-due", PROJECTS, Manner::Accepts, 1),
                 events: events.max(1),
-            }),
+            })),
             ..healthy(
                 "storm",
                 "200 events a second, while as many deliveries as a large scenario has are due together",
+            )
+        },
+        Scenario {
+            course: Course::Replay,
+            projects: projects("replay", 1, Manner::RefusesOnce, PROJECTS),
+            ..loaded(
+                "replay",
+                "dead letters become messages again by a plan without a pace",
+                1,
+                PROJECTS,
+                (events / PROJECTS as u64).min(REPLAYED_MAX / PROJECTS as u64),
             )
         },
         on_embedded(loaded(

@@ -278,6 +278,8 @@ fn config_text(scenario: &Scenario, urls: Option<&Urls>, folder: &Path, api_port
     } else {
         "warn,ringback::command=info"
     };
+    let waits = scenario.retry_waits_s().into_iter();
+    let waits: Vec<_> = waits.map(|seconds| format!("\"{seconds}s\"")).collect();
     let _ = write!(
         text,
         r#"prefix = "{PREFIX}"
@@ -291,7 +293,7 @@ body = "{{type, timestamp: .occurred_at | to_milliseconds, job, data}}"
 success = ["2xx"]
 time_limit = "20s"
 headers = {{ webhook-id = "{{event.id}}", webhook-timestamp = "{{timestamp}}" }}
-retry = {{ delays = ["{}s", "4s", "8s"], jitter = 0.0 }}
+retry = {{ delays = [{}], jitter = 0.0 }}
 
 [profiles.impatient.signature]
 header = "webhook-signature"
@@ -302,7 +304,7 @@ secret = "base64"
 secret_prefix = "whsec_"
 separator = " "
 "#,
-        scenario.retry_after_s
+        waits.join(", ")
     );
     // Whoever refuses everything once looks like one that is down, and would be spared.
     let manners = scenario.all_projects().map(|project| project.manner);

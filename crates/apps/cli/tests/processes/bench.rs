@@ -5,25 +5,16 @@ use std::{collections::HashMap, fs};
 use tokio::process::Command;
 
 const EVENTS: u64 = 300;
+/// Of an event of the replay, which has as many fewer of them.
+const REPLAY_DESTINATIONS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bench_loses_nothing_and_tells_every_figure() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("figures.json");
-    let run = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .args(["bench", "throughput", "embedded", "--output", "json"])
-        .args(["--events", &EVENTS.to_string(), "--workers", "2", "--write"])
-        .arg(&file)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let file_name = file.to_str().unwrap();
+    let scenarios = ["throughput", "embedded"];
+    let report = bench([&scenarios[..], &["--workers", "2", "--write", file_name]].concat()).await;
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(report, written);
 
@@ -60,6 +51,39 @@ async fn a_bench_loses_nothing_and_tells_every_figure() {
         assert!(on_servers["cpu_s_per_1000"][figure].is_number());
     }
     assert!(scenarios["embedded"]["cpu_s_per_1000"]["broker"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bench_of_a_replay_loses_nothing() {
+    let report = bench(vec!["replay", "--no-floors"]).await;
+    let measured = &report["scenarios"][0];
+    let entries = EVENTS / REPLAY_DESTINATIONS * REPLAY_DESTINATIONS;
+    assert_eq!(measured["deliveries"], entries, "{measured}");
+    assert_eq!(measured["lost"], 0, "{measured}");
+    assert_eq!(measured["duplicates"], 0, "{measured}");
+    // So few may all be there at the first look, and then nobody knows how fast they came.
+    assert!(measured["per_second"].is_number(), "{measured}");
+    assert!(
+        measured["cpu_s_per_1000"]["broker"].is_number(),
+        "{measured}"
+    );
+}
+
+async fn bench(arguments: Vec<&str>) -> Value {
+    let run = Command::new(env!("CARGO_BIN_EXE_ringback"))
+        .args(["bench", "--output", "json", "--events"])
+        .arg(EVENTS.to_string())
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    serde_json::from_slice(&run.stdout).unwrap()
 }
 
 fn is_measured(figures: &Value, name: &str) {
