@@ -27,6 +27,7 @@ pub mod keys;
 pub mod measure;
 pub mod observe;
 mod plans;
+mod precedence;
 pub mod publish;
 mod queue_on_demand;
 #[cfg(debug_assertions)]

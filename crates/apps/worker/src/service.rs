@@ -5,6 +5,7 @@ use crate::{
     destination_limits::DestinationLimits,
     direct_places::{DirectPlaces, unless_stopped},
     plans,
+    precedence::{Precedence, QueuedShare},
 };
 use futures_util::FutureExt;
 use ringback_delivery::{
@@ -103,13 +104,21 @@ impl Service {
             work: TaskTracker::new(),
             grace: settings.shutdown_grace,
         };
-        let worker = settings
-            .roles
-            .contains(&Role::Deliver)
-            .then(|| Arc::new(DeliverWorker::new(&context, settings, &service.stop)));
+        let precedence = Arc::new(Precedence::new());
+        let worker = settings.roles.contains(&Role::Deliver).then(|| {
+            let precedence = precedence.clone();
+            Arc::new(DeliverWorker::new(
+                &context,
+                settings,
+                precedence,
+                &service.stop,
+            ))
+        });
         if settings.roles.contains(&Role::Dispatch) {
             let direct = worker.as_ref().map(|worker| worker.direct(settings));
-            service.start_dispatch(&context, settings, direct).await?;
+            service
+                .start_dispatch(&context, settings, direct, precedence)
+                .await?;
         }
         if let Some(worker) = worker {
             service.start_deliver(&worker, settings).await?;
@@ -138,6 +147,7 @@ impl Service {
         context: &Arc<Context>,
         settings: &ServiceSettings,
         direct: Option<Direct>,
+        precedence: Arc<Precedence>,
     ) -> Result<(), QueueError> {
         let dispatch = Dispatch::new(context.clone(), settings.plain_secrets, direct);
         let dispatch = Arc::new(dispatch);
@@ -146,6 +156,7 @@ impl Service {
         let work = self.work.clone();
         self.take_from(events, DISPATCHES_MAX, move |taken| {
             let (dispatch, work) = (dispatch.clone(), work.clone());
+            precedence.event_came();
             async move {
                 let Dispatched { handled, under_way } = dispatch
                     .handle(taken.content, taken.trace, taken.redelivered)
@@ -285,6 +296,7 @@ struct DeliverWorker {
     intake: Intake,
     main: Arc<DestinationLimits>,
     slow: DestinationLimits,
+    precedence: Arc<Precedence>,
     context: Arc<Context>,
     stop: CancellationToken,
 }
@@ -297,7 +309,12 @@ struct Message<T> {
 }
 
 impl DeliverWorker {
-    fn new(context: &Arc<Context>, settings: &ServiceSettings, stop: &CancellationToken) -> Self {
+    fn new(
+        context: &Arc<Context>,
+        settings: &ServiceSettings,
+        precedence: Arc<Precedence>,
+        stop: &CancellationToken,
+    ) -> Self {
         let limits = || DestinationLimits::new(settings.per_destination_concurrency);
         let deliver = Deliver::new(context.clone(), settings.lease_margin, settings.breaker);
         Self {
@@ -305,6 +322,7 @@ impl DeliverWorker {
             intake: Intake::new(context.clone()),
             main: Arc::new(limits()),
             slow: limits(),
+            precedence,
             context: context.clone(),
             stop: stop.clone(),
         }
@@ -340,7 +358,9 @@ impl DeliverWorker {
                 unless_stopped(&self.stop, turn).await?
             }
         };
-        Some(self.deliver.handle_with_share(&delivery, permit).await)
+        let turn = self.precedence.turn(permit);
+        let share: QueuedShare = unless_stopped(&self.stop, turn).await?;
+        Some(self.deliver.handle_with_share(&delivery, share).await)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {
