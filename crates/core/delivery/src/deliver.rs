@@ -112,7 +112,7 @@ impl Deliver {
             .due_at
             .and_then(|due_at| positive(due_at.duration_since(now)))
         {
-            return Ok(self.put_off(delivery, early).await?);
+            return Ok(self.put_off(delivery, Wait::exactly(early)).await?);
         }
         let profile = self.context.profiles.profile(&delivery.profile).cloned();
         let kind = DestinationKind::of(&delivery.destination);
@@ -244,7 +244,7 @@ impl Deliver {
                     AttemptNumber::FIRST => lease_over,
                     _ => lease_over.min(RETRY_HELD_MAX),
                 };
-                self.put_off(delivery, wait).await?;
+                self.put_off(delivery, Wait::exactly(wait)).await?;
                 Ok(None)
             }
             ClaimAnswer::Settled => {
@@ -277,8 +277,8 @@ impl Deliver {
         after: Duration,
     ) -> Result<(), QueueError> {
         self.context.clock.sleep(after).await;
-        let guarded = self.put_off(delivery, self.lease(delivery) + HELD_EXTRA);
-        if let Err(failure) = guarded.await {
+        let lease_over = Wait::exactly(self.lease(delivery) + HELD_EXTRA);
+        if let Err(failure) = self.put_off(delivery, lease_over).await {
             tracing::warn!(
                 ringback.delivery.id = %delivery.id,
                 error = &failure as &(dyn std::error::Error + 'static),
@@ -291,18 +291,20 @@ impl Deliver {
     }
 
     /// Publishes the same attempt again for later. No attempt is counted.
-    async fn put_off(&self, delivery: &Delivery, wait: Duration) -> Result<(), QueueError> {
-        let wait = Some(Wait::exactly(wait));
+    async fn put_off(&self, delivery: &Delivery, wait: Wait) -> Result<(), QueueError> {
         self.context
             .until_done("put off", || {
                 self.context
                     .queue
-                    .publish_delivery(delivery, Lane::Main, wait)
+                    .publish_delivery(delivery, Lane::Main, Some(wait))
             })
             .await
     }
 
     /// Publishes the same attempt for when its turn may come. No attempt is counted.
+    ///
+    /// Half of the spread is drawn, half is the queue's to use: whoever is put off comes by the hundred, and a wait that may be
+    /// rounded costs the queue less.
     async fn defer(
         &self,
         delivery: &Delivery,
@@ -310,16 +312,19 @@ impl Deliver {
         spread: Duration,
         deferral: Deferral,
     ) -> Result<(), QueueError> {
-        let wait = wait + spread.mul_f64(self.context.entropy.draw());
+        let wait = Wait {
+            at_least: wait + (spread / 2).mul_f64(self.context.entropy.draw()),
+            at_most: wait + spread,
+        };
         let deferred = Delivery {
-            due_at: Some(self.context.clock.now() + wait),
+            due_at: Some(self.context.clock.now() + wait.at_least),
             deferral: Some(deferral),
             ..delivery.clone()
         };
         self.put_off(&deferred, wait).await?;
         self.context.observer.saw(&Occurrence::Deferred {
             delivery: &deferred,
-            wait,
+            wait: wait.at_least,
         });
         Ok(())
     }
@@ -328,7 +333,9 @@ impl Deliver {
     async fn release(&self, delivery: &Delivery, claim: &Claim) -> Result<(), Stuck> {
         self.settle(delivery, claim, &[], &SettledAs::Released)
             .await?;
-        Ok(self.put_off(delivery, TOO_LATE_EXTRA).await?)
+        Ok(self
+            .put_off(delivery, Wait::exactly(TOO_LATE_EXTRA))
+            .await?)
     }
 
     /// Makes the attempt: prepares, sends, judges. Nothing, when preparing took so long that the request could outlast
@@ -533,7 +540,9 @@ impl Deliver {
     /// came here) and may vanish: this message may be the last, and has to live on until something is kept. When the newer
     /// claim is settled, it is dropped as a duplicate.
     async fn leave_to_the_newer_claim(&self, delivery: &Delivery) -> Result<(), Stuck> {
-        Ok(self.put_off(delivery, TOO_LATE_EXTRA).await?)
+        Ok(self
+            .put_off(delivery, Wait::exactly(TOO_LATE_EXTRA))
+            .await?)
     }
 
     async fn settle(
