@@ -30,7 +30,7 @@ const WHAT: &str = "replay plan";
 const LIST: &str = "plans";
 
 /// Steps of one script: the server does nothing else meanwhile.
-const TOGETHER_MAX: usize = 32;
+const TOGETHER_MAX: usize = 64;
 
 /// Reads under way at once: the connection sends them as they come, without waiting for answers.
 const AT_ONCE: usize = 128;

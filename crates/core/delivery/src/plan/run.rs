@@ -16,7 +16,12 @@ use crate::{
     },
     replay::replay_of,
 };
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Fuse, FusedFuture, join_all},
+    select_biased,
+    stream::FuturesUnordered,
+};
 use ringback_domain::{
     DeadLetter, DeadLetterContent, Delivery, DeliveryId, Destination, Detour, Disposal, Event,
     Generation, PlanId, Replayed, Timestamp, Webhook,
@@ -32,11 +37,13 @@ const LEASE_MIN: Duration = Duration::from_secs(3);
 /// The longest between two signs of life: in which a worker also learns what people want of the plan.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Entries sent in one turn.
-const SENT_MAX: usize = 1_024;
+const SENT_MAX: usize = 32_768;
 /// Entries read, published and marked together.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// Batches under way at once: while the broker makes one safe, the store is busy with others.
-const BATCHES_MAX: usize = 4;
+const BATCHES_MAX: usize = 16;
+/// Bytes of bodies in batches under way, beyond which no further one is read: with a whole one of the largest bodies, 144 MiB.
+const HELD_BYTES_MAX: usize = 16 << 20;
 /// The shortest between two turns of a plan with a rate: a few entries share their steps.
 const PACED_EVERY: Duration = Duration::from_millis(100);
 /// Entries asked after at once.
@@ -207,21 +214,11 @@ impl Run<'_> {
             return Ok(self.pace.next_in().max(WATCH_EVERY));
         }
         let webhook = self.webhook_instead().await?;
-        let batches = picked
-            .chunks(BATCH)
-            .map(|batch| self.send_batch(batch, webhook.as_ref()));
-        let batches: Vec<_> = batches.collect();
-        let sent: Vec<_> = stream::iter(batches).buffered(BATCHES_MAX).collect().await;
+        let (sent, mut failed) = self.send_all(&picked, webhook.as_ref()).await;
         let now = self.context.clock.now();
-        let mut failed = None;
-        for (batch, sent) in picked.chunks(BATCH).zip(sent) {
-            match sent {
-                Ok(sent) => {
-                    self.note(batch, &sent, now);
-                    failed = failed.or(sent.failed.map(RunError::from));
-                }
-                Err(failure) => failed = failed.or(Some(failure)),
-            }
+        for batch in sent {
+            self.note(&batch, now);
+            failed = failed.or(batch.failed.map(RunError::from));
         }
         if let Some(failure) = failed {
             self.save(None, self.lease).await?;
@@ -230,6 +227,64 @@ impl Run<'_> {
         Ok(match self.terms.pacing.rate {
             Some(_) => self.pace.next_in().max(PACED_EVERY),
             None => Duration::ZERO,
+        })
+    }
+
+    /// Sends batch after batch. One is read at a time, and only while there is room for what those under way hold: bodies may be
+    /// large. What the turn has no time for waits for the next, since the lease must not run out meanwhile.
+    async fn send_all<'b>(
+        &self,
+        picked: &'b [Position],
+        webhook: Option<&Webhook>,
+    ) -> (Vec<Sent<'b>>, Option<RunError>) {
+        let began = self.context.clock.monotonic();
+        let mut batches = picked.chunks(BATCH);
+        let mut reading = Fuse::terminated();
+        let mut sending = FuturesUnordered::new();
+        let (mut sent, mut failed, mut held) = (Vec::new(), None, 0);
+        loop {
+            let has_time = self.context.clock.monotonic().saturating_sub(began) < HEARTBEAT;
+            let has_room = sending.len() < BATCHES_MAX && held < HELD_BYTES_MAX;
+            if reading.is_terminated()
+                && failed.is_none()
+                && has_time
+                && has_room
+                && let Some(batch) = batches.next()
+            {
+                reading = self.read_batch(batch).boxed().fuse();
+            }
+            select_biased! {
+                batch = reading => match batch {
+                    Ok(batch) => {
+                        held += batch.bytes;
+                        sending.push(self.send_batch(batch, webhook));
+                    }
+                    Err(failure) => failed = Some(failure.into()),
+                },
+                batch = sending.select_next_some() => match batch {
+                    Ok(batch) => {
+                        held -= batch.bytes;
+                        sent.push(batch);
+                    }
+                    // Its bytes stay counted: nothing more is begun.
+                    Err(failure) => failed = Some(failure),
+                },
+                complete => return (sent, failed),
+            }
+        }
+    }
+
+    async fn read_batch<'b>(&self, picked: &'b [Position]) -> Result<Batch<'b>, StoreError> {
+        let entry = |position: &Position| self.ledger.entry(*position).clone();
+        let entries: Vec<PlanEntry> = picked.iter().map(entry).collect();
+        let read = || self.context.store.letters_of(&entries);
+        let letters = self.context.until_done("read dead letters", read).await?;
+        let bytes = letters.iter().flatten().map(body_bytes).sum();
+        Ok(Batch {
+            picked,
+            entries,
+            letters,
+            bytes,
         })
     }
 
@@ -319,20 +374,20 @@ impl Run<'_> {
         })
     }
 
-    /// Reads the dead letters, publishes what is to be published, and marks those of what went out. What another webhook gets
-    /// stays open: what becomes of it there says nothing about this delivery.
-    async fn send_batch(
+    /// Publishes what is to be published, and marks the dead letters of what went out. What another webhook gets stays open: what
+    /// becomes of it there says nothing about this delivery.
+    async fn send_batch<'b>(
         &self,
-        picked: &[Position],
+        batch: Batch<'b>,
         webhook: Option<&Webhook>,
-    ) -> Result<Sent, RunError> {
-        let entries: Vec<PlanEntry> = picked
-            .iter()
-            .map(|position| self.ledger.entry(*position).clone())
-            .collect();
+    ) -> Result<Sent<'b>, RunError> {
+        let Batch {
+            picked,
+            entries,
+            letters,
+            bytes,
+        } = batch;
         let store = &self.context.store;
-        let read = || store.letters_of(&entries);
-        let letters = self.context.until_done("read dead letters", read).await?;
         let now = self.context.clock.now();
         let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
             let letter = letter.as_ref();
@@ -374,6 +429,8 @@ impl Run<'_> {
         }
         let marks = acts.iter().zip(&published).zip(&entries);
         Ok(Sent {
+            picked,
+            bytes,
             count: acts.iter().filter(|act| act.is_published()).count(),
             marks: marks
                 .map(|((act, published), entry)| published.is_ok().then(|| act.mark_of(entry)))
@@ -402,8 +459,8 @@ impl Run<'_> {
     }
 
     /// Takes note in the ledger of what was done with a batch.
-    fn note(&mut self, picked: &[Position], sent: &Sent, now: Timestamp) {
-        for (position, mark) in picked.iter().zip(&sent.marks) {
+    fn note(&mut self, sent: &Sent<'_>, now: Timestamp) {
+        for (position, mark) in sent.picked.iter().zip(&sent.marks) {
             if let Some(mark) = mark {
                 self.ledger.mark(*position, *mark, now);
             }
@@ -500,8 +557,27 @@ impl Run<'_> {
     }
 }
 
+/// Entries and their dead letters.
+struct Batch<'b> {
+    picked: &'b [Position],
+    entries: Vec<PlanEntry>,
+    letters: Vec<Option<DeadLetter>>,
+    bytes: usize,
+}
+
+/// What is large in it.
+fn body_bytes(letter: &DeadLetter) -> usize {
+    match &letter.content {
+        DeadLetterContent::Delivery(delivery) => delivery.body.len(),
+        DeadLetterContent::Event { event, .. } => event.document.len(),
+        DeadLetterContent::Raw { bytes, .. } => bytes.len(),
+    }
+}
+
 /// What became of a batch.
-struct Sent {
+struct Sent<'b> {
+    picked: &'b [Position],
+    bytes: usize,
     /// Entries published, or tried to.
     count: usize,
     /// Where each entry is now; nothing for one that the queue did not take.
