@@ -42,6 +42,8 @@ const SENT_MAX: usize = 32_768;
 const BATCH: usize = 512;
 /// Batches under way at once: while the broker makes one safe, the store is busy with others.
 const BATCHES_MAX: usize = 16;
+/// How long a batch may take before fewer go at once: a turn ends with waiting for those under way, and has to end within its lease.
+const BATCH_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of bodies in batches under way, beyond which no further one is read: with a whole one of the largest bodies, 144 MiB.
 const HELD_BYTES_MAX: usize = 16 << 20;
 /// The shortest between two turns of a plan with a rate: a few entries share their steps.
@@ -131,6 +133,7 @@ impl PlanRunner {
             mark: format!("{} ({id})", plan.terms.by),
             terms: plan.terms,
             status: plan.status,
+            batches_at_once: 1,
             saved_at: now,
             watched_at: None,
         };
@@ -160,6 +163,8 @@ struct Run<'a> {
     pace: Pace,
     /// Who marks dead letters: no other plan and no person is called that.
     mark: String,
+    /// As many as broker and store are through with in time.
+    batches_at_once: usize,
     saved_at: Duration,
     watched_at: Option<Duration>,
 }
@@ -214,7 +219,9 @@ impl Run<'_> {
             return Ok(self.pace.next_in().max(WATCH_EVERY));
         }
         let webhook = self.webhook_instead().await?;
-        let (sent, mut failed) = self.send_all(&picked, webhook.as_ref()).await;
+        let mut at_once = self.batches_at_once;
+        let (sent, mut failed) = self.send_all(&picked, webhook.as_ref(), &mut at_once).await;
+        self.batches_at_once = at_once;
         let now = self.context.clock.now();
         for batch in sent {
             self.note(&batch, now);
@@ -236,15 +243,17 @@ impl Run<'_> {
         &self,
         picked: &'b [Position],
         webhook: Option<&Webhook>,
+        at_once: &mut usize,
     ) -> (Vec<Sent<'b>>, Option<RunError>) {
-        let began = self.context.clock.monotonic();
+        let clock = &self.context.clock;
+        let began = clock.monotonic();
         let mut batches = picked.chunks(BATCH);
         let mut reading = Fuse::terminated();
         let mut sending = FuturesUnordered::new();
         let (mut sent, mut failed, mut held) = (Vec::new(), None, 0);
         loop {
-            let has_time = self.context.clock.monotonic().saturating_sub(began) < HEARTBEAT;
-            let has_room = sending.len() < BATCHES_MAX && held < HELD_BYTES_MAX;
+            let has_time = clock.monotonic().saturating_sub(began) < HEARTBEAT;
+            let has_room = sending.len() < *at_once && held < HELD_BYTES_MAX;
             if reading.is_terminated()
                 && failed.is_none()
                 && has_time
@@ -264,6 +273,8 @@ impl Run<'_> {
                 batch = sending.select_next_some() => match batch {
                     Ok(batch) => {
                         held -= batch.bytes;
+                        let took = clock.monotonic().saturating_sub(batch.began);
+                        *at_once = adapted(*at_once, took);
                         sent.push(batch);
                     }
                     // Its bytes stay counted: nothing more is begun.
@@ -275,6 +286,7 @@ impl Run<'_> {
     }
 
     async fn read_batch<'b>(&self, picked: &'b [Position]) -> Result<Batch<'b>, StoreError> {
+        let began = self.context.clock.monotonic();
         let entry = |position: &Position| self.ledger.entry(*position).clone();
         let entries: Vec<PlanEntry> = picked.iter().map(entry).collect();
         let read = || self.context.store.letters_of(&entries);
@@ -282,6 +294,7 @@ impl Run<'_> {
         let bytes = letters.iter().flatten().map(body_bytes).sum();
         Ok(Batch {
             picked,
+            began,
             entries,
             letters,
             bytes,
@@ -383,6 +396,7 @@ impl Run<'_> {
     ) -> Result<Sent<'b>, RunError> {
         let Batch {
             picked,
+            began,
             entries,
             letters,
             bytes,
@@ -430,6 +444,7 @@ impl Run<'_> {
         let marks = acts.iter().zip(&published).zip(&entries);
         Ok(Sent {
             picked,
+            began,
             bytes,
             count: acts.iter().filter(|act| act.is_published()).count(),
             marks: marks
@@ -557,9 +572,19 @@ impl Run<'_> {
     }
 }
 
+/// How many batches go at once after one took so long.
+fn adapted(at_once: usize, took: Duration) -> usize {
+    if took < BATCH_WITHIN {
+        (at_once + 1).min(BATCHES_MAX)
+    } else {
+        (at_once - 1).max(1)
+    }
+}
+
 /// Entries and their dead letters.
 struct Batch<'b> {
     picked: &'b [Position],
+    began: Duration,
     entries: Vec<PlanEntry>,
     letters: Vec<Option<DeadLetter>>,
     bytes: usize,
@@ -577,6 +602,8 @@ fn body_bytes(letter: &DeadLetter) -> usize {
 /// What became of a batch.
 struct Sent<'b> {
     picked: &'b [Position],
+    /// When its reading began.
+    began: Duration,
     bytes: usize,
     /// Entries published, or tried to.
     count: usize,
@@ -599,5 +626,20 @@ impl Act {
 
     fn is_published(&self) -> bool {
         matches!(self, Self::Publish(_) | Self::PublishEvent(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_batches_go_at_once_as_are_through_in_time() {
+        let quick = |at_once, _| adapted(at_once, BATCH_WITHIN / 2);
+        let slow = |at_once, _| adapted(at_once, BATCH_WITHIN);
+        assert_eq!((0..5).fold(1, quick), 6);
+        assert_eq!((0..100).fold(1, quick), BATCHES_MAX);
+        assert_eq!((0..3).fold(5, slow), 2);
+        assert_eq!((0..100).fold(5, slow), 1);
     }
 }
