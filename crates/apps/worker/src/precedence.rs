@@ -47,6 +47,11 @@ impl Share for QueuedShare {
         self.turn = None;
         self.permit.used_from_now();
     }
+
+    /// Or a destination with a rate limit would hold all turns while it sleeps.
+    fn stands_aside(&mut self) {
+        self.turn = None;
+    }
 }
 
 impl Precedence {
@@ -114,6 +119,13 @@ mod tests {
         assert!(next.as_mut().now_or_never().is_none());
         few[0].used_from_now();
         assert!(next.now_or_never().is_some(), "a request is under way");
+        let after = permit().await;
+        let mut after = std::pin::pin!(precedence.turn(after));
+        few[1].stands_aside();
+        assert!(
+            after.as_mut().now_or_never().is_some(),
+            "a rate limit's turn is near"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,13 +118,17 @@ impl Deliver {
         let kind = DestinationKind::of(&delivery.destination);
         let rules = profile.as_ref().map(|profile| profile.rules(kind));
         let turn = self.pacing.turn(delivery, rules).await?;
-        if let Turn::Later {
-            wait,
-            spread,
-            deferral,
-        } = turn
-        {
-            return Ok(self.defer(delivery, wait, spread, deferral).await?);
+        match turn {
+            Turn::Later {
+                wait,
+                spread,
+                deferral,
+            } => return Ok(self.defer(delivery, wait, spread, deferral).await?),
+            Turn::Soon(wait) => {
+                share.stands_aside();
+                self.context.clock.sleep(wait).await;
+            }
+            Turn::Now | Turn::Never => {}
         }
         let Some(granted) = self.claim(delivery).await? else {
             return Ok(());

@@ -43,6 +43,8 @@ struct Snapshot {
 pub(crate) enum Turn {
     /// Now.
     Now,
+    /// After a moment, which is waited for on the spot.
+    Soon(Duration),
     /// Not before a wait is over; any moment up to `spread` later is as good.
     Later {
         wait: Duration,
@@ -75,7 +77,7 @@ impl Pacing {
         }
     }
 
-    /// Whether it is this delivery's turn. Waits for one that is near.
+    /// Whether it is this delivery's turn.
     pub(crate) async fn turn(
         &self,
         delivery: &Delivery,
@@ -99,12 +101,8 @@ impl Pacing {
         let reserve = || self.context.store.reserve_turn(&id, pace, AHEAD_MAX);
         Ok(
             match self.context.until_done("reserve a turn", reserve).await? {
-                ReservedTurn::In(wait) if wait <= WAIT_HERE_MAX => {
-                    if !wait.is_zero() {
-                        self.context.clock.sleep(wait).await;
-                    }
-                    Turn::Now
-                }
+                ReservedTurn::In(wait) if wait.is_zero() => Turn::Now,
+                ReservedTurn::In(wait) if wait <= WAIT_HERE_MAX => Turn::Soon(wait),
                 ReservedTurn::In(wait) => {
                     let now = self.context.clock.now();
                     Turn::Later {

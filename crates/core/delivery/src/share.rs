@@ -11,6 +11,9 @@ use std::time::Duration;
 pub trait Share: Send {
     /// The request begins: from here on it is the destination that takes the time.
     fn used_from_now(&mut self);
+
+    /// The delivery waits for a moment before its request. Who stands behind it for another reason than the destination may pass.
+    fn stands_aside(&mut self) {}
 }
 
 impl Share for () {
@@ -20,6 +23,10 @@ impl Share for () {
 impl<T: Share + ?Sized> Share for Box<T> {
     fn used_from_now(&mut self) {
         (**self).used_from_now();
+    }
+
+    fn stands_aside(&mut self) {
+        (**self).stands_aside();
     }
 }
 

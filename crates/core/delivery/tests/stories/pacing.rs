@@ -1,14 +1,23 @@
 //! Destinations that bear only so much: breakers and rate limits. Nothing put off uses up an attempt.
 
 use crate::{hooked_event, world::BREAKER_RULES, world::World};
-use ringback_delivery::port::{
-    DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore,
+use ringback_delivery::{
+    Handled, Share,
+    port::{DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
 };
 use ringback_domain::{
-    Attempt, DeadLetterReason, DeliveryRecord, DeliveryState, Event, EventId, Timestamp,
+    Attempt, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState, Destination, Event,
+    EventId, Timestamp,
 };
-use ringback_testkit::simulation::{Script, answers};
-use std::{num::NonZeroU32, time::Duration};
+use ringback_testkit::{
+    samples,
+    simulation::{Script, answers},
+};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 async fn hooked_world(scripts: impl IntoIterator<Item = Script>) -> World {
     let world = World::new(Some("hooked"), scripts);
@@ -153,6 +162,48 @@ async fn a_rate_limit_is_kept_and_uses_up_no_attempt() {
     for second in moments.windows(6) {
         assert!(second[5] - second[0] > 0.95, "{second:?}");
     }
+}
+
+/// Counts how often its delivery stood aside.
+struct Aside<'a>(&'a AtomicUsize);
+
+impl Share for Aside<'_> {
+    fn used_from_now(&mut self) {}
+
+    fn stands_aside(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_on_the_spot_for_a_turn_lets_others_pass() {
+    let world = World::new(Some("hooked"), []);
+    let id = world
+        .webhook(|webhook| {
+            webhook.secrets.clear();
+            webhook.rate_limit = NonZeroU32::new(5);
+        })
+        .await;
+    let deliver = world.deliver();
+    let asides = AtomicUsize::new(0);
+    for earlier in 0..2 {
+        let destination = Destination::Webhook {
+            id: id.clone(),
+            url: "https://hooks.example.com/x".parse().unwrap(),
+        };
+        let delivery = Delivery {
+            profile: "hooked".parse().unwrap(),
+            ..samples::delivery_of(&world.event(), destination)
+        };
+        let handled = deliver.handle_with_share(&delivery, Aside(&asides)).await;
+        assert_eq!(handled, Handled::Acknowledge);
+        assert_eq!(
+            asides.load(Ordering::Relaxed),
+            earlier,
+            "turns are 200 ms apart"
+        );
+    }
+    assert_eq!(attempts(&world).await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
