@@ -19,7 +19,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const CTRL_C: &str = "\x03";
 
 /// What stands between a person and the command: it tells the exit code, and in which state the terminal was left.
-const SHELL: &str = "trap : INT; \"$@\"; echo \"[exit $?]\"; stty -a; echo \"[end]\"";
+///
+/// It stays until a key is pressed: the end of a session throws away what nobody has read yet.
+const SHELL: &str = "trap : INT; \"$@\"; echo \"[exit $?]\"; stty -a; echo \"[end]\"; read -r key";
 
 /// A terminal with a shell that runs one command.
 pub(crate) struct Terminal {
@@ -112,6 +114,7 @@ impl Terminal {
     /// Waits for the end of the command.
     pub(crate) fn end(mut self) -> Left {
         self.see("[end]");
+        self.press("\n");
         loop {
             match self.screen.recv_timeout(PATIENCE) {
                 Ok(piece) => self.shown.extend(piece),
