@@ -16,6 +16,8 @@ const HEALTHY_S: u64 = 15;
 /// Destinations where there are many, and how many of them are in trouble.
 const MANY: usize = 1_000;
 const MANY_IN_TROUBLE: usize = 50;
+/// Destinations that never answer where many requests are to be under way at once.
+const HELD_OPEN: usize = 100;
 /// How long a refused delivery waits, and where many are to wait together.
 const RETRY_AFTER_S: u64 = 2;
 const LONG_RETRY_AFTER_S: u64 = 180;
@@ -220,11 +222,11 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             ..healthy(name, about)
         }
     };
-    let many = |name, about, in_trouble: usize| {
-        let mut projects = projects(name, MANY, Manner::Accepts, 1);
+    let many = |name, about, count: usize, in_trouble: usize| {
+        let mut projects = projects(name, count, Manner::Accepts, 1);
         for project in projects
             .iter_mut()
-            .step_by(MANY / in_trouble.max(1))
+            .step_by(count / in_trouble.max(1))
             .take(in_trouble)
         {
             project.manner = Manner::Hangs;
@@ -294,10 +296,14 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         },
         Scenario {
             projects: projects("waiting", PROJECTS, Manner::RefusesOnce, 1),
+            // The last one is published as the first comes due: all of them wait at that moment.
+            per_second: Some(
+                u32::try_from(events / LONG_RETRY_AFTER_S).map_or(u32::MAX, |n| n.max(1)),
+            ),
             retry_after_s: LONG_RETRY_AFTER_S,
             ..loaded(
                 "waiting",
-                "every first attempt is refused, and all wait three minutes",
+                "every first attempt is refused, and all wait three minutes, coming due as evenly as they came",
                 PROJECTS,
                 1,
                 events,
@@ -353,12 +359,23 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             "as many to one where nobody listens",
             Manner::Unreachable,
         ),
-        many("many", "200 events a second to 1,000 destinations", 0),
+        many("many", "200 events a second to 1,000 destinations", MANY, 0),
         many(
             "many-in-trouble",
             "the same, and every twentieth destination never answers",
+            MANY,
             MANY_IN_TROUBLE,
         ),
+        Scenario {
+            events: 2 * u64::from(HEALTHY_PER_SECOND) * HEALTHY_S,
+            per_second: Some(2 * HEALTHY_PER_SECOND),
+            ..many(
+                "in-flight",
+                "200 events a second to 100 destinations, and as many to 100 that never answer",
+                2 * HELD_OPEN,
+                HELD_OPEN,
+            )
+        },
     ]
 }
 
