@@ -97,6 +97,11 @@ impl Deliver {
         }
     }
 
+    /// For who is about to hand over a delivery and has something else to wait for.
+    pub(crate) async fn look_ahead(&self) {
+        self.pacing.look_ahead().await;
+    }
+
     /// Publishes the delivery to a lane as it is. No claim is taken and no attempt counted.
     pub async fn move_to(&self, lane: Lane, delivery: &Delivery) -> Handled {
         let publish = || self.context.queue.publish_delivery(delivery, lane, None);

@@ -63,6 +63,11 @@ impl Direct {
         Self { deliver, places }
     }
 
+    /// Reads what every attempt looks at, if what was read is fresh no more.
+    pub(crate) async fn look_ahead(&self) {
+        self.deliver.look_ahead().await;
+    }
+
     pub(crate) async fn room(&self, deliveries: usize) -> Box<dyn Send> {
         self.places.room(deliveries).await
     }

@@ -10,9 +10,10 @@ use crate::{
     port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
 };
 use bytes::Bytes;
+use futures_util::future::{join_all, join3};
 use ringback_domain::{
     AttemptNumber, Callback, CallbackSecret, DeadLetter, DeadLetterReason, Delivery, DeliveryId,
-    Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, TraceContext,
+    Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, TraceContext, Webhook,
 };
 use ringback_profile::{DestinationKind, Profile};
 use std::{collections::HashMap, sync::Arc};
@@ -105,12 +106,19 @@ impl Dispatch {
     ) -> Result<(), Stuck> {
         let store = &self.context.store;
         let read_mark = || store.event_mark(&event.project, &event.id);
-        if self
-            .context
-            .until_done("read event mark", read_mark)
-            .await?
-            .is_some()
-        {
+        let read_webhooks = || self.context.webhooks.of_project(&event.project);
+        // Together: where events are few, nothing read for the last one is fresh any more, and each question is a trip to the store.
+        let (mark, webhooks, ()) = join3(
+            self.context.until_done("read event mark", read_mark),
+            self.context.until_done("read webhooks", read_webhooks),
+            async {
+                if let Some(direct) = direct {
+                    direct.look_ahead().await;
+                }
+            },
+        )
+        .await;
+        if mark?.is_some() {
             self.context
                 .observer
                 .saw(&Occurrence::EventSuppressed { event: &event });
@@ -123,7 +131,7 @@ impl Dispatch {
         if event.occurred_at.is_none() {
             return self.date(event, trace).await;
         }
-        let stops = match self.stops(&event).await? {
+        let stops = match self.stops(&event, &webhooks?) {
             Ok(stops) => stops,
             Err(why) => return self.keep_event(event, why).await,
         };
@@ -137,7 +145,7 @@ impl Dispatch {
             .into_iter()
             .map(|delivery| self.send_off(delivery, direct));
         // All of them, whatever becomes of one: an attempt cut off would be one whose outcome nobody knows.
-        let gone = futures_util::future::join_all(on_their_way).await;
+        let gone = join_all(on_their_way).await;
         let mut safe = Ok(());
         for gone in gone {
             match gone {
@@ -226,12 +234,10 @@ impl Dispatch {
     }
 
     /// Where the event goes, or why it goes nowhere.
-    async fn stops(&self, event: &Event) -> Result<Result<Vec<Stop>, String>, StoreError> {
+    fn stops(&self, event: &Event, webhooks: &[Webhook]) -> Result<Vec<Stop>, String> {
         let profiles = &self.context.profiles;
-        let (name, profile) = match profiles.of_project(&event.project) {
-            Ok(found) => found,
-            Err(unknown) => return Ok(Err(unknown.to_string())),
-        };
+        let found = profiles.of_project(&event.project);
+        let (name, profile) = found.map_err(|unknown| unknown.to_string())?;
         let mut stops = Vec::new();
         if let Some(callback) = &event.callback {
             stops.push(Stop {
@@ -244,18 +250,16 @@ impl Dispatch {
                 profile: profile.clone(),
             });
         }
-        let read = || self.context.webhooks.of_project(&event.project);
-        let webhooks = self.context.until_done("read webhooks", read).await?;
         for webhook in webhooks
             .iter()
             .filter(|webhook| profiles.reach(webhook, &event.event_type))
         {
             let name = profiles.name_for(webhook).unwrap_or(name);
             let Some(profile) = profiles.profile(name) else {
-                return Ok(Err(format!(
+                return Err(format!(
                     "webhook {} has profile `{name}`, which is not configured",
                     webhook.id
-                )));
+                ));
             };
             stops.push(Stop {
                 destination: Destination::Webhook {
@@ -267,7 +271,7 @@ impl Dispatch {
                 profile: profile.clone(),
             });
         }
-        Ok(Ok(stops))
+        Ok(stops)
     }
 
     /// The deliveries, each distinct body rendered once, and what kept some from being made.

@@ -77,6 +77,13 @@ impl Pacing {
         }
     }
 
+    /// Reads the breakers, if they are fresh no more. Who cannot is told by the turn that needs them.
+    pub(crate) async fn look_ahead(&self) {
+        if self.rules.is_some() {
+            let _ = self.snapshot().await;
+        }
+    }
+
     /// Whether it is this delivery's turn.
     pub(crate) async fn turn(
         &self,
