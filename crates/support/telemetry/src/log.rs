@@ -6,6 +6,8 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 const NEVER: &str = "lapin::returned_messages=off";
 /// What is not kept unless asked for by name: lapin logs as errors what our own links expect and handle.
 const UNLESS_ASKED: (&str, &str) = ("lapin", "lapin=off");
+/// What may stand alone. The filter would take any other word for the name of a part, and keep nothing of all others.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +32,16 @@ pub struct LogSettings {
 
 /// A filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("write `info`, or by part `info,ringback_delivery=debug`")]
-pub struct LevelError(#[source] tracing_subscriber::filter::ParseError);
+pub enum LevelError {
+    /// A part of it makes no sense.
+    #[error("write `info`, or by part `info,ringback_delivery=debug`")]
+    Unreadable(#[source] tracing_subscriber::filter::ParseError),
+    /// A word that stands alone is no level.
+    #[error(
+        "`{0}` is none of {allowed}; write a part as `ringback_delivery=debug`", allowed = LEVELS.join(", ")
+    )]
+    NoLevel(String),
+}
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +65,14 @@ pub fn check_level(level: &str) -> Result<(), LevelError> {
 
 fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     let directive = |text: &str| text.parse().expect("a directive of our own");
-    let mut kept = EnvFilter::builder().parse(level).map_err(LevelError)?;
+    let mut alone = level.split(',').filter(|part| !part.contains('='));
+    let is_level = |part: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
+    if let Some(part) = alone.find(|part| !part.is_empty() && !is_level(part)) {
+        return Err(LevelError::NoLevel(part.to_owned()));
+    }
+    let mut kept = EnvFilter::builder()
+        .parse(level)
+        .map_err(LevelError::Unreadable)?;
     let (library, off) = UNLESS_ASKED;
     if !level.contains(library) {
         kept = kept.add_directive(directive(off));
@@ -89,11 +106,23 @@ mod tests {
             ("info", true),
             ("off", true),
             ("info,ringback_delivery=debug", true),
+            ("WARN", true),
             ("ringback=loud", false),
             ("info,,=", false),
+            ("warning", false),
+            ("info,verbose", false),
+            ("ringback_delivery", false),
         ] {
             assert_eq!(check_level(level).is_ok(), accepted, "{level}");
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_named_with_those_that_are() {
+        assert_eq!(
+            check_level("info,inof").unwrap_err().to_string(),
+            "`inof` is none of off, error, warn, info, debug, trace; write a part as `ringback_delivery=debug`"
+        );
     }
 
     #[test]
