@@ -105,7 +105,6 @@ impl DataDir {
     }
 
     pub(crate) fn open_database(&self) -> Result<redb::Database, EmbeddedError> {
-        let path = self.database_path();
         let unusable = |source| EmbeddedError::Unusable {
             dir: self.path.clone(),
             source,
@@ -113,7 +112,7 @@ impl DataDir {
         private()
             .read(true)
             .truncate(false)
-            .open(&path)
+            .open(self.database_path())
             .and_then(|_| self.sync())
             .map_err(unusable)?;
         self.database().map_err(|error| match error {
@@ -122,7 +121,7 @@ impl DataDir {
                 dir: self.path.clone(),
                 holder: "this process".to_owned(),
             },
-            other => EmbeddedError::not_ours(path, other.into()),
+            other => EmbeddedError::of_database(self, other.into()),
         })
     }
 

@@ -21,7 +21,7 @@ pub use store::EmbeddedStore;
 use engine::{Engine, Opener, Place};
 use queue::Lanes;
 use ringback_delivery::port::Clock;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use store::Turns;
 
 /// How much is kept, and for how long.
@@ -67,7 +67,8 @@ impl Embedded {
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::NotOurs`] when the file is not a store of this release, or is damaged.
+    /// [`EmbeddedError::NotOurs`] when the file is not a store of this release, or is damaged; [`EmbeddedError::Unusable`] when
+    /// the system refuses to read or write it, as a full disk does.
     pub fn open(
         dir: &DataDir,
         settings: &Settings,
@@ -78,7 +79,7 @@ impl Embedded {
         let again = dir.clone();
         let open: Opener = Box::new(move || again.database().map_err(redb::Error::from));
         Self::start(database, open, place, settings, clock)
-            .map_err(|source| EmbeddedError::not_ours(dir.database_path(), source))
+            .map_err(|error| EmbeddedError::of_database(dir, error))
     }
 
     /// A queue and a store that are gone with the process: for tests and demonstrations.
@@ -145,13 +146,13 @@ pub enum EmbeddedError {
         holder: String,
     },
     /// The directory, or a file in it, cannot be made, read or written.
-    #[error("could not open data directory `{}`", dir.display())]
+    #[error("could not open data directory `{}`{}", dir.display(), hint(source))]
     Unusable {
         /// The directory.
         dir: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is something else, or damaged.
     #[error(
@@ -167,10 +168,51 @@ pub enum EmbeddedError {
 }
 
 impl EmbeddedError {
-    fn not_ours(file: PathBuf, source: redb::Error) -> Self {
-        Self::NotOurs {
-            file,
-            source: Box::new(source),
+    /// What the system refuses says nothing against the file; an end that comes too early, without a word of the system, does.
+    fn of_database(dir: &DataDir, error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(source) if source.raw_os_error().is_some() => Self::Unusable {
+                dir: dir.path().to_owned(),
+                source,
+            },
+            other => Self::NotOurs {
+                file: dir.database_path(),
+                source: Box::new(other),
+            },
         }
+    }
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (hint: make room on its disk)"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            " (hint: let the user that runs this write there, or choose another `data_dir`)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_nothing_against_the_file() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = DataDir::lock(parent.path()).unwrap();
+        let of = |error| EmbeddedError::of_database(&dir, redb::Error::Io(error));
+        let (no_space, cut) = (28, io::ErrorKind::UnexpectedEof.into());
+
+        let full = of(io::Error::from_raw_os_error(no_space));
+        assert!(matches!(full, EmbeddedError::Unusable { .. }), "{full:?}");
+        assert!(full.to_string().contains("make room"), "{full}");
+        let damaged = of(cut);
+        assert!(
+            matches!(damaged, EmbeddedError::NotOurs { .. }),
+            "{damaged:?}"
+        );
     }
 }
