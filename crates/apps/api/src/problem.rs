@@ -195,7 +195,7 @@ pub(crate) struct ProblemDocument<'a> {
 }
 
 /// The media type of the document.
-pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+pub const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Problem {
     pub fn new(code: Code) -> Self {

@@ -13,9 +13,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority};
 use http_body_util::{BodyExt, Limited};
-use ringback_api::problem::{Code, Problem};
+use ringback_api::problem::{Code, MEDIA_TYPE, Problem};
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
@@ -96,6 +96,37 @@ pub(crate) async fn guard(State(desk): State<Arc<Desk>>, request: Request, next:
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
+    tell_browser(&mut response);
+    response
+}
+
+/// What nobody answers, as a page for those who look with a browser; programs are told as the API does.
+pub(crate) async fn error_page(request: Request, next: Next) -> Response {
+    let is_call = request.uri().path().starts_with("/api/");
+    let accepted = request.headers().get(header::ACCEPT);
+    let is_browser = accepted
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accepted| accepted.contains("text/html"));
+    let answer = next.run(request).await;
+    let media_type = answer.headers().get(header::CONTENT_TYPE);
+    let is_problem = media_type.is_some_and(|media_type| media_type == MEDIA_TYPE);
+    let code = match answer.status() {
+        StatusCode::NOT_FOUND => Code::NoSuchRoute,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        _ => return answer,
+    };
+    if is_call || !is_browser || !is_problem {
+        return answer;
+    }
+    let mut page = Refusal::from(Problem::new(code)).into_response();
+    if let Some(allow) = answer.headers().get(header::ALLOW) {
+        page.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    tell_browser(&mut page);
+    page
+}
+
+fn tell_browser(response: &mut Response) {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -103,7 +134,6 @@ pub(crate) async fn guard(State(desk): State<Arc<Desk>>, request: Request, next:
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// The request with what handlers need of it: the session, and the members of the form.

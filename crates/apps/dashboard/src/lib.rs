@@ -19,7 +19,10 @@ mod visitor;
 pub use guard::Hosts;
 pub use session::SESSION_LASTS;
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use ringback_api::Services;
 use session::Sessions;
 use std::sync::Arc;
@@ -31,7 +34,7 @@ pub(crate) struct Desk {
     hosts: Hosts,
 }
 
-/// All pages, to be merged with the calls of the API.
+/// All pages, to be merged with the calls of the API; see also [`with_error_pages`].
 pub fn router(services: Arc<Services>, hosts: Hosts) -> Router {
     let context = &services.context;
     let sessions = Sessions {
@@ -48,4 +51,9 @@ pub fn router(services: Arc<Services>, hosts: Hosts) -> Router {
         .merge(assets::routes())
         .layer(from_fn_with_state(desk.clone(), guard::guard))
         .with_state(desk)
+}
+
+/// Everything a process answers, with a page where a browser asked for what is not there.
+pub fn with_error_pages(router: Router) -> Router {
+    router.layer(from_fn(guard::error_page))
 }

@@ -59,7 +59,8 @@ impl IntoResponse for Refusal {
 
 fn of_problem(problem: &Problem) -> Response {
     let title = match problem.code() {
-        Code::NotFound | Code::NoSuchRoute => "There is no such thing",
+        Code::NotFound => "There is no such thing",
+        Code::NoSuchRoute | Code::MethodNotAllowed => "There is no page at this address",
         Code::ScopeMissing => "Your key may not do this",
         Code::Unavailable => "Broker or store does not answer",
         Code::Internal => "This is our mistake",

@@ -2,7 +2,7 @@
 
 use crate::{Desk, refusal::Refusal, session::Session};
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{Method, request::Parts};
 use ringback_api::{
     auth::{Caller, Manage, Read},
     problem::Problem,
@@ -80,11 +80,11 @@ impl FromRequestParts<Arc<Desk>> for Visitor {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        // A form's own address may be no page, and what was written into it is gone.
+        let is_page = matches!(parts.method, Method::GET | Method::HEAD);
+        let asked = parts.uri.path_and_query().filter(|_| is_page);
         let sign_in = || Refusal::SignIn {
-            next: parts
-                .uri
-                .path_and_query()
-                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            next: asked.map_or_else(|| "/".to_owned(), ToString::to_string),
         };
         let session = parts.extensions.get::<Session>().ok_or_else(sign_in)?;
         let id = session.key.as_ref().ok_or_else(sign_in)?;

@@ -1,8 +1,8 @@
 //! Dead letters: their groups by cause, the list, and one with all that is kept of it.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, dead_letters_asked, deliveries, faulty_filter, id, pager,
-    project_asked, project_filter, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, Path, cursor_asked, dead_letters_asked, deliveries, faulty_filter, id,
+    pager, project_asked, project_filter, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     routing::{get, post},
 };
 use maud::{Markup, html};

@@ -1,8 +1,8 @@
 //! Deliveries: the list, and one with every attempt.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, faulty_filter, id, pager, project_asked, project_filter,
-    since_asked, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, Path, cursor_asked, faulty_filter, id, pager, project_asked,
+    project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -13,11 +13,7 @@ use crate::{
     },
     visitor::Visitor,
 };
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use maud::{Markup, html};
 use ringback_delivery::port::DeliveryFilter;
 use ringback_domain::{

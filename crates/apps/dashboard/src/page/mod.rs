@@ -22,7 +22,7 @@ use axum::{
 };
 use http::request::Parts;
 use maud::{Markup, html};
-use ringback_api::problem::Problem;
+use ringback_api::problem::{Code, Problem};
 use ringback_delivery::port::{Cursor, DeadLetterFilter};
 use ringback_domain::{IdError, KeyOwner, ProjectName};
 use std::{convert::Infallible, str::FromStr, sync::Arc};
@@ -49,6 +49,23 @@ impl<S: Sync> FromRequestParts<S> for Fields {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.remove().unwrap_or_default())
+    }
+}
+
+/// What a path holds. What is no text leads to nothing.
+struct Path<T>(T);
+
+impl<S: Sync, T> FromRequestParts<S> for Path<T>
+where
+    axum::extract::Path<T>: FromRequestParts<S>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let found = axum::extract::Path::from_request_parts(parts, state).await;
+        found
+            .map(|axum::extract::Path(found)| Self(found))
+            .map_err(|_| Problem::new(Code::NoSuchRoute).into())
     }
 }
 

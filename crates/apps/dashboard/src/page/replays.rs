@@ -1,8 +1,8 @@
 //! Replay plans: what one would do, how far it came, and the buttons to start, pause, resume and cancel it.
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, dead_letters::cause_path, dead_letters_asked, id, pager,
-    project_asked, project_filter, span_filter, text_filter, word_filter,
+    Answer, PAGE_ENTRIES, Path, cursor_asked, dead_letters::cause_path, dead_letters_asked, id,
+    pager, project_asked, project_filter, span_filter, text_filter, word_filter,
 };
 use crate::{
     Desk,
@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     response::Response,
     routing::{get, post},
 };

@@ -1,6 +1,6 @@
 //! Settings: the project, its profile, how events are published, and its keys.
 
-use super::{Answer, id, projects};
+use super::{Answer, Path, id, projects};
 use crate::{
     Desk,
     form::{Faults, Fields},
@@ -12,7 +12,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     http::HeaderMap,
     response::Response,
     routing::{get, post},

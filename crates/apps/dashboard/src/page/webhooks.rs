@@ -2,7 +2,7 @@
 
 mod rotation;
 
-use super::{Answer, deliveries, id, project_asked, project_filter, projects};
+use super::{Answer, Path, deliveries, id, project_asked, project_filter, projects};
 use crate::{
     Desk,
     form::{Faults, Fields},
@@ -16,7 +16,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     response::Response,
     routing::{get, post},
 };

@@ -93,6 +93,8 @@ async fn a_session_ends_with_its_key_and_another_process_knows_it() {
     scene.services.keys.revoke(&id).await.unwrap();
     assert_eq!(visit.get("/").await.status, StatusCode::SEE_OTHER);
     assert_eq!(elsewhere.get("/").await.status, StatusCode::SEE_OTHER);
+    let form = visit.post("/webhooks/whk_x/disable", &[]).await;
+    assert_eq!(form.header("location"), "/sign-in?next=%2F");
     scene.end().await;
 }
 
@@ -592,6 +594,35 @@ async fn what_cannot_be_a_filter_or_an_id_is_told_and_breaks_nothing() {
             StatusCode::NOT_FOUND,
             "{path}"
         );
+    }
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_is_shown_a_page_where_there_is_none_and_a_program_is_told() {
+    const BROWSER: &[(&str, &str)] = &[("accept", "text/html,*/*;q=0.8")];
+    let scene = Scene::begin().await;
+    let mut visit = Visit::of(&scene);
+    visit.sign_in(&scene.key(None, MANAGE).await, None).await;
+    for (path, status) in [
+        ("/nope", StatusCode::NOT_FOUND),
+        ("/settings/", StatusCode::NOT_FOUND),
+        ("/webhooks/%ff", StatusCode::NOT_FOUND),
+        ("/webhooks/whk_x/disable", StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let page = visit.send("GET", path, BROWSER, "").await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(
+            page.body.contains("There is no page at this address"),
+            "{path}: {}",
+            page.body
+        );
+        assert!(page.header_maybe("content-security-policy").is_some());
+    }
+    for (path, headers) in [("/nope", &[][..]), ("/api/v1/nope", BROWSER)] {
+        let told = visit.send("GET", path, headers, "").await;
+        assert_eq!(told.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(told.header("content-type"), "application/problem+json");
     }
     scene.end().await;
 }

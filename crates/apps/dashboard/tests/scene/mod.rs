@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ringback_api::{Limits, Services};
-use ringback_dashboard::{Hosts, router};
+use ringback_dashboard::{Hosts, router, with_error_pages};
 use ringback_delivery::port::DeadLetterFilter;
 use ringback_domain::{DeadLetter, KeyOwner, KeyScope, Webhook};
 use ringback_testkit::{receiver::Receiver, samples::unique};
@@ -70,7 +70,7 @@ profile = "quick"
         let services = Services::new(context, config.http.url_policy(), roles, Limits::default());
         let pages = router(services.clone(), Hosts::default());
         Self {
-            router: ringback_api::router(services.clone(), pages),
+            router: with_error_pages(ringback_api::router(services.clone(), pages)),
             services,
             receiver: Receiver::start().await,
             service,

@@ -88,7 +88,8 @@ async fn start_api(
     let (limits, stop) = (services.limits, services.stop.clone());
     let hosts = Hosts::new(config.api.hosts.clone());
     let pages = ringback_dashboard::router(services.clone(), hosts);
-    let router = ringback_api::measured(ringback_api::router(services, pages), telemetry);
+    let router = ringback_dashboard::with_error_pages(ringback_api::router(services, pages));
+    let router = ringback_api::measured(router, telemetry);
     let started = Server::start(listen, router, limits, stop).await;
     let server = started.map_err(|failure| could_not_listen(listen, failure, "api.listen"))?;
     let address = server.address();

@@ -4,14 +4,11 @@ use super::{find, shown_once};
 use crate::{
     Desk,
     form::{Faults, Fields},
-    page::Answer,
+    page::{Answer, Path},
     view::{Control, Field, Page, Section, fault_summary, form, head},
     visitor::{Manager, Visitor},
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use maud::html;
 use ringback_api::problem::{Code, Problem};
