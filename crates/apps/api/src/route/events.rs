@@ -150,6 +150,8 @@ struct LineResult<'a> {
 
 /// Publishes events, one a line. Each is answered for on a line of its own, in the same order; those refused keep none of
 /// the others back.
+///
+/// Each event has an `id` of its own, or gets one; `Idempotency-Key` is refused.
 #[utoipa::path(
     post, path = "/events/batch", tag = "events", operation_id = "publish_events",
     request_body(content = String, content_type = "application/x-ndjson", description = "One event a line"),
@@ -165,6 +167,10 @@ async fn publish_batch(
     headers: HeaderMap,
     JsonLines { text, room: _room }: JsonLines,
 ) -> Result<Response, Problem> {
+    if headers.contains_key(IDEMPOTENCY_KEY) {
+        let problem = "names one event; in a batch each line has an `id` of its own";
+        return Err(Problem::of_member("Idempotency-Key", problem));
+    }
     let trace = trace_of(&headers);
     let lines = lines(&text);
     if lines.is_empty() {

@@ -183,6 +183,16 @@ async fn each_line_of_a_batch_is_answered_for(ground: Ground) {
         .collect();
     assert_eq!(faulty, ["colour", "job.id"]);
 
+    let request = Request::builder()
+        .method("POST")
+        .header("x-api-key", &key)
+        .header("idempotency-key", "b-3")
+        .header("content-type", "application/x-ndjson");
+    let named = installation
+        .send("/api/v1/events/batch", request, event("").into())
+        .await;
+    assert_eq!(named.faulty(), ["Idempotency-Key"]);
+
     let all_good = batch(&installation, &key, event(r#","id":"b-3""#)).await;
     assert_eq!(all_good.status, 202);
     batch(&installation, &key, "\n\n".to_owned()).await.faulty();
