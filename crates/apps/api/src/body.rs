@@ -35,14 +35,13 @@ impl FromRequest<Arc<Services>> for Json {
     type Rejection = Problem;
 
     async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
-        let is_json = is_media_type(request.headers(), |media_type| {
+        let kind = check_kind(request.headers(), "application/json", |media_type| {
             media_type == "application/json" || media_type.ends_with("+json")
         });
         let time_limit = services.limits.body_time_limit;
         let body = read(request, BODY_BYTES_MAX, time_limit).await?;
-        if !body.is_empty() && !is_json {
-            return Err(Problem::new(Code::UnsupportedMediaType)
-                .detail("send `Content-Type: application/json`"));
+        if !body.is_empty() {
+            kind?;
         }
         Ok(Self(body))
     }
@@ -52,16 +51,12 @@ impl FromRequest<Arc<Services>> for JsonLines {
     type Rejection = Problem;
 
     async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
-        let is_lines = is_media_type(request.headers(), |media_type| {
+        check_kind(request.headers(), "application/x-ndjson", |media_type| {
             matches!(
                 media_type,
                 "application/x-ndjson" | "application/ndjson" | "application/jsonl"
             )
-        });
-        if !is_lines {
-            return Err(Problem::new(Code::UnsupportedMediaType)
-                .detail("send `Content-Type: application/x-ndjson`"));
-        }
+        })?;
         let room = services.batches.clone().acquire_owned();
         let room = room.await.expect("the semaphore is never closed");
         let time_limit = services.limits.body_time_limit;
@@ -70,11 +65,29 @@ impl FromRequest<Arc<Services>> for JsonLines {
     }
 }
 
-fn is_media_type(headers: &HeaderMap, is: impl FnOnce(&str) -> bool) -> bool {
+/// Whether the body is what it should be, as plain UTF-8.
+fn check_kind(
+    headers: &HeaderMap,
+    expected: &str,
+    is_expected: impl FnOnce(&str) -> bool,
+) -> Result<(), Problem> {
+    let refused = |advice: String| Err(Problem::new(Code::UnsupportedMediaType).detail(advice));
     let value = headers.get(header::CONTENT_TYPE);
     let text = value.and_then(|value| value.to_str().ok());
-    let essence = text.map(|text| text.split(';').next().unwrap_or(text).trim());
-    essence.is_some_and(|essence| is(&essence.to_ascii_lowercase()))
+    let text = text.unwrap_or_default().to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    if !parts.next().is_some_and(is_expected) {
+        return refused(format!("send `Content-Type: {expected}`"));
+    }
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8")) {
+        return refused("send UTF-8, which needs no `charset`".to_owned());
+    }
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return refused("send it without `Content-Encoding`".to_owned());
+    }
+    Ok(())
 }
 
 async fn read(request: Request, bytes_max: usize, time_limit: Duration) -> Result<Bytes, Problem> {

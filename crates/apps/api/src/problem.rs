@@ -143,7 +143,9 @@ impl Code {
             Self::NotNow => "it makes no sense where the plan stands",
             Self::NoTestBody => "no body can be made of a test event",
             Self::BodyTooLarge => "the body is larger than allowed",
-            Self::UnsupportedMediaType => "the body is not of the media type that is expected",
+            Self::UnsupportedMediaType => {
+                "the body is of another media type or encoding than is expected"
+            }
             Self::MembersRefused => "members or parameters are missing, unknown or not accepted",
             Self::TooManyFailures => "too many keys from this address were refused",
             Self::Internal => "this is our mistake; the log says more",

@@ -128,7 +128,7 @@ enum BodyProblems<'a> {
     /// The body is larger than allowed.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(ProblemDocument<'a>),
-    /// The body is of another media type.
+    /// The body is of another media type or charset, or compressed.
     #[response(status = 415, content_type = "application/problem+json")]
     MediaType(ProblemDocument<'a>),
     /// Members are missing, unknown or not accepted; one entry for each.

@@ -87,6 +87,28 @@ async fn a_body_that_is_too_long_or_of_another_kind_is_refused() {
             .await
             .problem(415, "unsupported_media_type");
     }
+    for (path, media_type) in [
+        ("/api/v1/webhooks", "application/json"),
+        ("/api/v1/events/batch", "application/x-ndjson"),
+    ] {
+        for (charset, encoding, accepted) in [
+            ("; charset=\"UTF-8\"", "identity", true),
+            ("; charset=iso-8859-1", "identity", false),
+            ("", "gzip", false),
+        ] {
+            let request = Request::builder()
+                .method("POST")
+                .header("x-api-key", &key)
+                .header("content-type", format!("{media_type}{charset}"))
+                .header("content-encoding", encoding);
+            let answer = installation.send(path, request, "{}".into()).await;
+            if accepted {
+                assert_ne!(answer.status, 415, "{path}");
+            } else {
+                answer.problem(415, "unsupported_media_type");
+            }
+        }
+    }
     installation.stop().await;
 }
 
