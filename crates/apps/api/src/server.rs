@@ -166,6 +166,7 @@ async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(connections.limits.head_time_limit)
             .max_headers(HEADERS_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
