@@ -53,8 +53,8 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 #[schema(as = Event)]
 #[expect(dead_code, reason = "described only")]
 struct EventBody {
-    /// The same id within the idempotency window is the same event; one is made when it is left out.
-    #[schema(pattern = "^[A-Za-z0-9_:-]{1,128}$", nullable = false)]
+    /// The same id within the idempotency window is the same event; one is made when it is left out or null.
+    #[schema(pattern = "^[A-Za-z0-9_:-]{1,128}$")]
     id: Option<String>,
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     project: String,
@@ -301,11 +301,15 @@ fn not_published(faults: Vec<PublishError>) -> Problem {
     Problem::of_faults(told)
 }
 
-/// The event with an id: its own, the one that the header names, or a new one. The rest of the text stays as it is.
+/// The event with an id: its own, the one that the header names, or a new one; null is none. The rest of the text stays as it is.
 fn with_id(text: Bytes, named: Option<EventId>, entropy: &dyn Entropy) -> Result<Bytes, Problem> {
     let members = ringback_json::members(&text, LIMITS).map_err(|fault| malformed(&fault))?;
     let own = members.iter().find(|(name, _)| name == "id");
-    if let Some((_, own)) = own {
+    let (null, own) = match own {
+        Some((_, own)) if text[own.clone()] == *b"null" => (Some(own), None),
+        own => (None, own.map(|(_, own)| own)),
+    };
+    if let Some(own) = own {
         let own = ringback_json::decode_string(&text[own.clone()]);
         if let Some(named) = named
             && own.is_ok_and(|own| own != named.as_str())
@@ -320,10 +324,14 @@ fn with_id(text: Bytes, named: Option<EventId>, entropy: &dyn Entropy) -> Result
         entropy.fill(&mut random);
         EventId::from_random(random)
     });
-    let comma = if members.is_empty() { "" } else { "," };
-    let begin = text.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
-    let member = format!("\"id\":\"{id}\"{comma}");
-    let with_id = [&text[..begin], member.as_bytes(), &text[begin..]].concat();
+    let (place, member) = if let Some(null) = null {
+        (null.clone(), format!("\"{id}\""))
+    } else {
+        let comma = if members.is_empty() { "" } else { "," };
+        let begin = text.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
+        (begin..begin, format!("\"id\":\"{id}\"{comma}"))
+    };
+    let with_id = [&text[..place.start], member.as_bytes(), &text[place.end..]].concat();
     if with_id.len() > BODY_BYTES_MAX {
         return Err(too_long());
     }
@@ -377,6 +385,10 @@ mod tests {
         assert_eq!(
             named(" { \"n\" : 1.50}", Some("e-1")).unwrap(),
             " {\"id\":\"e-1\", \"n\" : 1.50}"
+        );
+        assert_eq!(
+            named("{\"n\":1, \"id\": null}", Some("e-1")).unwrap(),
+            "{\"n\":1, \"id\": \"e-1\"}"
         );
         assert_eq!(
             named("{\"id\":\"a\"}", Some("a")).unwrap(),
