@@ -30,6 +30,11 @@ impl Fields {
         found.map_or("", |(_, value)| value)
     }
 
+    /// Whether the member was sent, be it empty.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// Whether a box was checked.
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         let mut all = self.0.iter();
@@ -80,7 +85,7 @@ impl Fields {
 
     /// Sets a member that is not there.
     pub(crate) fn or(mut self, name: &str, value: impl Into<String>) -> Self {
-        if !self.0.iter().any(|(known, _)| known == name) {
+        if !self.holds(name) {
             self.0.push((name.to_owned(), value.into()));
         }
         self

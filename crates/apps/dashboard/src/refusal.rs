@@ -61,6 +61,7 @@ fn of_problem(problem: &Problem) -> Response {
     let title = match problem.code() {
         Code::NotFound => "There is no such thing",
         Code::NoSuchRoute | Code::MethodNotAllowed => "There is no page at this address",
+        Code::ChangedMeanwhile => "Somebody else was faster",
         Code::ScopeMissing => "Your key may not do this",
         Code::Unavailable => "Broker or store does not answer",
         Code::Internal => "This is our mistake",
@@ -76,6 +77,7 @@ fn of_problem(problem: &Problem) -> Response {
             ul { @for fault in problem.faults() { li { code { (fault.member) } ": " (fault.problem) } } }
         }
         @if problem.code() == Code::NotFound { p.soft { "It may have been deleted, or be another project's." } }
+        @if problem.code() == Code::ChangedMeanwhile { p.soft { "Nothing of yours was saved. Go back, reload the page, and change what is there now." } }
         @if problem.code() == Code::Unavailable { p.soft { "Nothing is lost. Reload in a moment; " code { "ringback doctor" } " says more." } }
         a.button href="/" { "To the overview" }
     };

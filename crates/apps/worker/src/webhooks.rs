@@ -57,6 +57,8 @@ pub struct WebhookChange {
     pub description: Option<String>,
     pub rate_limit: Option<Option<NonZeroU32>>,
     pub state: Option<WebhookState>,
+    /// What it was when the change was thought of; one that is another by now is left alone.
+    pub revision: Option<u64>,
 }
 
 /// A new secret for a webhook.
@@ -277,6 +279,12 @@ impl Webhooks {
         change: WebhookChange,
     ) -> Result<Webhook, WebhookError> {
         let mut webhook = self.get(id).await?;
+        let is_late = change
+            .revision
+            .is_some_and(|known| known != webhook.revision);
+        if is_late {
+            return Err(WebhookError::Conflict(id.clone()));
+        }
         if let Some(url) = &change.url {
             webhook.url = self.urls.parse(url).map_err(WebhookError::Url)?;
         }

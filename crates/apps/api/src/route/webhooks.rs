@@ -231,6 +231,7 @@ async fn change(
             .change_to(String::new(), |text| text),
         rate_limit: members.given("rate_limit", count).change_to(None, Some),
         state: state(&mut members, services.context.clock.now()),
+        revision: None,
     };
     let faults = services.webhooks.faults_of_change(&webhook, &change);
     members.add_faults(faults.iter().filter_map(webhook_fault));

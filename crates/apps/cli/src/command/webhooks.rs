@@ -143,6 +143,7 @@ async fn update(session: &Session, webhooks: &Webhooks, args: WebhookUpdateArgs)
         description: args.description,
         rate_limit: (args.no_rate_limit || args.rate_limit.is_some()).then_some(args.rate_limit),
         state: None,
+        revision: None,
     };
     if change == WebhookChange::default() {
         return Err(

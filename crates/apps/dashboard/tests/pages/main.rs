@@ -460,13 +460,27 @@ async fn a_webhook_is_made_changed_rotated_and_deleted_by_forms() {
         tested.body
     );
 
-    let changed = visit
-        .post(
-            &format!("{path}/edit"),
-            &[("events", ""), ("description", "Bills")],
-        )
-        .await;
+    let edit = format!("{path}/edit");
+    assert!(
+        visit
+            .get(&edit)
+            .await
+            .body
+            .contains("name=\"revision\" value=\"1\"")
+    );
+    let partly = [("revision", "1"), ("description", "Bills")];
+    let changed = visit.post(&edit, &partly).await;
     assert_eq!(changed.header("location"), format!("{path}?done=changed"));
+    let late = visit.post(&edit, &partly).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(
+        late.body.contains("Somebody else was faster"),
+        "{}",
+        late.body
+    );
+    let blind = visit.post(&edit, &partly[1..]).await;
+    assert_eq!(blind.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(blind.body.contains("revision"), "{}", blind.body);
     let now = scene
         .services
         .context
@@ -475,10 +489,11 @@ async fn a_webhook_is_made_changed_rotated_and_deleted_by_forms() {
         .await
         .unwrap()
         .unwrap();
+    assert_eq!(now.description.as_deref(), Some("Bills"));
     assert_eq!(
-        (now.url, now.headers),
-        (webhook.url, webhook.headers),
-        "what was left empty stays"
+        (now.url, now.headers, now.events),
+        (webhook.url, webhook.headers, webhook.events),
+        "what was left empty or out stays"
     );
 
     let rotated = visit
