@@ -1,7 +1,7 @@
 //! How a command ends: an exit code that scripts can rely on, and words for people.
 
 use ringback_delivery::port::{QueueError, StoreError};
-use std::{error::Error, fmt, process::ExitCode};
+use std::{error::Error, fmt, path::Path, process::ExitCode};
 
 /// Why the process ends. These numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,15 @@ impl Failure {
 
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)
+    }
+
+    /// A directory opens like a file, and only then cannot be read.
+    pub(crate) fn if_directory(path: &Path) -> Outcome {
+        if path.is_dir() {
+            let what = format!("`{}` is a directory, not a file", path.display());
+            return Err(Self::usage(what));
+        }
+        Ok(())
     }
 
     pub(crate) fn not_found(what: impl Into<String>) -> Self {

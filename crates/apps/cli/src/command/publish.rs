@@ -49,6 +49,7 @@ async fn open(file: &Path) -> Outcome<Box<dyn AsyncBufRead + Unpin>> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(tokio::io::stdin())));
     }
+    Failure::if_directory(file)?;
     let opened = tokio::fs::File::open(file).await;
     let file = opened.map_err(|failure| {
         Failure::usage(format!("could not open `{}`", file.display())).because(failure)

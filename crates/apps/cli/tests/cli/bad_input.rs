@@ -14,6 +14,8 @@ fn every_kind_of_failure_has_its_exit_code() {
             2,
             "could not open `no-such-file`",
         ),
+        (&["publish", "."], 2, "`.` is a directory"),
+        (&["dead", "import", "."], 2, "`.` is a directory"),
         (
             &["config", "check", "--config", "no-such.toml"],
             1,

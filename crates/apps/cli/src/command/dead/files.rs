@@ -198,6 +198,7 @@ enum Source {
 impl Source {
     fn open(file: PathBuf) -> Outcome<Self> {
         if file != Path::new(STANDARD) {
+            Failure::if_directory(&file)?;
             return Ok(Self::File(file));
         }
         let kept = NamedTempFile::new().and_then(|mut kept| {
