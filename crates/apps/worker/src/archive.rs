@@ -326,16 +326,29 @@ impl ImportRules {
         }
     }
 
-    /// The dead letter of a line, ready to be stored.
+    /// The dead letter of a line, ready to be stored; none when it lacks something, and is there already: it would stay as it is.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub async fn read(&self, line: &[u8]) -> Result<DeadLetter, ImportFault> {
+    pub async fn read(&self, line: &[u8]) -> Result<Option<DeadLetter>, ImportFault> {
+        let exported = export::decode(line)?;
+        let id = exported.dead_letter.id.clone();
+        match self.ready(exported).await {
+            Ok(dead_letter) => Ok(Some(dead_letter)),
+            Err(ImportFault::Store(error)) => Err(error.into()),
+            Err(fault) => match self.store.dead_letter(&id).await? {
+                Some(_) => Ok(None),
+                None => Err(fault),
+            },
+        }
+    }
+
+    async fn ready(&self, exported: export::Exported) -> Result<DeadLetter, ImportFault> {
         let export::Exported {
             mut dead_letter,
             secret_left_out,
-        } = export::decode(line)?;
+        } = exported;
         let died_at = dead_letter.died_at;
         let kept_since = self.now.checked_sub(self.retention);
         if kept_since.is_ok_and(|since| died_at <= since) {

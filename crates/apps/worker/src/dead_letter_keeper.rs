@@ -271,7 +271,7 @@ mod tests {
         assert!(matches!(fault, ImportFault::NoSecret), "{fault:?}");
         let (number, line) = lines.next().unwrap().unwrap();
         assert_eq!(number, 2);
-        let read = rules(&store).read(&line.unwrap()).await.unwrap();
+        let read = rules(&store).read(&line.unwrap()).await.unwrap().unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", before[1]));
         assert!(lines.next().unwrap().is_none());
     }

@@ -126,6 +126,10 @@ fn a_line_with_a_fault_is_named_and_holds_the_others_back_unless_told_to_go_on()
         went_on.stdout
     );
     assert_eq!(count(&place.json(&["dead", "list"])), 2);
+
+    file_of(&place, "callback.ndjson", &letters[2..]);
+    let again = place.json(&["dead", "import", "callback.ndjson"]);
+    assert_eq!(again["already_there"], 1, "it lacks nothing: {again}");
 }
 
 #[test]

@@ -294,7 +294,8 @@ async fn store_all(
             return Ok(None);
         };
         let dead_letter = match rules.read(&line).await {
-            Ok(dead_letter) => dead_letter,
+            Ok(Some(dead_letter)) => dead_letter,
+            Ok(None) => return Ok(Some(true)),
             Err(ImportFault::Store(error)) => return Err(error.into()),
             Err(_) => return Ok(None),
         };
