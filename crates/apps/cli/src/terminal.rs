@@ -125,7 +125,7 @@ impl Terminal {
 }
 
 /// Data that could not be written is a failure, unless the reader simply had enough.
-fn written(result: io::Result<()>) -> Outcome {
+pub(crate) fn written(result: io::Result<()>) -> Outcome {
     match result {
         Err(failure) if failure.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result.map_err(|failure| {

@@ -5,6 +5,7 @@ use ringback_domain::DeadLetter;
 use ringback_testkit::samples;
 use ringback_wire::export;
 use serde_json::Value;
+use std::process::Stdio;
 
 /// The samples were given up in the summer of 2026, whenever the tests run.
 const LONG_RETENTION: &str =
@@ -67,6 +68,16 @@ fn dead_letters_go_into_a_file_and_come_back_once() {
     );
     let all = std::fs::read_to_string(place.path("all.ndjson")).unwrap();
     assert_eq!(piped.stdout, all, "the same lines, and nothing else");
+    let mut export = place.command(["dead", "export", "-"]);
+    let export = export.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut unheard = export.spawn().unwrap();
+    drop(unheard.stdout.take());
+    let unheard = unheard.wait_with_output().unwrap();
+    assert_eq!(
+        (unheard.status.code(), unheard.stderr.as_slice()),
+        (Some(0), &b""[..]),
+        "the reader had enough"
+    );
     let refused = place.run(["dead", "export", "all.ndjson"]);
     assert_eq!(
         refused.code, 4,

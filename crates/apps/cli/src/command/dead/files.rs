@@ -6,6 +6,7 @@ use crate::{
     command::webhooks::read_secret,
     failure::{Exit, Failure, Outcome},
     session::Session,
+    terminal::written,
 };
 use futures_util::{TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -111,7 +112,7 @@ impl Target {
         match self {
             Self::File(archive) => archive.add(dead_letter)?,
             Self::Stdout { out, lines } => {
-                out.write_all(&line_of(dead_letter)?).map_err(unwritten)?;
+                written(out.write_all(&line_of(dead_letter)?))?;
                 *lines += 1;
             }
         }
@@ -122,16 +123,11 @@ impl Target {
         match self {
             Self::File(archive) => Ok(archive.finish()?),
             Self::Stdout { mut out, lines } => {
-                out.flush().map_err(unwritten)?;
+                written(out.flush())?;
                 Ok(lines)
             }
         }
     }
-}
-
-/// Also when the reader went away: what it has is not all there is.
-fn unwritten(failure: io::Error) -> Failure {
-    Failure::failed("could not write to the standard output").because(failure)
 }
 
 #[derive(Default, Serialize)]
