@@ -12,6 +12,10 @@ use serde::Serialize;
 
 pub(crate) fn run(session: &Session, command: ConfigCommand) -> Outcome {
     match command {
+        ConfigCommand::Default if session.terminal.is_json() => Err(Failure::usage(
+            "the default is TOML with its comments, and nothing else",
+        )
+        .hint("leave `--output json` out")),
         ConfigCommand::Default => session.terminal.line(DEFAULT_TOML),
         ConfigCommand::Check => check(session),
         ConfigCommand::NewKey { id } => new_key(session, &id),

@@ -17,6 +17,11 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&["publish", "."], 2, "`.` is a directory"),
         (&["dead", "import", "."], 2, "`.` is a directory"),
         (
+            &["config", "default", "--output", "json"],
+            2,
+            "the default is TOML",
+        ),
+        (
             &["config", "check", "--config", "no-such.toml"],
             1,
             "the configuration has a fault",
