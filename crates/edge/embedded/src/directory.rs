@@ -105,38 +105,53 @@ impl DataDir {
     }
 
     pub(crate) fn open_database(&self) -> Result<redb::Database, EmbeddedError> {
+        let path = self.database_path();
         let unusable = |source| EmbeddedError::Unusable {
             dir: self.path.clone(),
             source,
         };
-        private()
-            .read(true)
-            .truncate(false)
-            .open(self.database_path())
-            .and_then(|_| self.sync())
-            .map_err(unusable)?;
-        self.database().map_err(|error| match error {
+        let refused = |error| match error {
             // The directory is ours, so the file is, too.
             redb::DatabaseError::DatabaseAlreadyOpen => EmbeddedError::InUse {
                 dir: self.path.clone(),
                 holder: "this process".to_owned(),
             },
             other => EmbeddedError::of_database(self, other.into()),
-        })
+        };
+        if !path.try_exists().map_err(unusable)? {
+            // Under another name first: an empty file has lost what it held, and is not one just begun.
+            let unfinished = self.path.join(format!("{DATABASE_FILE}.unfinished"));
+            private()
+                .truncate(true)
+                .open(&unfinished)
+                .map_err(unusable)?;
+            drop(database_at(&unfinished).map_err(refused)?);
+            std::fs::rename(&unfinished, &path).map_err(unusable)?;
+        }
+        self.sync().map_err(unusable)?;
+        if path.metadata().map_err(unusable)?.len() == 0 {
+            let empty = redb::Error::Corrupted("the file is empty".to_owned());
+            return Err(EmbeddedError::of_database(self, empty));
+        }
+        self.database().map_err(refused)
     }
 
     pub(crate) fn database(&self) -> Result<redb::Database, redb::DatabaseError> {
-        redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            // A damaged file would otherwise be noticed in the middle of a delivery, by a panic.
-            .set_check_integrity_on_open(true)
-            .create(self.database_path())
+        database_at(&self.database_path())
     }
 
     /// A file is there after a power cut only once its directory is on disk.
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+fn database_at(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        // A damaged file would otherwise be noticed in the middle of a delivery, by a panic.
+        .set_check_integrity_on_open(true)
+        .create(path)
 }
 
 /// Options that make a file for its owner alone.

@@ -113,7 +113,7 @@ async fn a_queue_or_store_alone_keeps_the_directory() {
 
 #[tokio::test]
 async fn a_file_of_another_kind_is_refused_and_left_alone() {
-    for foreign in [&b"SQLite format 3\0"[..], b"#!/bin/sh\n", &[0; 8_192]] {
+    for foreign in [&b"SQLite format 3\0"[..], b"#!/bin/sh\n", &[0; 8_192], b""] {
         let parent = tempfile::tempdir().unwrap();
         let dir = DataDir::lock(parent.path()).unwrap();
         let file = parent.path().join("ringback.redb");
