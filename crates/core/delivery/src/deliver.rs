@@ -59,6 +59,9 @@ const HELD_EXTRA: Duration = Duration::from_millis(250);
 /// to be settled, later than a short schedule has the next one due.
 const RETRY_HELD_MAX: Duration = Duration::from_secs(2);
 
+/// What is settled so soon after its dispatch is known long enough: its event is marked afterwards.
+const KNOWN_ANYWAY: Duration = Duration::from_secs(1);
+
 impl Deliver {
     /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue. Without
     /// rules no destination is ever spared.
@@ -575,6 +578,8 @@ impl Deliver {
         self.context
             .observer
             .saw(&Occurrence::ClaimSettled { claim });
+        self.keep_event_known(delivery, settled_as, settlement.at)
+            .await;
         if answer == SettleAnswer::Stale {
             let Claim {
                 delivery: id,
@@ -590,6 +595,37 @@ impl Deliver {
             });
         }
         Ok(answer)
+    }
+
+    /// An event stays known as long as any claim of its deliveries does: published again under the same id, it would be
+    /// dispatched, and its deliveries taken for duplicates. Never waited for twice: what was settled is not to be delayed.
+    async fn keep_event_known(
+        &self,
+        delivery: &Delivery,
+        settled_as: &SettledAs,
+        settled_at: Timestamp,
+    ) {
+        let until = match settled_as {
+            SettledAs::Retrying { due_at } => *due_at,
+            SettledAs::Delivered | SettledAs::DeadLettered(_) => settled_at,
+            SettledAs::Released => return,
+        };
+        let event = &delivery.event;
+        let late = Duration::try_from(until.duration_since(event.dispatched_at));
+        if late.unwrap_or_default() < KNOWN_ANYWAY {
+            return;
+        }
+        let store = &self.context.store;
+        if let Err(failure) = store
+            .keep_event_known(&event.project, &event.id, until)
+            .await
+        {
+            tracing::warn!(
+                ringback.event.id = %event.id,
+                error = &failure as &(dyn std::error::Error + 'static),
+                "could not keep an event known for longer"
+            );
+        }
     }
 
     /// 410: the receiver says it is gone for good. The webhook gets nothing more until a person enables it.

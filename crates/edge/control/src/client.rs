@@ -699,6 +699,21 @@ impl EventStore for ControlClient {
         Ok(())
     }
 
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let call = Call::KeepEventKnown {
+            project: project.to_string(),
+            id: id.to_string(),
+            until,
+        };
+        self.store("keep an event known", call, None).await?;
+        Ok(())
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         let step = "ask for the store's health";
         match self.store(step, Call::Health, None).await? {

@@ -118,6 +118,11 @@ pub(crate) enum Call {
         id: String,
         mark: MarkLine,
     },
+    KeepEventKnown {
+        project: String,
+        id: String,
+        until: Timestamp,
+    },
     Health,
 }
 

@@ -423,6 +423,12 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                 .await?;
             done()
         }
+        Call::KeepEventKnown { project, id, until } => {
+            store
+                .keep_event_known(&parse(&project)?, &parse(&id)?, until)
+                .await?;
+            done()
+        }
         Call::Health => vec![to_part(&Answer::Health {
             health: HealthLine::of(store.health().await?),
         })],

@@ -10,7 +10,7 @@ use ringback_delivery::port::{
     DeliveryFilter, DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettleAnswer,
     SettledAs, Settlement,
 };
-use ringback_domain::{DeadLetter, Delivery, Disposal};
+use ringback_domain::{DeadLetter, Delivery, Disposal, Generation};
 use ringback_embedded::{DataDir, Embedded, EmbeddedStore, Settings};
 use ringback_testkit::samples;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -174,6 +174,62 @@ async fn an_event_is_known_for_the_idempotency_window() {
         store.event_mark(&event.project, &event.id).await.unwrap(),
         Some(mark(2))
     );
+}
+
+#[tokio::test]
+async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let store = open(dir.path(), &Settings::default(), &clock).store();
+    let event = samples::event();
+    let mark = EventMark {
+        dispatched_at: samples::moment(0),
+        deliveries: 1,
+    };
+    let known = async || store.event_mark(&event.project, &event.id).await.unwrap();
+    let day = 24 * 60 * 60;
+    store
+        .mark_event(&event.project, &event.id, mark)
+        .await
+        .unwrap();
+    for until in [day, 60] {
+        let until = samples::moment(until);
+        let keep = store.keep_event_known(&event.project, &event.id, until);
+        keep.await.unwrap();
+    }
+    clock.forward(2 * DAY - Duration::from_secs(1));
+    assert_eq!(known().await, Some(mark), "the later moment counts");
+    clock.forward(Duration::from_secs(1));
+    assert_eq!(known().await, None);
+    let keep = store.keep_event_known(&event.project, &event.id, samples::moment(3 * day));
+    keep.await.unwrap();
+    assert_eq!(known().await, None, "what ended has ended");
+}
+
+#[tokio::test]
+async fn after_the_window_an_id_stands_for_another_event() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let store = open(dir.path(), &Settings::default(), &clock).store();
+    let delivery = deliver(&store, &clock).await;
+    clock.forward(DAY);
+    assert_eq!(claim(&store, &delivery).await, ClaimAnswer::Settled);
+    clock.forward(Duration::from_secs(1));
+    let replayed = Delivery {
+        generation: Generation::FIRST.next(),
+        ..delivery.clone()
+    };
+    let answer = claim(&store, &replayed).await;
+    assert_eq!(answer, ClaimAnswer::Settled, "it was delivered");
+    let answer = claim(&store, &delivery).await;
+    assert!(matches!(answer, ClaimAnswer::Granted { .. }), "{answer:?}");
+    let record = store.delivery(&delivery.id).await.unwrap().unwrap();
+    assert!(record.attempts.is_empty(), "of the event before");
+    assert_eq!(logged(&store).await, 1);
 }
 
 /// A file of format 1 has neither the index nor the groups, nor the count of bytes.

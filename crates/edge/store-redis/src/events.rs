@@ -11,7 +11,7 @@ use crate::{
 use async_trait::async_trait;
 use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
 use ringback_domain::{EventId, ProjectName, Timestamp};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[async_trait]
 impl EventStore for RedisStore {
@@ -40,6 +40,27 @@ impl EventStore for RedisStore {
         let mut step = Step::new([shard.event(project.as_str(), id.as_str())]);
         step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries));
         self.marking.run(&shard, step).await?;
+        Ok(())
+    }
+
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shard = self.keys.shard_of(id.as_str());
+        let ahead = until.duration_since(Timestamp::now());
+        let kept = Duration::try_from(ahead).unwrap_or_default() + self.settings.idempotency_window;
+        let mut command = redis::cmd("PEXPIRE");
+        command
+            .arg(shard.event(project.as_str(), id.as_str()))
+            .arg(millis(kept))
+            .arg("GT");
+        let _: bool = self
+            .connection
+            .send("keep an event known", &command)
+            .await?;
         Ok(())
     }
 

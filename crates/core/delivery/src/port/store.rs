@@ -390,7 +390,7 @@ pub struct EventMark {
 /// Marks of events, kept for the idempotency window.
 #[async_trait]
 pub trait EventStore: Send + Sync {
-    /// The mark of an event, if it was dispatched within the window.
+    /// The mark of an event, if it was dispatched within the window, or is kept known.
     async fn event_mark(
         &self,
         project: &ProjectName,
@@ -403,6 +403,15 @@ pub trait EventStore: Send + Sync {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps the mark of an event for the window from `until` on, where it would end sooner. An event that is not marked stays so:
+    /// perhaps it is being dispatched.
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
     ) -> Result<(), StoreError>;
 
     /// Whether the store answers, and what it promises.

@@ -22,7 +22,7 @@ use ringback_delivery::{
 };
 use ringback_domain::{
     Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason,
-    DeliveryState, EventFilter, Timestamp, UnreachableCause, WebhookState,
+    DeliveryState, Event, EventFilter, Timestamp, UnreachableCause, WebhookState,
 };
 use ringback_testkit::{
     samples,
@@ -80,6 +80,28 @@ async fn a_webhook_that_recovers_is_delivered_once() {
     };
     assert!(matches!(record.state, DeliveryState::Delivered { .. }));
     assert_eq!(record.attempts.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_kept_known_until_its_last_delivery_ended() {
+    let world = World::new(Some("standard"), [accepts(), answers(503), accepts()]);
+    world.webhook(|_| {}).await;
+    let (at_once, later) = (world.event(), world.event());
+    world.publish(&at_once).await;
+    world.run().await;
+    let known_until = |event: &Event| world.store.known_until(&event.project, &event.id);
+    assert_eq!(known_until(&at_once), None, "its mark is as old as its end");
+    world.publish(&later).await;
+    world.run().await;
+    let page = world
+        .store
+        .deliveries(&DeliveryFilter::default(), None, 1)
+        .await
+        .unwrap();
+    let DeliveryState::Delivered { at } = page.entries[0].state else {
+        panic!("delivered by a retry")
+    };
+    assert_eq!(known_until(&later), Some(at));
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,7 @@ impl ClaimStore for EmbeddedStore {
                     .map_err(|_| Self::refused("claim", "the lease never ends"))?,
             },
             head: wire::encode_record_head(request.delivery),
+            window_began: self.window_began(),
             number: self.engine.number(),
         };
         self.engine
@@ -115,6 +116,7 @@ struct Asked {
     nonce: ClaimNonce,
     lease: Lease,
     head: Vec<u8>,
+    window_began: Timestamp,
     /// Where the record goes if it is new.
     number: u64,
 }
@@ -135,6 +137,14 @@ impl Asked {
             }
             Some((_, None)) => {
                 return Ok(Err(corrupt("delivery", id, "it is cut or of another form")));
+            }
+            // Of an event of long ago; one that is published under its id today is another.
+            Some((number, Some(record))) if self.is_of_another(&record) => {
+                tables.deliveries()?.remove(number)?;
+                tables
+                    .delivery_numbers()?
+                    .insert(id.as_str(), self.number)?;
+                (self.number, first_record(id, self.head, now), None)
             }
             Some((number, Some(mut record))) => {
                 if let Some(Renewed { expired }) = self.renew(&mut record) {
@@ -175,6 +185,14 @@ impl Asked {
 }
 
 impl Asked {
+    /// Whether the record ended before the window, and a first generation is asked for: a replay goes on with what is there.
+    fn is_of_another(&self, record: &Record) -> bool {
+        self.claim.generation == Generation::FIRST
+            && record.now.state.is_final()
+            // By the worker's clock, the one, and by ours, the other.
+            && record.updated_at.max(record.created_at) < self.window_began
+    }
+
     /// When this handling holds the claim already, because an answer got lost: its lease from now, and what it was told.
     fn renew(&self, record: &mut Record) -> Option<Renewed> {
         let unsettled = record.unsettled.as_ref()?;

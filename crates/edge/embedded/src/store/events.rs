@@ -11,7 +11,7 @@ use redb::{ReadTransaction, ReadableTable};
 use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
 use ringback_domain::{EventId, ProjectName, Timestamp};
 
-/// A mark, and when it was made by our clock: that is what it ages by.
+/// A mark, and when it was made by our clock, or until when the event is kept known: that is what it ages by.
 pub(super) struct Mark {
     pub(super) marked_at: Timestamp,
     mark: EventMark,
@@ -82,6 +82,33 @@ impl EventStore for EmbeddedStore {
                     .and_then(|bytes| Mark::decode(bytes.value()));
                 if known.is_none_or(|known| known.marked_at <= since) {
                     marks.insert(key, &*bytes)?;
+                }
+                Ok(())
+            })
+            .await
+            .map_err(|failure| self.error(failure))
+    }
+
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (project, id, since) = (project.clone(), id.clone(), self.window_began());
+        self.engine
+            .write(move |tables| {
+                let marks = tables.event_marks()?;
+                let key = (project.as_str(), id.as_str());
+                let known = marks
+                    .get(key)?
+                    .and_then(|bytes| Mark::decode(bytes.value()));
+                if let Some(mut known) = known
+                    && known.marked_at > since
+                    && known.marked_at < until
+                {
+                    known.marked_at = until;
+                    marks.insert(key, &*known.encode())?;
                 }
                 Ok(())
             })

@@ -6,7 +6,9 @@ use ringback_delivery::port::{
     ClaimAnswer, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
     EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement, WebhookStore,
 };
-use ringback_domain::{Acknowledgement, DeadLetterReason, Delivery, Disposal, ProjectName, limits};
+use ringback_domain::{
+    Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, Timestamp, limits,
+};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{samples, servers::shared_redis_url};
 use sha2::Digest;
@@ -218,6 +220,41 @@ async fn what_expired_leaves_every_list() {
         .await
         .expect("it expires");
     assert_eq!(store.delivery(&delivery.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
+    let settings = RedisStoreSettings {
+        idempotency_window: Duration::from_millis(300),
+        ..settings(&shared_redis_url())
+    };
+    let store = store(settings);
+    let (kept, other) = (samples::event(), samples::event());
+    let mark = EventMark {
+        dispatched_at: samples::moment(0),
+        deliveries: 1,
+    };
+    for event in [&kept, &other] {
+        let marking = store.mark_event(&event.project, &event.id, mark);
+        marking.await.unwrap();
+    }
+    for later in [60, 1] {
+        let until = Timestamp::now() + Duration::from_secs(later);
+        let keep = store.keep_event_known(&kept.project, &kept.id, until);
+        keep.await.unwrap();
+    }
+    let known = async |event: &Event| store.event_mark(&event.project, &event.id).await.unwrap();
+    let poll = async {
+        while known(&other).await.is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), poll)
+        .await
+        .expect("it expires");
+    // Longer than the second moment and the window.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(known(&kept).await, Some(mark));
 }
 
 /// A release before groups kept neither the note in the index nor the group.

@@ -419,6 +419,16 @@ impl EventStore for FaultyStore {
         self.step("mark event", id.as_str(), write).await
     }
 
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let keep = self.inner.keep_event_known(project, id, until);
+        self.step("keep event known", id.as_str(), keep).await
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         self.inner.health().await
     }

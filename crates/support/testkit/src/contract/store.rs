@@ -144,6 +144,7 @@ macro_rules! store_contract {
             many_dead_letters_are_marked_as_replayed_each_once
 
             an_event_is_marked_once_per_project
+            an_event_that_is_not_marked_cannot_be_kept_known
             a_healthy_store_says_what_it_is
         );
     };

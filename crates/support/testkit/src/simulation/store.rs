@@ -48,6 +48,7 @@ struct State {
     turns: HashMap<DestinationId, Timestamp>,
     plans: plans::Plans,
     events: HashMap<(ProjectName, EventId), EventMark>,
+    known_until: HashMap<(ProjectName, EventId), Timestamp>,
     arrivals: u64,
 }
 
@@ -294,6 +295,12 @@ impl SimulatedStore {
             clock,
             state: Mutex::default(),
         }
+    }
+
+    /// Until when an event was asked to be kept known, if it was.
+    pub fn known_until(&self, project: &ProjectName, id: &EventId) -> Option<Timestamp> {
+        let key = (project.clone(), id.clone());
+        self.state().known_until.get(&key).copied()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -758,6 +765,18 @@ impl EventStore for SimulatedStore {
             .events
             .entry((project.clone(), id.clone()))
             .or_insert(mark);
+        Ok(())
+    }
+
+    /// Marks are kept for ever here.
+    async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = (project.clone(), id.clone());
+        self.state().known_until.insert(key, until);
         Ok(())
     }
 

@@ -43,6 +43,14 @@ pub async fn an_event_is_marked_once_per_project(store: &dyn Store) {
     );
 }
 
+pub async fn an_event_that_is_not_marked_cannot_be_kept_known(store: &dyn Store) {
+    let event = samples::event();
+    let keep = store.keep_event_known(&event.project, &event.id, samples::moment(60));
+    keep.await.unwrap();
+    let mark = store.event_mark(&event.project, &event.id).await.unwrap();
+    assert_eq!(mark, None, "perhaps it is being dispatched");
+}
+
 pub async fn a_healthy_store_says_what_it_is(store: &dyn Store) {
     let health = store.health().await.unwrap();
     assert!(!health.product.is_empty());
