@@ -145,7 +145,7 @@ impl Producer {
 /// Refuses what a receiver's `JSON.parse` would read as something else, while its author still looks on.
 fn check_ecmascript(event: &Event) -> Result<(), PublishError> {
     let limits = Limits {
-        bytes_max: limits::BODY_BYTES_MAX,
+        bytes_max: limits::EVENT_BYTES_MAX,
         depth_max: limits::JSON_DEPTH_MAX,
     };
     match fixed_point(&event.document, limits) {

@@ -7,6 +7,10 @@ use std::time::Duration;
 /// RabbitMQ takes 16 MiB, receivers far less; beyond this a webhook should carry a link instead.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of an event document in a queue: it may have grown since it was accepted, by the moment it happened at, a sealed secret,
+/// and a URL of up to [`URL_BYTES_MAX`] bytes written as URLs are.
+pub const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
+
 /// Bytes of a rendered body above which receivers begin to refuse, so that we warn.
 ///
 /// Express answers 413 above 102,400 bytes (`body-parser`, `limit: "100kb"`).

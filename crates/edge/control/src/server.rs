@@ -178,7 +178,8 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
     let done = || vec![to_part(&Answer::Done)];
     Ok(match call {
         Call::PublishEvent { accepted_at, trace } => {
-            let event = event::parse(record()?).map_err(|fault| Garbled(fault.to_string()))?;
+            let event =
+                event::parse_accepted(record()?).map_err(|fault| Garbled(fault.to_string()))?;
             let event = Event {
                 accepted_at,
                 ..event

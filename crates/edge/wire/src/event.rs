@@ -67,11 +67,12 @@ const MEMBERS: [&str; 7] = [
 const CALLBACK_MEMBERS: [&str; 2] = ["url", "secret"];
 
 const LIMITS: Limits = Limits {
-    bytes_max: limits::BODY_BYTES_MAX,
+    bytes_max: limits::EVENT_BYTES_MAX,
     depth_max: limits::JSON_DEPTH_MAX,
 };
 
-/// Reads an event. Everything is checked before anything is queued: size, depth, UTF-8, duplicate and unknown members.
+/// Reads an event that is new to us. Everything is checked before anything is queued: size, depth, UTF-8, duplicate and unknown
+/// members.
 ///
 /// # Errors
 ///
@@ -80,12 +81,30 @@ pub fn parse(text: &Bytes) -> Result<Event, EventFault> {
     parse_reporting_all(text).map_err(|mut faults| faults.swap_remove(0))
 }
 
+/// Reads an event that was accepted before, and may have grown since: up to [`limits::EVENT_BYTES_MAX`].
+///
+/// # Errors
+///
+/// The first of those of [`parse_reporting_all`].
+pub fn parse_accepted(text: &Bytes) -> Result<Event, EventFault> {
+    parse_members(text).map_err(|mut faults| faults.swap_remove(0))
+}
+
 /// The same, for those who can show several faults.
 ///
 /// # Errors
 ///
 /// What is wrong with each member, at least one; only the first where the text is no JSON that we accept.
 pub fn parse_reporting_all(text: &Bytes) -> Result<Event, Vec<EventFault>> {
+    let (bytes, bytes_max) = (text.len(), limits::BODY_BYTES_MAX);
+    if bytes > bytes_max {
+        let kind = FaultKind::TooLong { bytes, bytes_max };
+        return Err(vec![fault("", format!("is not accepted: {kind}"))]);
+    }
+    parse_members(text)
+}
+
+fn parse_members(text: &Bytes) -> Result<Event, Vec<EventFault>> {
     let mut faults = Faults(Vec::new());
     let members = match Object::read(text, 0..text.len(), "") {
         Ok(members) => members,
@@ -198,7 +217,7 @@ pub fn encode(event: &Event) -> Result<Bytes, WireError> {
 ///
 /// One that does not say when it happened, happened when its message was sent, where the message says that.
 pub fn read(bytes: &Bytes, sent_at: Option<Timestamp>) -> Result<Event, Unreadable> {
-    let event = parse(bytes).map_err(|fault| Unreadable {
+    let event = parse_accepted(bytes).map_err(|fault| Unreadable {
         why: fault.to_string(),
         bytes: redact(bytes),
     })?;

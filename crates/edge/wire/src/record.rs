@@ -388,10 +388,12 @@ pub fn decode_dead_letter(record: &Bytes) -> Result<DeadLetter, WireError> {
         content: match line.not_delivery {
             None => DeadLetterContent::Delivery(Box::new(delivery::decode(&content)?)),
             Some(NotDeliveryLine::Event { why }) => DeadLetterContent::Event {
-                event: Box::new(event::parse(&content).map_err(|fault| WireError::Member {
-                    what: DEAD_LETTER,
-                    member: "event",
-                    problem: fault.to_string(),
+                event: Box::new(event::parse_accepted(&content).map_err(|fault| {
+                    WireError::Member {
+                        what: DEAD_LETTER,
+                        member: "event",
+                        problem: fault.to_string(),
+                    }
                 })?),
                 why,
             },

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use bytes::Bytes;
-use ringback_domain::{CallbackSecret, Event, Timestamp, limits};
+use ringback_domain::{CallbackSecret, Event, SealedSecret, Timestamp, limits};
 use ringback_wire::event::{encode, parse, read, redact};
 
 const SEALED: &str = "sealed:v1:k1:AAAA";
@@ -78,6 +78,27 @@ fn a_moment_may_be_left_out_and_is_then_when_the_message_was_sent() {
     }
     let told = read(&Bytes::from(with("")), sent_at).unwrap();
     assert_eq!(told.document, with(""));
+}
+
+/// An accepted event is written with its moment, its secret sealed and its URL encoded, and so with more bytes.
+#[test]
+fn an_event_as_large_as_may_be_is_read_after_it_grew() {
+    let of = |padding| {
+        let moment = r#""occurred_at":"2026-06-01T10:01:30.250Z","#;
+        let (url, secret) = ("é".repeat(300), "s".repeat(50));
+        let callback = format!(r#"{{"url":"https://a.example/{url}","secret":"{secret}"}}"#);
+        let data = "x".repeat(padding);
+        with(&format!(r#","data":"{data}","callback":{callback}"#)).replace(moment, "")
+    };
+    let text = Bytes::from(of(limits::BODY_BYTES_MAX - of(0).len()));
+    assert_eq!(text.len(), limits::BODY_BYTES_MAX);
+    let mut event = parse(&text).unwrap().dated(Timestamp::UNIX_EPOCH);
+    let sealed = SealedSecret::try_new(format!("{SEALED}{}", "A".repeat(200))).unwrap();
+    event.callback.as_mut().unwrap().secret = Some(CallbackSecret::Sealed(sealed));
+    let written = encode(&event).unwrap();
+    assert!(written.len() > limits::BODY_BYTES_MAX + 1_000);
+    assert_eq!(read(&written, None).unwrap().document, event.document);
+    assert!(parse(&written).is_err(), "of a new one that is too much");
 }
 
 #[test]

@@ -14,9 +14,13 @@ use jaq_core::{
     data::JustLut,
     load::{self, Arena, File, Loader},
 };
-use ringback_domain::limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX};
+use ringback_domain::limits::{BODY_BYTES_MAX, EVENT_BYTES_MAX, JSON_DEPTH_MAX};
 use ringback_json::{Fault, Limits};
 
+const EVENT_LIMITS: Limits = Limits {
+    bytes_max: EVENT_BYTES_MAX,
+    depth_max: JSON_DEPTH_MAX,
+};
 const LIMITS: Limits = Limits {
     bytes_max: BODY_BYTES_MAX,
     depth_max: JSON_DEPTH_MAX,
@@ -99,7 +103,7 @@ impl Filter {
     /// The body of an event: exactly one value, written without white space.
     pub(crate) fn run(&self, document: &[u8]) -> Result<Vec<u8>, RunError> {
         fuel::refill();
-        let event = Val::parse(document, LIMITS).map_err(RunError::Event)?;
+        let event = Val::parse(document, EVENT_LIMITS).map_err(RunError::Event)?;
         let result = self.run_on(event);
         if let Some(exceeded) = fuel::exceeded() {
             return Err(RunError::Failed(exceeded.describe()));

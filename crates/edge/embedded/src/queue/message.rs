@@ -91,7 +91,7 @@ pub(super) fn read_parked(from: LaneName, message: &Bytes) -> Content<ParkedMess
     let content = match from {
         LaneName::Events => {
             let document = open(message).document;
-            match wire::event::parse(&document) {
+            match wire::event::parse_accepted(&document) {
                 Ok(event) => ParkedContent::Event(Box::new(event)),
                 Err(_) => ParkedContent::Raw(wire::event::redact(&document)),
             }
