@@ -98,9 +98,10 @@ impl From<OpenError> for Failure {
             | OpenError::Control { .. }
             | OpenError::Queue(_)
             | OpenError::Store(_) => Exit::Unreachable,
-            OpenError::RedisSettings(_) | OpenError::File(_) | OpenError::Keys { .. } => {
-                Exit::Usage
-            }
+            OpenError::RedisSettings(_)
+            | OpenError::File(_)
+            | OpenError::Keys { .. }
+            | OpenError::KeysLost { .. } => Exit::Usage,
         };
         let failure = Self::of(exit, &error);
         match &error {
@@ -110,6 +111,9 @@ impl From<OpenError> for Failure {
             OpenError::Store(StoreError::Unreachable { .. }) => {
                 failure.hint("is the store running there, and is `store` right?")
             }
+            OpenError::KeysLost { .. } => failure.hint(
+                "put its `secrets.keys` back; where nothing in it has a secret, `ringback config new-key` makes another",
+            ),
             _ => failure,
         }
     }

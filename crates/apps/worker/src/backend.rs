@@ -75,6 +75,12 @@ pub enum OpenError {
         #[source]
         source: KeyRingError,
     },
+    /// The keys that were generated with the embedded store.
+    #[error("data directory `{}` has a store, and not the keys that seal its secrets", dir.display())]
+    KeysLost {
+        /// The directory.
+        dir: PathBuf,
+    },
 }
 
 /// The generated keys, in the directory of the embedded store.
@@ -108,7 +114,7 @@ impl Backend {
             _ => open_queue(config, opener, local.as_ref()).await?,
         };
         let store = store_of(config, local.as_ref(), &clock)?;
-        let keys = Arc::new(key_ring(config, local.as_ref())?);
+        let keys = Arc::new(key_ring(config)?);
         let health = store.health().await?;
         let control = match (&local, opener) {
             (Some(Local::Own(dir, _)), Opener::Service) => {
@@ -207,7 +213,7 @@ impl Parts {
         });
         let are_generated = uses_directory(config) && config.secrets.keys.is_empty();
         if !is_told(are_generated)
-            && let Err(error) = key_ring(config, local.as_ref())
+            && let Err(error) = key_ring(config)
         {
             part_of(Part::Keys, error);
         }
@@ -285,6 +291,10 @@ async fn open_local(
         }
         (Err(error), _) => return Err(error.into()),
     };
+    // Before there is a store: one without its keys has lost them.
+    if config.secrets.keys.is_empty() && !dir.has_store() {
+        dir.private_file(KEYS_FILE, new_key)?;
+    }
     let (settings, clock) = (config.embedded_settings(), clock.clone());
     let opening = tokio::task::spawn_blocking(move || {
         let embedded = Embedded::open(&dir, &settings, clock)?;
@@ -294,20 +304,23 @@ async fn open_local(
 }
 
 /// The configured keys, or those generated into the directory of the embedded store.
-fn key_ring(config: &Config, local: Option<&Local>) -> Result<KeyRing, OpenError> {
+fn key_ring(config: &Config) -> Result<KeyRing, OpenError> {
     if !config.secrets.keys.is_empty() {
         let place = "secrets.keys".to_owned();
         return KeyRing::try_new(&config.secrets.keys)
             .map_err(|source| OpenError::Keys { place, source });
     }
     let file = config.data_dir.join(KEYS_FILE);
-    let text = match local {
-        Some(Local::Own(dir, _)) => SecretString::from(dir.private_file(KEYS_FILE, new_key)?),
-        // The process that holds the directory has made them.
-        Some(Local::Asked(_)) | None => std::fs::read_to_string(&file)
-            .map_err(OpenError::File)?
-            .into(),
-    };
+    let text = std::fs::read_to_string(&file).map_err(|failure| {
+        if failure.kind() == io::ErrorKind::NotFound {
+            OpenError::KeysLost {
+                dir: config.data_dir.clone(),
+            }
+        } else {
+            OpenError::File(failure)
+        }
+    })?;
+    let text = SecretString::from(text);
     let keys: Vec<SecretString> = text
         .expose_secret()
         .lines()
@@ -322,5 +335,9 @@ fn key_ring(config: &Config, local: Option<&Local>) -> Result<KeyRing, OpenError
 fn new_key() -> String {
     let mut random = [0; 32];
     getrandom::fill(&mut random).expect("the system has random numbers");
-    KeyRing::new_key("k1", &random).expose_secret().to_owned()
+    let mut name = [0; 4];
+    getrandom::fill(&mut name).expect("the system has random numbers");
+    // A name of its own: what another installation's key has sealed is then said to be just that.
+    let name = format!("k{:08x}", u32::from_be_bytes(name));
+    KeyRing::new_key(&name, &random).expose_secret().to_owned()
 }

@@ -119,7 +119,12 @@ impl Replay {
             by: request.by.clone(),
             generation,
         });
-        match self.store.dispose(id, &replayed, request.again).await? {
+        let mut answer = self.store.dispose(id, &replayed, request.again).await?;
+        if matches!(answer, DisposeAnswer::Already(Disposal::Discarded { .. })) {
+            // Discarded this very moment, which is too late: it is on its way.
+            answer = self.store.dispose(id, &replayed, true).await?;
+        }
+        match answer {
             DisposeAnswer::Disposed => Ok(generation),
             DisposeAnswer::Already(disposal) => Err(ReplayError::Already {
                 id: id.clone(),

@@ -100,6 +100,11 @@ impl DataDir {
         Ok(text)
     }
 
+    /// Whether a store was made here before.
+    pub fn has_store(&self) -> bool {
+        self.database_path().exists()
+    }
+
     pub(crate) fn database_path(&self) -> PathBuf {
         self.path.join(DATABASE_FILE)
     }

@@ -3,6 +3,27 @@
 use crate::place::Place;
 use insta::assert_snapshot;
 
+/// New keys would open nothing, and every signed delivery would end as a dead letter.
+#[test]
+fn a_store_without_its_keys_is_not_opened() {
+    let place = Place::new();
+    let list = || place.run(&["webhooks", "list"]);
+    assert_eq!(list().code, 0);
+    let keys = place.path("ringback-data/secrets.keys");
+    let put_away = place.path("ringback-data/kept");
+    std::fs::rename(&keys, &put_away).unwrap();
+    for command in [&["webhooks", "list"][..], &["doctor"]] {
+        let ran = place.run(command);
+        assert_ne!(ran.code, 0, "{}", ran.stdout);
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        let expected = "has a store, and not the keys that seal its secrets";
+        assert!(told.contains(expected), "{told}");
+        assert!(!keys.exists(), "{command:?} made others");
+    }
+    std::fs::rename(&put_away, &keys).unwrap();
+    assert_eq!(list().code, 0);
+}
+
 #[test]
 fn every_kind_of_failure_has_its_exit_code() {
     let place = Place::new();

@@ -10,25 +10,27 @@ mod plans;
 mod promises;
 mod world;
 
+use futures_util::FutureExt;
 use insta::assert_snapshot;
 use ringback_delivery::{
     Dispatch, Handled, Intake, PlainSecrets,
     port::{
         Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore,
-        DeliveryFilter, DeliveryStore, GroupFilter, GroupStore, Lane, ParkedContent, ParkedMessage,
-        Queue, QueueName, SettledAs, Settlement, WebhookStore,
+        DeliveryFilter, DeliveryStore, DisposeAnswer, GroupFilter, GroupStore, Lane, Observer,
+        Occurrence, ParkedContent, ParkedMessage, Queue, QueueName, SettledAs, Settlement,
+        WebhookStore,
     },
     shares_of_traffic,
 };
 use ringback_domain::{
     Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason,
-    DeliveryState, Event, EventFilter, Timestamp, UnreachableCause, WebhookState,
+    DeliveryState, Disposal, Event, EventFilter, Timestamp, UnreachableCause, WebhookState,
 };
 use ringback_testkit::{
     samples,
-    simulation::{accepts, answers, unreachable},
+    simulation::{SimulatedStore, accepts, answers, unreachable},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use world::{LEASE_MARGIN, SECRET, World};
 
 #[tokio::test(start_paused = true)]
@@ -126,6 +128,42 @@ async fn a_dead_letter_is_replayed_with_the_same_body_and_a_new_round_of_attempt
         assert_eq!(requests[4].body, requests[0].body);
     });
     assert_snapshot!(world.recorder.story());
+}
+
+/// Somebody discards it between its publishing and its mark.
+#[tokio::test(start_paused = true)]
+async fn what_was_replayed_before_it_was_discarded_is_told_as_replayed() {
+    struct Discards(Arc<SimulatedStore>);
+    impl Observer for Discards {
+        fn saw(&self, occurrence: &Occurrence<'_>) {
+            let Occurrence::Replayed { .. } = occurrence else {
+                return;
+            };
+            let any = DeadLetterFilter::default();
+            let letters = self.0.dead_letters(&any, None, 1);
+            let letter = letters.now_or_never().unwrap().unwrap().entries.remove(0);
+            let discarded = Disposal::Discarded {
+                at: samples::moment(0),
+                note: "not needed".into(),
+            };
+            let discard = self.0.dispose(&letter.id, &discarded, false);
+            let answer = discard.now_or_never().unwrap().unwrap();
+            assert_eq!(answer, DisposeAnswer::Disposed);
+        }
+    }
+
+    let world = World::new(Some("hooked"), [500, 500, 500, 500].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    let id = world.dead_letters().await.remove(0).id;
+    let discards = Arc::new(Discards(world.store.clone()));
+    let replayed = world.replay_seen_by(id.clone(), false, discards).await;
+    assert_eq!(replayed.unwrap().get(), 1);
+    let letter = world.store.dead_letter(&id).await.unwrap().unwrap();
+    assert!(matches!(letter.disposal, Disposal::Replayed(_)));
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 5);
 }
 
 #[tokio::test(start_paused = true)]

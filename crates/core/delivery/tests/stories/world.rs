@@ -227,7 +227,15 @@ impl World {
         id: DeadLetterId,
         again: bool,
     ) -> Result<Generation, ReplayError> {
-        let observer: Arc<dyn Observer> = self.recorder.clone();
+        self.replay_seen_by(id, again, self.recorder.clone()).await
+    }
+
+    pub(crate) async fn replay_seen_by(
+        &self,
+        id: DeadLetterId,
+        again: bool,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Generation, ReplayError> {
         let replay = Replay {
             queue: Arc::new(self.queue.clone()),
             store: self.store.clone(),
