@@ -115,8 +115,8 @@ pub(crate) fn webhook_fault(error: &WebhookError) -> Option<Fault> {
         WebhookError::Url(_) => "url",
         WebhookError::Header(_) => "headers",
         WebhookError::Secret(_) | WebhookError::NotSigned(_) => "secret",
-        WebhookError::NoOverlap(_) => "overlap",
-        WebhookError::ActivationPast(_) => "activate_at",
+        WebhookError::NoOverlap(_) | WebhookError::OverlapLong => "overlap",
+        WebhookError::ActivationPast(_) | WebhookError::ActivationFar(_) => "activate_at",
         _ => return None,
     };
     Some(Fault::new(member, chain(error)))

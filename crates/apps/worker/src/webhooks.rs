@@ -9,7 +9,8 @@ use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, Delivery, DeliveryId, Destination, DestinationId,
     Event, EventFilter, EventId, EventSummary, EventType, Excerpt, Generation, Job, NotSentReason,
     Phases, ProfileName, ProjectName, SealedSecret, Timestamp, Trigger, Webhook, WebhookId,
-    WebhookSecret, WebhookState, WorkerId, limits::WEBHOOKS_PER_PROJECT_MAX,
+    WebhookSecret, WebhookState, WorkerId,
+    limits::{ROTATION_MAX, WEBHOOKS_PER_PROJECT_MAX},
 };
 use ringback_profile::{DestinationKind, Profile};
 use ringback_sender_http::{HeaderFault, HeaderPolicy, UrlFault, UrlPolicy};
@@ -121,8 +122,12 @@ pub enum WebhookError {
     NoOverlap(ProfileName),
     #[error("the moment of activation, {0}, is over")]
     ActivationPast(Timestamp),
+    #[error("the moment of activation, {0}, is further away than 90 days")]
+    ActivationFar(Timestamp),
+    #[error("the overlap is longer than 90 days")]
+    OverlapLong,
     #[error(
-        "webhook {id} already has a secret that begins to sign at {at} (hint: wait until then)"
+        "webhook {id} already has a secret that begins to sign at {at} (hint: wait until then, or rotate at once, which takes its place)"
     )]
     RotationPending { id: WebhookId, at: Timestamp },
     #[error("project `{0}` has {WEBHOOKS_PER_PROJECT_MAX} webhooks, which is the limit")]
@@ -246,12 +251,24 @@ impl Webhooks {
                 }
             },
         }
-        if let Some(at) = rotation.activate_at
-            && at < self.clock.now()
-        {
-            faults.push(WebhookError::ActivationPast(at));
-        }
+        faults.extend(self.check_moments(rotation).err());
         faults
+    }
+
+    fn check_moments(&self, rotation: &Rotation) -> Result<(), WebhookError> {
+        let now = self.clock.now();
+        match rotation.activate_at {
+            Some(at) if at < now => return Err(WebhookError::ActivationPast(at)),
+            Some(at) if at > now + ROTATION_MAX => return Err(WebhookError::ActivationFar(at)),
+            _ => {}
+        }
+        if rotation
+            .overlap
+            .is_some_and(|overlap| overlap > ROTATION_MAX)
+        {
+            return Err(WebhookError::OverlapLong);
+        }
+        Ok(())
     }
 
     fn check_url(&self, url: &str, faults: &mut Vec<WebhookError>) {
@@ -310,7 +327,8 @@ impl Webhooks {
         self.put_changed(webhook).await
     }
 
-    /// Gives one another secret, sealed beside the old one until the old one has no use any more.
+    /// Gives one another secret, sealed beside the old one until the old one has no use any more. At once, it takes the place of one
+    /// that waits for its moment.
     ///
     /// # Errors
     ///
@@ -328,19 +346,18 @@ impl Webhooks {
         if rotation.overlap.is_some() && !scheme.allows_several() {
             return Err(WebhookError::NoOverlap(name));
         }
+        self.check_moments(&rotation)?;
         let now = self.clock.now();
         let signs_from = rotation.activate_at.unwrap_or(now);
-        if signs_from < now {
-            return Err(WebhookError::ActivationPast(signs_from));
-        }
-        if let Some(pending) = webhook
-            .secrets
-            .iter()
-            .find(|secret| secret.signs_from > now)
+        let is_pending = |secret: &WebhookSecret| secret.signs_from > now;
+        if rotation.activate_at.is_some()
+            && let Some(pending) = webhook.secrets.iter().find(|secret| is_pending(secret))
         {
             let at = pending.signs_from;
             return Err(WebhookError::RotationPending { id: id.clone(), at });
         }
+        // A secret that got out does not wait for the next one's moment.
+        webhook.secrets.retain(|secret| !is_pending(secret));
         let (secret, advice) = self.secret_for(scheme, rotation.secret)?;
         let overlaps_until = rotation
             .overlap

@@ -39,6 +39,9 @@ pub const TIME_LIMIT_MAX: Duration = Duration::from_mins(2);
 /// Webhooks of one project.
 pub const WEBHOOKS_PER_PROJECT_MAX: usize = 10_000;
 
+/// How far ahead a new secret may begin to sign, and how long the old one may sign beside it.
+pub const ROTATION_MAX: Duration = Duration::from_hours(90 * 24);
+
 /// Keys of one project, and of the operator, that were neither revoked nor expired long ago.
 pub const KEYS_PER_OWNER_MAX: usize = 1_000;
 

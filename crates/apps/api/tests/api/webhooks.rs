@@ -4,6 +4,7 @@ use crate::{
     installation::{Ground, Installation},
     on_both_grounds,
 };
+use ringback_domain::Timestamp;
 use ringback_testkit::receiver::{Answer, Receiver};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -141,6 +142,26 @@ async fn a_webhook_from_registering_to_removing(ground: Ground) {
     let rotated = rotated.json(200);
     assert_ne!(rotated["secret"], webhook["secret"]);
     assert_eq!(rotated["secrets"].as_array().unwrap().len(), 2);
+
+    let rotate = async |body: &str| {
+        let path = format!("{path}/rotate-secret");
+        installation.post(&path, &key, body).await
+    };
+    let at = |days: u64| Timestamp::now() + Duration::from_hours(24 * days);
+    let activate = |days| json!({ "activate_at": at(days).to_string() }).to_string();
+    for body in [activate(91), r#"{"overlap":"91d"}"#.to_owned()] {
+        rotate(&body).await.problem(422, "members_refused");
+    }
+    rotate(&activate(1)).await.json(200);
+    rotate(&activate(2)).await.problem(409, "rotation_pending");
+    let at_once = rotate("{}").await.json(200);
+    let from = at_once["secrets"].as_array().unwrap().iter();
+    let mut from = from.map(|secret| secret["signs_from"].as_str().unwrap());
+    let now = Timestamp::now();
+    assert!(
+        from.all(|moment| moment.parse::<Timestamp>().unwrap() <= now),
+        "the one that waited is gone: {at_once}"
+    );
 
     let list = installation.get("/api/v1/webhooks", &key).await.json(200);
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
