@@ -481,7 +481,7 @@ fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Discarded => "discarded",
         SkipReason::NotAnEvent => "no event",
         SkipReason::Stale => "stale",
-        SkipReason::NoSuchWebhook => "no such webhook",
+        SkipReason::NoSuchWebhook => "no webhook for it",
     }
 }
 

@@ -362,7 +362,8 @@ impl Run<'_> {
                 ..replay
             })),
             (ReplayTarget::Webhook(_), Some(webhook))
-                if webhook.project == delivery.event.project =>
+                if webhook.project == delivery.event.project
+                    && self.context.profiles.name_for(webhook) == Some(&delivery.profile) =>
             {
                 Act::Publish(Box::new(Delivery {
                     id: self.id_sent(entry).unwrap_or_else(|| replay.id.clone()),

@@ -412,6 +412,23 @@ async fn what_goes_to_another_webhook_is_marked_as_such_and_never_counts_for_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_goes_to_no_webhook_of_another_profile() {
+    let world = World::new(Some("hooked"), []);
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let staging = world
+        .webhook(|webhook| webhook.profile = Some("standard".parse().unwrap()))
+        .await;
+    die(&world, &webhook, 3, Duration::ZERO).await;
+    let plan = world
+        .planned(|request| request.target = ReplayTarget::Webhook(staging.clone()))
+        .await;
+    world.start(&plan).await;
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(numbers(&plan), [("skipped_no_such_webhook", 3)].into());
+    assert_eq!(world.requests(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_goes_to_the_url_of_now_or_to_the_original_one() {
     let world = World::new(Some("hooked"), []);
     let webhook = world

@@ -75,7 +75,8 @@ pub enum SkipReason {
     NotAnEvent,
     /// Its event is older than its profile says a body is of use.
     Stale,
-    /// The webhook that the plan names instead is not there, disabled, or of another project.
+    /// The webhook that the plan names instead is not there, disabled, of another project, or has another profile: the
+    /// body is of the old one, and would be signed by the wrong rules.
     NoSuchWebhook,
 }
 
