@@ -259,16 +259,22 @@ fn without_nulls(value: Val) -> ValR<Val> {
     }
 }
 
+/// Of what is no time, so much is told.
+const SHOWN_CHARS_MAX: usize = 64;
+
 /// A time of RFC 3339 in another form. What is null stays null, so that times which are not known yet need no care.
 fn to_time(value: Val, form: impl Fn(Timestamp) -> Val) -> ValR<Val> {
     match &value {
         Val::Null => Ok(Val::Null),
-        Val::Str(text) => match text.to_text().parse() {
-            Ok(at) => Ok(form(at)),
-            Err(_) => Err(Error::str(
-                "expected a time such as `2026-06-01T10:01:30.250Z`",
-            )),
-        },
+        Val::Str(text) => {
+            let text = text.to_text();
+            text.parse().map(form).map_err(|_| {
+                let found: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+                Error::str(format!(
+                    "expected a time such as `2026-06-01T10:01:30.250Z`, found {found:?}"
+                ))
+            })
+        }
         _ => Err(Error::typ(value, "a time")),
     }
 }

@@ -121,7 +121,7 @@ fn times_are_cut_never_rounded_up() {
     let refused = run(".at | to_seconds", r#"{"at":"yesterday"}"#).unwrap_err();
     assert_eq!(
         refused,
-        "expected a time such as `2026-06-01T10:01:30.250Z`"
+        "expected a time such as `2026-06-01T10:01:30.250Z`, found \"yesterday\""
     );
     assert!(run(".at | to_seconds", r#"{"at":5}"#).is_err());
 }

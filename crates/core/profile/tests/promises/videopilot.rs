@@ -38,6 +38,15 @@ fn vp_1_there_are_six_events() {
 }
 
 #[test]
+fn what_is_false_stays_so_and_what_is_null_is_an_empty_object() {
+    for (data, expected) in [("false", "false"), ("0", "0"), ("null", "{}")] {
+        let event = event_text("render.started", r#""kind":"render""#, data);
+        let body = body(&profile("videopilot"), Webhook, &event);
+        assert!(body.contains(&format!(r#""data":{expected},"#)), "{body}");
+    }
+}
+
+#[test]
 fn vp_2_the_envelope_is_event_data_timestamp_with_milliseconds() {
     for (at, expected) in [
         ("2024-01-15T10:43:30Z", "2024-01-15T10:43:30.000Z"),
