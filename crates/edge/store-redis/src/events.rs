@@ -50,7 +50,7 @@ impl EventStore for RedisStore {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let ahead = until.duration_since(Timestamp::now());
+        let ahead = until.duration_since(self.clock.now());
         let kept = Duration::try_from(ahead).unwrap_or_default() + self.settings.idempotency_window;
         let mut command = redis::cmd("PEXPIRE");
         command
