@@ -4,8 +4,12 @@ use crate::{
     installation::{Ground, Installation},
     on_both_grounds,
 };
+use ringback_delivery::port::Clock;
 use ringback_domain::Timestamp;
-use ringback_testkit::receiver::{Answer, Receiver};
+use ringback_testkit::{
+    MachineClock,
+    receiver::{Answer, Receiver},
+};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -147,7 +151,7 @@ async fn a_webhook_from_registering_to_removing(ground: Ground) {
         let path = format!("{path}/rotate-secret");
         installation.post(&path, &key, body).await
     };
-    let at = |days: u64| Timestamp::now() + Duration::from_hours(24 * days);
+    let at = |days: u64| MachineClock.now() + Duration::from_hours(24 * days);
     let activate = |days| json!({ "activate_at": at(days).to_string() }).to_string();
     for body in [activate(91), r#"{"overlap":"91d"}"#.to_owned()] {
         rotate(&body).await.problem(422, "members_refused");
@@ -157,7 +161,7 @@ async fn a_webhook_from_registering_to_removing(ground: Ground) {
     let at_once = rotate("{}").await.json(200);
     let from = at_once["secrets"].as_array().unwrap().iter();
     let mut from = from.map(|secret| secret["signs_from"].as_str().unwrap());
-    let now = Timestamp::now();
+    let now = MachineClock.now();
     assert!(
         from.all(|moment| moment.parse::<Timestamp>().unwrap() <= now),
         "the one that waited is gone: {at_once}"

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 #[test]
 fn a_store_without_its_keys_is_not_opened() {
     let place = Place::new();
-    let list = || place.run(&["webhooks", "list"]);
+    let list = || place.run(["webhooks", "list"]);
     assert_eq!(list().code, 0);
     let keys = place.path("ringback-data/secrets.keys");
     let put_away = place.path("ringback-data/kept");

@@ -3,14 +3,15 @@
 use crate::{claim, raw, settings, store};
 use redis::AsyncCommands;
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
-    EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement, WebhookStore,
+    ClaimAnswer, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement,
+    WebhookStore,
 };
 use ringback_domain::{
-    Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, Timestamp, limits,
+    Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, limits,
 };
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::{samples, servers::shared_redis_url};
+use ringback_testkit::{MachineClock, samples, servers::shared_redis_url};
 use sha2::Digest;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -239,7 +240,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
         marking.await.unwrap();
     }
     for later in [60, 1] {
-        let until = Timestamp::now() + Duration::from_secs(later);
+        let until = MachineClock.now() + Duration::from_secs(later);
         let keep = store.keep_event_known(&kept.project, &kept.id, until);
         keep.await.unwrap();
     }
