@@ -3,11 +3,12 @@
 use crate::installation::{Answer, Ground, Installation};
 use http::Request;
 use ringback_api::{BATCH_BYTES_MAX, Limits, auth::FAILURES_MAX, openapi_document};
+use ringback_delivery::port::Clock;
 use ringback_domain::{
     ApiKey, Destination, KeyOwner, KeyScope,
     limits::{BODY_BYTES_MAX, KEYS_PER_OWNER_MAX, WEBHOOKS_PER_PROJECT_MAX},
 };
-use ringback_testkit::{receiver::Receiver, samples};
+use ringback_testkit::{MachineClock, receiver::Receiver, samples};
 use ringback_worker::Role;
 use serde_json::{Value, json};
 use std::{
@@ -330,7 +331,8 @@ async fn done_and_in_the_way(installation: &Installation, occurred: &mut Occurre
     let name = "POST /api/v1/webhooks";
     let added = occurred.call(installation, name, "", key, &webhook).await;
     let id = added.json(201)["id"].as_str().unwrap().to_owned();
-    let later = r#"{"activate_at":"2999-01-01T00:00:00Z"}"#;
+    let tomorrow = MachineClock.now() + Duration::from_hours(24);
+    let later = &format!(r#"{{"activate_at":"{tomorrow}"}}"#);
     for (call, body) in [
         ("GET /api/v1/webhooks/{id}", ""),
         ("PATCH /api/v1/webhooks/{id}", r#"{"description":"x"}"#),

@@ -67,7 +67,12 @@ fn a_broken_first_line_keeps_nothing_back() {
 
 #[test]
 fn a_callback_secret_that_could_never_sign_is_refused() {
-    let place = Place::new().with("RINGBACK_HTTP__ALLOW_NETWORKS", "127.0.0.1");
+    let place = Place::new()
+        .with("RINGBACK_HTTP__ALLOW_NETWORKS", "127.0.0.1")
+        .with(
+            "RINGBACK_SECRETS__KEYS",
+            "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
+        );
     let with_secret = |id, secret| {
         let callback =
             format!(r#""callback":{{"url":"http://127.0.0.1:9/","secret":"{secret}"}},"job""#);
