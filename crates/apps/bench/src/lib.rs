@@ -448,6 +448,7 @@ async fn deliver(
 ) -> Result<Measured, BenchError> {
     let mut workers = Vec::new();
     let storm_out = stage.file(&format!("{}.storm", scenario.name));
+    let mut accepted_before = accepted(stage).await?;
     match before {
         Before::Published => {}
         Before::Due(storm) => {
@@ -460,7 +461,13 @@ async fn deliver(
         Before::Warm => {
             start_workers(stage, place, &mut workers, count)?;
             let counted = scenario.projects.iter();
-            let counted = counted.filter(|project| project.manner.counts());
+            let counted: Vec<_> = counted.filter(|project| project.manner.counts()).collect();
+            // Where a first attempt is refused, they may be accepted no sooner than what is measured.
+            accepted_before += (0..WARM_UP_EVENTS)
+                .zip(counted.iter().cycle())
+                .map(|(_, project)| project.destinations as u64)
+                .sum::<u64>();
+            let counted = counted.iter();
             let counted = counted.map(|project| project.name.clone()).collect();
             let out = stage.file(&format!("{}.warm-up", scenario.name));
             let run = format!("warm-{}", scenario.name);
@@ -471,7 +478,6 @@ async fn deliver(
     }
     let servers = scenario.servers;
     let at_first = Reading::take(stage, &workers, servers)?;
-    let accepted_before = accepted(stage).await?;
     let out = stage.file(&format!("{}.sent", scenario.name));
     let all = scenario.projects.iter().map(|project| project.name.clone());
     let told = setting.events(
