@@ -6,7 +6,7 @@ use crate::{
     connection::Connection,
     error::unreadable,
     gathering::{Gathering, Step},
-    script::{MARK_EVENTS, READ_MARKS},
+    script::{KEEP_EVENT_KNOWN, MARK_EVENTS, READ_MARKS},
 };
 use async_trait::async_trait;
 use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
@@ -52,16 +52,11 @@ impl EventStore for RedisStore {
         let shard = self.keys.shard_of(id.as_str());
         let ahead = until.duration_since(self.clock.now());
         let kept = Duration::try_from(ahead).unwrap_or_default() + self.settings.idempotency_window;
-        let mut command = redis::cmd("PEXPIRE");
-        command
-            .arg(shard.event(project.as_str(), id.as_str()))
-            .arg(millis(kept))
-            .arg("GT");
-        let _: bool = self
-            .connection
-            .send("keep an event known", &command)
-            .await?;
-        Ok(())
+        let mut script = KEEP_EVENT_KNOWN.prepare_invoke();
+        script
+            .key(shard.event(project.as_str(), id.as_str()))
+            .arg(millis(kept));
+        self.connection.run("keep an event known", &script).await
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
