@@ -190,7 +190,7 @@ impl Service {
             let worker = worker.clone();
             self.take_from(deliveries, concurrency.get(), move |taken| {
                 let worker = worker.clone();
-                async move { worker.handle(lane, taken.content).await }
+                async move { worker.handle(lane, &taken.content).await }
             });
         }
         Ok(())
@@ -225,11 +225,13 @@ impl Service {
                     redelivered,
                     receipt,
                 } = taken;
+                // On the heap: each future that another is moved into keeps room for it twice, which are 10 KiB a request.
                 let handling = handle(Message {
                     content,
                     trace,
                     redelivered,
-                });
+                })
+                .boxed();
                 work.spawn(async move {
                     finish(handling, receipt).await;
                     drop(slot);
@@ -335,22 +337,22 @@ impl DeliverWorker {
     }
 
     /// What to do with the message; nothing, when the wish to stop came before its turn.
-    async fn handle(&self, lane: Lane, content: Result<Delivery, Unreadable>) -> Option<Handled> {
+    async fn handle(&self, lane: Lane, content: &Result<Delivery, Unreadable>) -> Option<Handled> {
         match content {
             Ok(delivery) => self.deliver(lane, delivery).await,
-            Err(unreadable) => Some(self.intake.handle_unreadable(unreadable).await),
+            Err(unreadable) => Some(self.intake.handle_unreadable(unreadable.clone()).await),
         }
     }
 
     /// In the main lane a delivery waits for its destination only for a moment: what would wait for longer moves to the slow
     /// lane, where it waits in a window of its own.
-    async fn deliver(&self, lane: Lane, delivery: Delivery) -> Option<Handled> {
+    async fn deliver(&self, lane: Lane, delivery: &Delivery) -> Option<Handled> {
         let permit = match lane {
             Lane::Main => {
                 let turn = self.main.enter_soon(&delivery.destination);
                 match unless_stopped(&self.stop, turn).await? {
                     Some(permit) => permit,
-                    None => return Some(self.move_to_slow_lane(&delivery).await),
+                    None => return Some(self.move_to_slow_lane(delivery).await),
                 }
             }
             Lane::Slow => {
@@ -360,7 +362,7 @@ impl DeliverWorker {
         };
         let turn = self.precedence.turn(permit);
         let share: QueuedShare = unless_stopped(&self.stop, turn).await?;
-        Some(self.deliver.handle_with_share(&delivery, share).await)
+        Some(self.deliver.handle_with_share(delivery, share).await)
     }
 
     async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {
