@@ -12,14 +12,15 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::HttpInfo;
+use hyper_util::client::legacy::{ResponseFuture, connect::HttpInfo};
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
 use ringback_domain::{
     Answer, Excerpt, NotSentReason,
     limits::{EXCERPT_BYTES_MAX, URL_BYTES_MAX},
 };
 use rustls::RootCertStore;
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use url::Url;
 
 /// A `Retry-After` needs 29 bytes at most; more is not one.
@@ -118,10 +119,10 @@ impl HttpSender {
 
     async fn exchange(
         &self,
-        request: http::Request<Full<Bytes>>,
+        response: ResponseFuture,
         watch: &Watch,
     ) -> Result<(Answer, Head), SendFailure> {
-        let response = self.client.request(request).await.map_err(|error| {
+        let response = response.await.map_err(|error| {
             let failure = failure::of_request(&error, watch.step());
             log_failure(&error, failure);
             failure
@@ -201,17 +202,29 @@ impl Head {
 
 impl HttpSender {
     /// Sends as for a delivery, and tells more of the answer.
-    pub async fn observe(&self, request: Request) -> Observed {
+    ///
+    /// What can be done at once is done before the future is made: what it no longer needs would stay in it while it waits,
+    /// and there may be a thousand of them.
+    pub fn observe(&self, request: Request) -> impl Future<Output = Observed> + Send + '_ {
         let watch = Watch::start(request.url.port_or_known_default().unwrap_or_default());
         let time_limit = request.time_limit;
-        let answered = match self.prepare(request) {
+        let prepared = self.prepare(request);
+        let response = prepared.map(|request| self.client.request(request));
+        self.observe_response(response, watch, time_limit)
+    }
+
+    async fn observe_response(
+        &self,
+        response: Result<ResponseFuture, SendFailure>,
+        watch: Arc<Watch>,
+        time_limit: Duration,
+    ) -> Observed {
+        let answered = match response {
             Err(failure) => Err(failure),
-            Ok(request) => {
-                let exchange = watch.over(self.exchange(request, &watch));
-                match tokio::time::timeout(time_limit, exchange).await {
-                    Ok(result) => result,
-                    Err(_) => Err(failure::of_time_limit(watch.step())),
-                }
+            Ok(response) => {
+                let exchange = self.exchange(response, &watch);
+                let in_time = timeout(time_limit, watch.over(exchange)).await;
+                in_time.unwrap_or_else(|_| Err(failure::of_time_limit(watch.step())))
             }
         };
         let (phases, address) = watch.reading();

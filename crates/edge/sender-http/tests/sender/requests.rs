@@ -207,3 +207,16 @@ async fn a_configured_proxy_is_the_only_way_out() {
         SendFailure::NotSent(NotSentReason::AddressForbidden)
     );
 }
+
+/// A worker may hold a thousand requests that wait for their answers. What is not wanted any more must not wait with them.
+#[tokio::test]
+async fn a_request_that_waits_holds_no_second_copy_of_itself() {
+    let sender = local_sender();
+    let asked = request("http://127.0.0.1:9/", AMPLE);
+    let request_bytes = size_of_val(&asked);
+    let waiting_bytes = size_of_val(&sender.observe(asked));
+    assert!(
+        waiting_bytes < 3 * request_bytes,
+        "{waiting_bytes} bytes for a request of {request_bytes}"
+    );
+}
