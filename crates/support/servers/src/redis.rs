@@ -139,7 +139,8 @@ impl RedisServer {
                         Fsync::EverySecond => "everysec",
                         Fsync::Always => "always",
                     })
-                    .args(["--maxmemory-policy", "noeviction"]);
+                    .args(["--maxmemory-policy", "noeviction"])
+                    .args(["--rdbcompression", "no"]);
             }
         }
         command
