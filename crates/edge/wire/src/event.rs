@@ -87,7 +87,7 @@ pub fn parse(text: &Bytes) -> Result<Event, EventFault> {
 ///
 /// The first of those of [`parse_reporting_all`].
 pub fn parse_accepted(text: &Bytes) -> Result<Event, EventFault> {
-    parse_members(text).map_err(|mut faults| faults.swap_remove(0))
+    parse_members(text, |moment| moment.parse().ok()).map_err(|mut faults| faults.swap_remove(0))
 }
 
 /// The same, for those who can show several faults.
@@ -101,10 +101,10 @@ pub fn parse_reporting_all(text: &Bytes) -> Result<Event, Vec<EventFault>> {
         let kind = FaultKind::TooLong { bytes, bytes_max };
         return Err(vec![fault("", format!("is not accepted: {kind}"))]);
     }
-    parse_members(text)
+    parse_members(text, rfc_3339)
 }
 
-fn parse_members(text: &Bytes) -> Result<Event, Vec<EventFault>> {
+fn parse_members(text: &Bytes, read_moment: ReadMoment) -> Result<Event, Vec<EventFault>> {
     let mut faults = Faults(Vec::new());
     let members = match Object::read(text, 0..text.len(), "") {
         Ok(members) => members,
@@ -124,7 +124,7 @@ fn parse_members(text: &Bytes) -> Result<Event, Vec<EventFault>> {
     let id = faults.keep(members.required("id"));
     let project = faults.keep(members.required("project"));
     let event_type = faults.keep(members.required("type"));
-    let occurred_at = faults.keep(read_moment(&members, "occurred_at"));
+    let occurred_at = faults.keep(moment_of(&members, "occurred_at", read_moment));
     let job = job.and_then(|job| {
         let id = faults.keep(job.required("id"));
         let kind = faults.keep(job.text("kind"));
@@ -314,11 +314,47 @@ impl<'a> Object<'a> {
     }
 }
 
-fn read_moment(members: &Object<'_>, member: &str) -> Result<Option<Timestamp>, EventFault> {
-    let not_a_moment = |_| fault(member, "is not a moment such as `2026-06-01T10:01:30.250Z`");
+/// What a moment's text is, if it is one.
+type ReadMoment = fn(&str) -> Option<Timestamp>;
+
+fn moment_of(
+    members: &Object<'_>,
+    member: &str,
+    read: ReadMoment,
+) -> Result<Option<Timestamp>, EventFault> {
+    let not_a_moment = || {
+        fault(
+            member,
+            "is not a moment of RFC 3339, such as `2026-06-01T10:01:30.250Z`",
+        )
+    };
     let text = members.text(member)?;
-    text.map(|text| text.parse().map_err(not_a_moment))
+    text.map(|text| read(&text).ok_or_else(not_a_moment))
         .transpose()
+}
+
+/// The form of RFC 3339, section 5.6, and no other: bodies hand the text on as it is, to receivers that may know no other.
+fn rfc_3339(text: &str) -> Option<Timestamp> {
+    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    let (moment, rest) = text.as_bytes().split_at_checked(SHAPE.len())?;
+    let is_in_shape = moment.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+        b'0' => is_digit(byte),
+        _ => byte.eq_ignore_ascii_case(shape),
+    });
+    let fraction_bytes = match rest {
+        [b'.', digits @ ..] => 1 + digits.iter().take_while(|byte| is_digit(byte)).count(),
+        _ => 0,
+    };
+    let has_offset = match &rest[fraction_bytes..] {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', hours @ .., b':', m, n] => {
+            hours.len() == 2 && hours.iter().all(is_digit) && is_digit(m) && is_digit(n)
+        }
+        _ => false,
+    };
+    let is_moment = is_in_shape && fraction_bytes != 1 && has_offset;
+    is_moment.then(|| text.parse().ok()).flatten()
 }
 
 fn read_callback(callback: &Object<'_>, faults: &mut Faults) -> Option<Callback> {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use ringback_domain::{CallbackSecret, Event, SealedSecret, Timestamp, limits};
-use ringback_wire::event::{encode, parse, read, redact};
+use ringback_wire::event::{encode, parse, parse_accepted, read, redact};
 
 const SEALED: &str = "sealed:v1:k1:AAAA";
 
@@ -53,6 +53,46 @@ fn an_event_written_and_read_again_is_the_same() {
     assert!(
         matches!(callback.secret, Some(CallbackSecret::Sealed(sealed)) if sealed.as_str() == SEALED)
     );
+}
+
+#[test]
+fn a_moment_has_the_form_of_rfc_3339_and_no_other() {
+    let at = |moment: &str| Bytes::from(with("").replace("2026-06-01T10:01:30.250Z", moment));
+    for moment in [
+        "2026-06-01T10:01:30Z",
+        "2026-06-01T10:01:30.123456789Z",
+        "2026-06-01t10:01:30z",
+        "2026-06-01T12:01:30+02:00",
+        "2026-06-01T10:01:30.2-00:30",
+    ] {
+        parse(&at(moment)).unwrap_or_else(|fault| panic!("{moment}: {fault}"));
+    }
+    for moment in [
+        "2026-06-01",
+        "2026-06-01T10:01:30",
+        "2026-06-01 10:01:30Z",
+        "2026-06-01T10:01Z",
+        "2026-06-01T10Z",
+        "2026-06-01T10:01:30,250Z",
+        "2026-06-01T10:01:30.Z",
+        "2026-06-01T10:01:30+02",
+        "2026-06-01T10:01:30+0200",
+        "2026-06-01T10:01:30+02:00[Europe/Berlin]",
+        "20260601T100130Z",
+        "+002026-06-01T10:01:30Z",
+        "2026-06-31T10:01:30Z",
+        "２026-06-01T10:01:30Z",
+        "",
+    ] {
+        let fault = parse(&at(moment)).unwrap_err().to_string();
+        assert!(
+            fault.contains("`occurred_at` is not a moment of RFC 3339"),
+            "{moment}: {fault}"
+        );
+    }
+    // What an earlier release took and queued is not lost for it.
+    let queued = at("2026-06-01 10:01:30Z");
+    assert!(parse_accepted(&queued).unwrap().occurred_at.is_some());
 }
 
 #[test]

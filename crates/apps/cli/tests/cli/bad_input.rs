@@ -299,7 +299,7 @@ fn of_many_events_the_good_are_published_and_each_bad_one_is_named() {
     assert_snapshot!(ran.stdout, @"
     line 3: member `job` is missing
     line 4: project `nobody` is not configured (hint: add `[projects.nobody]` to the configuration)
-    line 5: member `occurred_at` is not a moment such as `2026-06-01T10:01:30.250Z`
+    line 5: member `occurred_at` is not a moment of RFC 3339, such as `2026-06-01T10:01:30.250Z`
     line 6: the event is not JSON: byte 1: expected null, found `o`
     line 7: member `job.id` is not accepted: the member appears twice in its object
     line 8: member `callback.url` is not accepted: address 10.0.0.1 is not public: private (hint: see `http.allow_networks`)
