@@ -3,7 +3,8 @@
 use crate::{
     HttpConfig,
     connector::{Guarded, Way},
-    lookup::{GuardedResolver, Lookup},
+    fair_lookup::FairLookup,
+    lookup::GuardedResolver,
     watch::{Step, Watch},
 };
 use bytes::Bytes;
@@ -59,14 +60,13 @@ pub(crate) type Client = legacy::Client<Guarded, Full<Bytes>>;
 /// The client, and what requests in plain text say to the proxy, if anything.
 pub(crate) fn build(
     config: &HttpConfig,
-    lookup: Arc<dyn Lookup>,
+    lookup: FairLookup,
 ) -> Result<(Client, Option<HeaderValue>), HttpSenderError> {
     let policy = &config.urls.addresses;
     let proxy = config.proxy.as_ref().map(Proxy::read).transpose()?;
     let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
         lookup,
         policy: policy.clone(),
-        time_limit: config.lookup_timeout,
         proxy_host: proxy.as_ref().and_then(Proxy::host),
     });
     tcp.enforce_http(false);

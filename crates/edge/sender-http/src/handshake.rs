@@ -116,7 +116,7 @@ impl HttpSender {
         let addresses: Vec<IpAddr> = match url.host()? {
             Host::Ipv4(ip) => vec![ip.into()],
             Host::Ipv6(ip) => vec![ip.into()],
-            Host::Domain(name) => self.lookup.lookup(name).await.ok()?,
+            Host::Domain(name) => self.lookup.addresses(name).await.ok()?,
         };
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
         let addresses: Vec<_> = addresses.collect();

@@ -11,6 +11,7 @@ mod client;
 mod connector;
 mod destination_url;
 mod failure;
+mod fair_lookup;
 mod handshake;
 mod header;
 mod lookup;

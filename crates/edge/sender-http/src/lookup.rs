@@ -2,6 +2,7 @@
 
 use crate::{
     address::AddressPolicy,
+    fair_lookup::FairLookup,
     watch::{Step, Watch},
 };
 use async_trait::async_trait;
@@ -10,27 +11,20 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
     vec,
 };
-use tokio::sync::Semaphore;
 use tower::{BoxError, Service};
 
-/// Lookups that may be under way. Each holds a thread until the system's resolver gives up, however little we wait.
-const CONCURRENCY_MAX: usize = 64;
-
-/// Finds the addresses of a name.
+/// Finds the addresses of a name. How many may be under way is the sender's business.
 #[async_trait]
 pub trait Lookup: Send + Sync + 'static {
     /// All of them.
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The system's resolver.
+/// The system's resolver. A lookup holds a thread until it gives up.
 pub struct SystemLookup {
-    permits: Arc<Semaphore>,
     /// Names are taken as absolute, so that a search domain cannot turn `a.example` into `a.example.corp.internal`.
     /// Where the operator opened internal networks, the hosts file and search domains are asked as well.
     also_relative: bool,
@@ -40,7 +34,6 @@ impl SystemLookup {
     /// A resolver for destinations under this policy.
     pub fn new(policy: &AddressPolicy) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(CONCURRENCY_MAX)),
             also_relative: policy.is_opened(),
         }
     }
@@ -49,14 +42,8 @@ impl SystemLookup {
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
         let (name, also_relative) = (name.to_owned(), self.also_relative);
         tokio::task::spawn_blocking(move || {
-            // Held by the thread: when the waiting ends early, the lookup still occupies its place.
-            let _permit = permit;
             let is_absolute = name.ends_with('.') || !name.contains('.');
             let absolute = if is_absolute {
                 ask(&name)
@@ -83,9 +70,8 @@ fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
 /// The resolver given to the client: it lets a name pass only with all its addresses.
 #[derive(Clone)]
 pub(crate) struct GuardedResolver {
-    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) lookup: FairLookup,
     pub(crate) policy: AddressPolicy,
-    pub(crate) time_limit: Duration,
     /// The operator's own proxy is not a destination.
     pub(crate) proxy_host: Option<String>,
 }
@@ -113,7 +99,7 @@ impl GuardedResolver {
     async fn resolve(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let watch = Watch::current().ok_or("a lookup outside an attempt")?;
         watch.enter(Step::LookingUp);
-        let addresses = tokio::time::timeout(self.time_limit, self.lookup.lookup(name)).await??;
+        let addresses = self.lookup.addresses(name).await?;
         if addresses.is_empty() {
             return Err("the name has no address".into());
         }

@@ -4,6 +4,7 @@ use crate::{
     client::{self, Client, HttpSenderError},
     destination_url::UrlPolicy,
     failure,
+    fair_lookup::FairLookup,
     lookup::{Lookup, SystemLookup},
     watch::Watch,
 };
@@ -35,7 +36,7 @@ pub struct HttpConfig {
     pub urls: UrlPolicy,
     /// From the name lookup to the end of the TLS handshake.
     pub connect_timeout: Duration,
-    /// The name lookup alone.
+    /// The name lookup alone, from its beginning: the wait for a place among the lookups is not part of it.
     pub lookup_timeout: Duration,
     /// Bytes of an answer's body that are read; then the connection is dropped.
     pub response_body_max: usize,
@@ -64,7 +65,7 @@ pub struct HttpSender {
     /// What the proxy wants to be told with requests in plain text.
     proxy_authorization: Option<HeaderValue>,
     pub(crate) urls: UrlPolicy,
-    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) lookup: FairLookup,
     /// What a handshake is looked at with; nothing where a proxy makes it.
     pub(crate) authorities: Option<RootCertStore>,
     pub(crate) connect_timeout: Duration,
@@ -102,7 +103,8 @@ impl HttpSender {
         config: &HttpConfig,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, HttpSenderError> {
-        let (client, proxy_authorization) = client::build(config, Arc::clone(&lookup))?;
+        let lookup = FairLookup::new(lookup, config.lookup_timeout);
+        let (client, proxy_authorization) = client::build(config, lookup.clone())?;
         Ok(Self {
             client,
             proxy_authorization,

@@ -81,7 +81,8 @@ struct Failing;
 impl Lookup for Failing {
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         match name {
-            "hangs.example.com" => std::future::pending().await,
+            name if name.starts_with("hangs") => std::future::pending().await,
+            "good.example.com" => Ok(vec![IpAddr::from([127, 0, 0, 2])]),
             "empty.example.com" => Ok(Vec::new()),
             _ => Err(io::Error::other("failed to look up the name")),
         }
@@ -108,6 +109,26 @@ async fn a_lookup_that_fails_in_any_way_is_named_as_such() {
         ))
         .await;
     assert_unreachable(&hurried, UnreachableCause::NameLookup);
+}
+
+#[tokio::test]
+async fn a_hundred_destinations_whose_names_hang_fail_alone() {
+    let receiver = Receiver::answering(CLOSING).await;
+    let sender = HttpSender::with_lookup(&config(&["127.0.0.2/32"]), Arc::new(Failing)).unwrap();
+    let hanging = (0..100).map(async |number| {
+        let exchange = post(&sender, &format!("https://hangs-{number}.example.com/")).await;
+        assert_unreachable(&exchange, UnreachableCause::NameLookup);
+    });
+    let good = async {
+        let url = format!("http://good.example.com:{}/", receiver.port);
+        let exchange = post(&sender, &url).await;
+        assert_eq!(status(&exchange), 200);
+        // The lookups before it have gone on for a moment by then, but not to their end.
+        assert!(exchange.phases.total < Duration::from_secs(2));
+    };
+    // In this order: the good name comes last.
+    tokio::join!(futures_util::future::join_all(hanging), good);
+    assert_eq!(receiver.connections(), 1);
 }
 
 #[tokio::test]
