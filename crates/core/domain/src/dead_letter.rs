@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 /// A delivery given up, or a message that could not become one.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// Derived: giving up twice is giving up once.
+    /// Derived: giving up twice is giving up once, for an event and for bytes at one moment.
     pub id: DeadLetterId,
     /// Whose it is, when that could be told.
     pub project: Option<ProjectName>,
@@ -305,7 +305,7 @@ impl DeadLetter {
         died_at: Timestamp,
     ) -> Self {
         Self {
-            id: DeadLetterId::of_event(&event.project, &event.id),
+            id: DeadLetterId::of_event(&event.project, &event.id, died_at),
             project: Some(event.project.clone()),
             cause: Cause::of_message(Some(&event.project), reason, &why),
             content: DeadLetterContent::Event {
@@ -321,7 +321,7 @@ impl DeadLetter {
     /// The dead letter of bytes that could not be read. `bytes` must be free of secrets.
     pub fn of_raw(bytes: Bytes, reason: DeadLetterReason, why: String, died_at: Timestamp) -> Self {
         Self {
-            id: DeadLetterId::of_raw(&bytes),
+            id: DeadLetterId::of_raw(&bytes, died_at),
             project: None,
             cause: Cause::of_message(None, reason, &why),
             content: DeadLetterContent::Raw { bytes, why },

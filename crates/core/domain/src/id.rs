@@ -1,5 +1,6 @@
 //! Ids and names: each its own type, checked once on the way in.
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -103,6 +104,7 @@ text_id! {
 }
 text_id! {
     /// A delivery given up, `dlt_…`; derived from the delivery and its generation, so that giving up twice is giving up once.
+    /// An event has no generations: given up again after a replay, it is a dead letter of another moment.
     DeadLetterId, "dead letter id", 64, "`dlt_` and 32 hex digits", word
 }
 text_id! {
@@ -178,24 +180,26 @@ impl DeadLetterId {
         )
     }
 
-    /// The dead letter of an event that not every body could be made of.
-    pub fn of_event(project: &ProjectName, event: &EventId) -> Self {
+    /// The dead letter of an event that not every body could be made of, given up at this moment.
+    pub fn of_event(project: &ProjectName, event: &EventId, died_at: Timestamp) -> Self {
         Self(
             format!(
                 "dlt_{}",
                 digest(&[
                     b"event",
                     project.as_str().as_bytes(),
-                    event.as_str().as_bytes()
+                    event.as_str().as_bytes(),
+                    &died_at.as_nanosecond().to_be_bytes(),
                 ])
             )
             .into(),
         )
     }
 
-    /// The dead letter of bytes that could not be read as what they should be.
-    pub fn of_raw(raw: &[u8]) -> Self {
-        Self(format!("dlt_{}", digest(&[b"raw", raw])).into())
+    /// The dead letter of bytes that could not be read as what they should be, given up at this moment.
+    pub fn of_raw(raw: &[u8], died_at: Timestamp) -> Self {
+        let moment = died_at.as_nanosecond().to_be_bytes();
+        Self(format!("dlt_{}", digest(&[b"raw", raw, &moment])).into())
     }
 }
 
@@ -210,6 +214,11 @@ impl EventId {
     /// A new id from 16 random bytes, for a producer that has none.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(format!("evt_{}", hex(&bytes)).into())
+    }
+
+    /// What stands for the id of bytes that nobody has read yet.
+    pub fn of_raw(raw: &[u8]) -> Self {
+        Self(format!("raw_{}", digest(&[b"raw", raw])).into())
     }
 }
 
@@ -282,5 +291,17 @@ mod tests {
             id("a", "bc", "d"),
             "parts do not run into each other"
         );
+    }
+
+    #[test]
+    fn an_event_given_up_again_is_another_dead_letter_and_the_same_moment_is_the_same_one() {
+        let (project, event) = ("acme".parse().unwrap(), "evt_1".parse().unwrap());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let of_event = |second| DeadLetterId::of_event(&project, &event, at(second));
+        assert_eq!(of_event(1), of_event(1));
+        assert_ne!(of_event(1), of_event(2));
+        let of_raw = |second| DeadLetterId::of_raw(b"{", at(second));
+        assert_eq!(of_raw(1), of_raw(1));
+        assert_ne!(of_raw(1), of_raw(2));
     }
 }

@@ -18,7 +18,7 @@ use lapin::{
 use ringback_delivery::port::{
     Consumer, Depth, Lane, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
 };
-use ringback_domain::{DeadLetterId, Delivery, Event, TraceContext, Wait};
+use ringback_domain::{Delivery, Event, EventId, TraceContext, Wait};
 use ringback_wire::{delivery, event};
 use std::{
     collections::HashMap,
@@ -279,7 +279,7 @@ impl Queue for RabbitQueue {
         self.publish(Message {
             exchange: self.names.events(),
             routing_key: "raw".to_owned(),
-            id: DeadLetterId::of_raw(&bytes).to_string(),
+            id: EventId::of_raw(&bytes).to_string(),
             content_type: JSON,
             trace: None,
             accepted_at: None,

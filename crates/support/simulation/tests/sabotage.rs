@@ -4,7 +4,7 @@ use ringback_simulation::{Invariant, Plan, Sabotage, run, shrink};
 use std::collections::BTreeSet;
 
 /// Seeds within which a breakage has to be noticed.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 200;
 
 /// Whether a seed finds the breakage by this invariant.
 fn is_noticed(sabotage: Sabotage, by: Invariant) -> bool {

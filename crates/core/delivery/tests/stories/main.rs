@@ -610,6 +610,41 @@ async fn an_event_that_no_worker_survived_is_kept_with_its_secret_sealed_and_can
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_fails_again_after_its_replay_is_a_new_open_dead_letter() {
+    let world = World::new(None, []);
+    world.publish(&world.event()).await;
+    world.run().await;
+    world.replay(false).await.unwrap();
+    world.run().await;
+    let kept = world.dead_letters().await;
+    let [again, first] = kept.as_slice() else {
+        panic!("two dead letters: {}", world.recorder.story())
+    };
+    assert_eq!(again.disposal, Disposal::Open);
+    assert!(matches!(first.disposal, Disposal::Replayed(_)));
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_come_again_after_they_were_discarded_are_a_new_open_dead_letter() {
+    let world = World::new(Some("standard"), []);
+    for expected in 1..=2 {
+        let bytes = "{\"id\":".into();
+        world.queue.publish_raw_event(bytes).await.unwrap();
+        world.run().await;
+        let kept = world.dead_letters().await;
+        assert_eq!(kept.len(), expected);
+        assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 1);
+        let discarded = Disposal::Discarded {
+            at: world.clock.now(),
+            note: "not wanted".into(),
+        };
+        let dispose = world.store.dispose(&kept[0].id, &discarded, false);
+        assert_eq!(dispose.await.unwrap(), DisposeAnswer::Disposed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bytes_that_are_no_event_are_kept() {
     let world = World::new(Some("standard"), []);
     world

@@ -336,6 +336,26 @@ async fn what_somebody_dealt_with_since_or_is_no_event_is_skipped_with_its_reaso
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_fails_again_after_a_plan_sent_it_is_a_new_open_dead_letter() {
+    let world = World::new(None, []);
+    world.publish(&world.event()).await;
+    world.run().await;
+    let plan = world.planned(|_| {}).await;
+    world.start(&plan).await;
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(numbers(&plan), [("republished", 1)].into());
+    world.run().await;
+    let kept = world.dead_letters().await;
+    let [again, first] = kept.as_slice() else {
+        panic!("two dead letters: {}", world.recorder.story())
+    };
+    assert_eq!(again.disposal, Disposal::Open);
+    assert!(matches!(first.disposal, Disposal::Replayed(_)));
+    let next = world.planned(|_| {}).await;
+    assert_eq!(next.terms.preview.entries, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_person_pauses_resumes_and_cancels() {
     let world = World::new(Some("hooked"), []);
     let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;

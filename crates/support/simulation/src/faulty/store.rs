@@ -298,8 +298,10 @@ impl DeliveryStore for FaultyStore {
 impl DeadLetterStore for FaultyStore {
     async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
         let put = self.inner.put_dead_letter(dead_letter);
-        self.step("put dead letter", dead_letter.id.as_str(), put)
-            .await
+        // Its id tells when it died, which another fault may change.
+        let event = dead_letter.event().map(EventId::as_str);
+        let about = event.unwrap_or(dead_letter.id.as_str());
+        self.step("put dead letter", about, put).await
     }
 
     async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {

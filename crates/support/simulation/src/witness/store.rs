@@ -5,7 +5,8 @@ use crate::{invariants::Invariant, plan::CHANGES_APPLY_WITHIN};
 use futures_util::FutureExt;
 use ringback_delivery::port::{Claim, ClaimAnswer, DeadLetterStore, DeliveryStore, EventStore};
 use ringback_domain::{
-    DeadLetterId, Delivery, DeliveryId, DeliveryState, EventId, Webhook, WebhookId,
+    DeadLetterContent, DeadLetterId, Delivery, DeliveryId, DeliveryState, Disposal, EventId,
+    Webhook, WebhookId,
 };
 use std::time::Duration;
 use url::Url;
@@ -114,10 +115,16 @@ impl Witness {
         matches!(mark, Some(Ok(Some(_))))
     }
 
-    /// Whether the event is kept: as one that no body can be made of, or as what the broker gave up on.
+    /// Whether the event is kept, and nobody dealt with it yet: as one that no body can be made of, or as what the broker gave up
+    /// on.
     pub(super) fn is_dead_event(&self, id: &EventId, document: &[u8]) -> bool {
-        self.is_dead(&DeadLetterId::of_event(&self.project, id))
-            || self.is_dead(&DeadLetterId::of_raw(document))
+        self.store.has_dead_letter(|dead| match &dead.content {
+            DeadLetterContent::Event { event, .. } => {
+                event.id == *id && dead.disposal == Disposal::Open
+            }
+            DeadLetterContent::Raw { bytes, .. } => *bytes == document,
+            DeadLetterContent::Delivery(_) => false,
+        })
     }
 
     fn is_dead(&self, id: &DeadLetterId) -> bool {

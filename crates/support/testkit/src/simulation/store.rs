@@ -297,6 +297,12 @@ impl SimulatedStore {
         }
     }
 
+    /// Whether a dead letter like this is kept.
+    pub fn has_dead_letter(&self, is_it: impl Fn(&DeadLetter) -> bool) -> bool {
+        let state = self.state();
+        state.dead_letters.values().any(|(_, dead)| is_it(dead))
+    }
+
     /// Until when an event was asked to be kept known, if it was.
     pub fn known_until(&self, project: &ProjectName, id: &EventId) -> Option<Timestamp> {
         let key = (project.clone(), id.clone());
