@@ -16,11 +16,12 @@ use crate::{
 use futures_util::future::{Either, select};
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, BreakerRules, DeadLetter, DeadLetterReason, Deferral,
-    Delivery, Destination, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
+    Delivery, Destination, Detour, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
     Trigger, Wait, Webhook, WebhookState, limits, next_step,
 };
 use ringback_profile::{DestinationKind, Profile};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use url::Url;
 
 /// Makes attempts at deliveries.
 pub struct Deliver {
@@ -44,6 +45,12 @@ struct Granted {
     expired: Option<ExpiredClaim>,
     /// By [`Clock::monotonic`](crate::port::Clock::monotonic).
     send_before: Duration,
+}
+
+/// An attempt that is over, and the URL that was asked, if any was.
+struct Made {
+    attempt: Attempt,
+    url: Option<Url>,
 }
 
 /// How long a delivery waits that was too late: to begin its request, or to settle.
@@ -181,10 +188,10 @@ impl Deliver {
             let reason = DeadLetterReason::DestinationDown;
             return self.give_up(delivery, &claim, attempts, reason).await;
         }
-        let attempt = self
+        let made = self
             .attempt(delivery, &profile, kind, send_before, &mut share)
             .await?;
-        let Some(attempt) = attempt else {
+        let Some(Made { attempt, url }) = made else {
             return self.release(delivery, &claim).await;
         };
         drop(share);
@@ -207,8 +214,8 @@ impl Deliver {
                 reason,
                 disable_webhook,
             } => {
-                if disable_webhook {
-                    self.disable_webhook(delivery).await?;
+                if let Some(url) = url.filter(|_| disable_webhook) {
+                    self.disable_webhook(delivery, &url).await?;
                 }
                 self.give_up(delivery, &claim, attempts, reason).await
             }
@@ -359,12 +366,14 @@ impl Deliver {
         kind: DestinationKind,
         send_before: Duration,
         share: &mut impl Share,
-    ) -> Result<Option<Attempt>, StoreError> {
+    ) -> Result<Option<Made>, StoreError> {
         let started_at = self.context.clock.now();
+        let mut url = None;
         let exchange = match self.prepare(delivery, profile, started_at).await? {
             Ok(_) if self.context.clock.monotonic() > send_before => return Ok(None),
             Ok(request) => {
                 share.used_from_now();
+                url = Some(request.url.clone());
                 let sending = self.context.sender.send(request);
                 let exchange = self.shown_when_slow(delivery, sending).await;
                 fault_point!(RequestSent);
@@ -373,9 +382,8 @@ impl Deliver {
             Err(reason) => not_sent_exchange(reason),
         };
         let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
-        Ok(Some(
-            self.record_of(delivery, started_at, &exchange, outcome),
-        ))
+        let attempt = self.record_of(delivery, started_at, &exchange, outcome);
+        Ok(Some(Made { attempt, url }))
     }
 
     /// Has the log show the attempt once it takes longer than a moment. Never waited for: the store may be slow, too.
@@ -629,10 +637,15 @@ impl Deliver {
     }
 
     /// 410: the receiver says it is gone for good. The webhook gets nothing more until a person enables it.
-    async fn disable_webhook(&self, delivery: &Delivery) -> Result<(), StoreError> {
+    ///
+    /// Unless it is elsewhere by now: what answered was the URL it had before, and what is gone is only that.
+    async fn disable_webhook(&self, delivery: &Delivery, answered: &Url) -> Result<(), StoreError> {
         let Destination::Webhook { id, .. } = &delivery.destination else {
             return Ok(());
         };
+        if delivery.detour == Some(Detour::OriginalUrl) {
+            return Ok(());
+        }
         let store = &self.context.store;
         let Some(webhook) = self
             .context
@@ -641,7 +654,7 @@ impl Deliver {
         else {
             return Ok(());
         };
-        if webhook.is_enabled() {
+        if webhook.is_enabled() && webhook.url == *answered {
             let at = self.context.clock.now();
             let disabled = Webhook {
                 state: WebhookState::Disabled {

@@ -8,7 +8,7 @@ use crate::{
 };
 use ringback_domain::{
     Admission, AttemptOutcome, Breaker, BreakerRules, Deferral, Delivery, DeliveryRules,
-    Destination, DestinationId, Timestamp,
+    Destination, DestinationId, Detour, Timestamp,
 };
 use std::{
     collections::HashMap,
@@ -104,7 +104,10 @@ impl Pacing {
         {
             return Ok(Turn::Now);
         }
-        let id = delivery.destination.id();
+        let id = match limit {
+            Some(_) => delivery.destination.id(),
+            None => place_of(delivery),
+        };
         let reserve = || self.context.store.reserve_turn(&id, pace, AHEAD_MAX);
         Ok(
             match self.context.until_done("reserve a turn", reserve).await? {
@@ -144,7 +147,7 @@ impl Pacing {
         if snapshot.breakers.is_empty() {
             return Ok(Ok(None));
         }
-        let Some(breaker) = snapshot.breakers.get(&delivery.destination.id()) else {
+        let Some(breaker) = snapshot.breakers.get(&place_of(delivery)) else {
             return Ok(Ok(None));
         };
         let now = self.context.clock.now();
@@ -189,7 +192,7 @@ impl Pacing {
         if !accepted && !outcome.counts_for_breaker() {
             return Ok(());
         }
-        let id = delivery.destination.id();
+        let id = place_of(delivery);
         let run_is_long = self.count(&id, accepted) >= rules.failures.get();
         if accepted && self.snapshot().await?.breakers.is_empty() || !accepted && !run_is_long {
             return Ok(());
@@ -287,6 +290,16 @@ impl Pacing {
         self.runs
             .lock()
             .expect("nothing panics while it holds the lock")
+    }
+}
+
+/// What a breaker is about. A replay to the URL that was the webhook's says nothing of where the webhook is now: that URL is a
+/// place of its own.
+fn place_of(delivery: &Delivery) -> DestinationId {
+    match &delivery.detour {
+        Some(Detour::OriginalUrl) => DestinationId::callback(delivery.destination.url().as_str()),
+        // The other webhook is its destination.
+        Some(Detour::InsteadOf(_)) | None => delivery.destination.id(),
     }
 }
 

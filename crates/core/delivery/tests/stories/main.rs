@@ -23,8 +23,9 @@ use ringback_delivery::{
     shares_of_traffic,
 };
 use ringback_domain::{
-    Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason,
-    DeliveryState, Disposal, Event, EventFilter, Timestamp, UnreachableCause, WebhookState,
+    Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason, Delivery,
+    DeliveryState, Destination, Detour, Disposal, Event, EventFilter, Timestamp, UnreachableCause,
+    WebhookId, WebhookState,
 };
 use ringback_testkit::{
     samples,
@@ -277,16 +278,63 @@ async fn gone_disables_the_webhook_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn gone_from_the_url_a_webhook_had_disables_nothing() {
+    let (_, gone) = answers(410);
+    let world = World::new(Some("standard"), [(Duration::from_secs(4), gone)]);
+    let id = world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    move_webhook(&world, &id).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(world.dead_letters().await.len(), 1);
+    let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    assert!(webhook.is_enabled(), "{:?}", webhook.state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gone_from_the_original_url_of_a_replay_disables_nothing() {
+    for has_moved in [true, false] {
+        let world = World::new(Some("standard"), [answers(410)]);
+        let id = world.webhook(|_| {}).await;
+        let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+        let destination = Destination::Webhook {
+            id: id.clone(),
+            url: webhook.url,
+        };
+        if has_moved {
+            move_webhook(&world, &id).await;
+        }
+        let delivery = samples::delivery_of(&world.event(), destination);
+        let replay = Delivery {
+            detour: Some(Detour::OriginalUrl),
+            ..samples::replay_of(&delivery)
+        };
+        let handled = world.deliver().handle(&replay).await;
+        assert_eq!(handled, Handled::Acknowledge);
+        let story = world.recorder.story();
+        assert!(story.ends_with("dead letter: refused for good"), "{story}");
+        let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+        assert!(webhook.is_enabled(), "{:?}", webhook.state);
+    }
+}
+
+async fn move_webhook(world: &World, id: &WebhookId) {
+    let mut webhook = world.store.webhook(id).await.unwrap().unwrap();
+    webhook.url = "https://moved.example/hook".parse().unwrap();
+    webhook.revision += 1;
+    world.store_webhook(&webhook).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_of_a_webhook_applies_to_retries_that_wait() {
     let world = World::new(Some("standard"), [answers(503), accepts()]);
     let id = world.webhook(|_| {}).await;
     world.publish(&world.event()).await;
     let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut webhook = world.store.webhook(&id).await.unwrap().unwrap();
-    webhook.url = "https://moved.example/hook".parse().unwrap();
-    webhook.revision += 1;
-    world.store_webhook(&webhook).await;
+    move_webhook(&world, &id).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     world.run().await;
     world

@@ -6,8 +6,8 @@ use ringback_delivery::{
     port::{DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
 };
 use ringback_domain::{
-    Attempt, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState, Destination, Event,
-    EventId, Timestamp,
+    Attempt, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState, Destination, DestinationId,
+    Detour, Event, EventId, Timestamp,
 };
 use ringback_testkit::{
     samples,
@@ -18,6 +18,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
+use url::Url;
 
 async fn hooked_world(scripts: impl IntoIterator<Item = Script>) -> World {
     let world = World::new(Some("hooked"), scripts);
@@ -137,6 +138,40 @@ async fn a_breaker_that_is_over_is_forgotten() {
     world.run().await;
     // The retries come a minute later, long after the ramp.
     assert_eq!(world.store.breakers().await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_at_the_original_url_of_a_replay_opens_no_breaker_of_the_webhook() {
+    let world = World::new(Some("hooked"), vec![answers(503); 100]);
+    let id = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let original: Url = "https://original.example/hook".parse().unwrap();
+    let deliver = world.deliver();
+    for _ in 0..=BREAKER_RULES.failures.get() {
+        let destination = Destination::Webhook {
+            id: id.clone(),
+            url: original.clone(),
+        };
+        let delivery = Delivery {
+            profile: "hooked".parse().unwrap(),
+            ..samples::delivery_of(&world.event(), destination)
+        };
+        let replay = Delivery {
+            detour: Some(Detour::OriginalUrl),
+            ..samples::replay_of(&delivery)
+        };
+        assert_eq!(deliver.handle(&replay).await, Handled::Acknowledge);
+    }
+    let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
+    let sent = world.sender.with_requests(<[_]>::len);
+    assert_eq!(sent, failures, "that URL is spared, too");
+    let breakers = world.store.breakers().await.unwrap();
+    let [breaker] = breakers.as_slice() else {
+        panic!("one breaker: {breakers:?}")
+    };
+    assert_eq!(
+        breaker.destination,
+        DestinationId::callback(original.as_str())
+    );
 }
 
 #[tokio::test(start_paused = true)]
