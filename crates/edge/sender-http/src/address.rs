@@ -20,6 +20,10 @@ const fn v6(first: u16, second: u16, third: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(first, second, third, 0, 0, 0, 0, 0), prefix)
 }
 
+const fn one_v6(bits: u128) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 128)
+}
+
 const DENIED_V4: [(Ipv4Net, &str); 19] = [
     (v4(0, 0, 0, 0, 8), "this network"), // Linux connects 0.0.0.0 to loopback
     (v4(10, 0, 0, 0, 8), "private"),
@@ -49,22 +53,27 @@ const UNICAST_V6: Ipv6Net = v6(0x2000, 0, 0, 3);
 const DENIED_V6: [(Ipv6Net, &str); 5] = [
     (v6(0x2001, 0, 0, 23), "protocol assignments"), // Teredo, benchmarking, ORCHID, AMT, AS112
     (v6(0x2001, 0xdb8, 0, 32), "documentation"),
-    (v6(0x2002, 0, 0, 16), "6to4"), // carries any IPv4 address
+    (SIX_TO_FOUR, "6to4"), // carries any IPv4 address
     (v6(0x2620, 0x4f, 0x8000, 48), "AS112"),
     (v6(0x3fff, 0, 0, 20), "documentation"),
 ];
 
 /// Where clouds keep their credentials. Opening a network around them does not open them.
-const METADATA: [IpNet; 5] = [
+const METADATA: [IpNet; 8] = [
     IpNet::V4(v4(169, 254, 0, 0, 16)),
     IpNet::V4(v4(100, 100, 100, 200, 32)),
     IpNet::V4(v4(168, 63, 129, 16, 32)),
     IpNet::V4(v4(192, 0, 0, 192, 32)),
-    IpNet::V6(Ipv6Net::new_assert(
-        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-        128,
-    )),
+    IpNet::V6(v6(0xfd00, 0xec2, 0, 32)), // Amazon: `::254`, and `::23` for the identities of pods
+    IpNet::V6(one_v6(0xfd20_00ce_0000_0000_0000_0000_0000_0254)), // Google
+    IpNet::V6(one_v6(0xfd00_00c1_0000_0000_0000_0000_a9fe_a9fe)), // Oracle
+    IpNet::V6(one_v6(0xfd00_0042_0000_0000_0000_0000_0000_0042)), // Scaleway
 ];
+
+/// IPv6 whose packets end at an IPv4 address: translated (RFC 6052, and RFC 8215 for use at home).
+const NAT64: [Ipv6Net; 2] = [v6(0x64, 0xff9b, 0, 96), v6(0x64, 0xff9b, 1, 48)];
+/// Tunnelled (RFC 3056).
+const SIX_TO_FOUR: Ipv6Net = v6(0x2002, 0, 0, 16);
 
 /// Ports that speak something other than HTTP, though they are above 1023. Below, only 80 and 443 are for us.
 const DENIED_PORTS: [u16; 9] = [2375, 3306, 5432, 5672, 6379, 9200, 11211, 15672, 27017];
@@ -126,8 +135,11 @@ impl AddressPolicy {
         if self.denied.iter().any(|network| network.contains(&ip)) {
             return Err(AddressFault::Denied(ip));
         }
-        if self.allows(address) {
-            return Ok(());
+        if self.opens(address) {
+            // Whoever opens a network of such addresses opens the way, and not all that lies behind it.
+            return carried_v4(ip).map_or(Ok(()), |v4| {
+                self.check(SocketAddr::new(v4.into(), address.port()))
+            });
         }
         if let Some(why) = special(ip) {
             return Err(AddressFault::Special { address: ip, why });
@@ -147,7 +159,7 @@ impl AddressPolicy {
     ) -> Result<(), AddressFault> {
         self.check(remote)?;
         // A machine that connects to one of its own addresses, public ones included, gets it at both ends.
-        if remote.ip() == local.ip() && !self.allows(remote) {
+        if remote.ip() == local.ip() && !self.opens(remote) {
             return Err(AddressFault::Special {
                 address: remote.ip(),
                 why: "this machine",
@@ -180,7 +192,7 @@ impl AddressPolicy {
     }
 
     /// Whether the operator opened this address.
-    fn allows(&self, address: SocketAddr) -> bool {
+    fn opens(&self, address: SocketAddr) -> bool {
         let ip = address.ip();
         let metadata = METADATA.iter().any(|network| network.contains(&ip));
         self.allowed.iter().any(|allowed| {
@@ -190,6 +202,22 @@ impl AddressPolicy {
                 && (!metadata || allowed.network.prefix_len() == allowed.network.max_prefix_len())
         })
     }
+}
+
+/// The IPv4 address that an IPv6 address leads to.
+fn carried_v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(ip) = ip else {
+        return None;
+    };
+    let [.., a, b, c, d] = ip.octets();
+    if NAT64.iter().any(|network| network.contains(&ip)) {
+        return Some(Ipv4Addr::new(a, b, c, d));
+    }
+    let [_, _, a, b, c, d, ..] = ip.octets();
+    if SIX_TO_FOUR.contains(&ip) {
+        return Some(Ipv4Addr::new(a, b, c, d));
+    }
+    ip.to_ipv4_mapped()
 }
 
 /// What a special address is for; `None` for a public one.
@@ -415,9 +443,17 @@ mod tests {
             "168.63.129.16",
             "192.0.0.192",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
         ] {
             assert!(wide.check(at(ip, 80)).is_err(), "{ip}");
             assert_eq!(policy(&[ip]).check(at(ip, 80)), Ok(()), "{ip}");
+        }
+        let unique_local = policy(&["fd00::/8"]);
+        for ip in ["fd20:ce::254", "fd00:ec2::23", "fd00:ec2::254"] {
+            assert!(unique_local.check(at(ip, 80)).is_err(), "{ip}");
         }
         assert!(
             policy(&["169.254.0.0/16"])
@@ -425,6 +461,66 @@ mod tests {
                 .is_err()
         );
         assert_eq!(wide.check(at("10.0.0.1", 80)), Ok(()));
+    }
+
+    const CARRIERS: [(&str, &str); 4] = [
+        ("::ffff:169.254.169.254", "::ffff:10.0.0.1"),
+        ("64:ff9b::169.254.169.254", "64:ff9b::10.0.0.1"),
+        ("64:ff9b:1::169.254.169.254", "64:ff9b:1::10.0.0.1"),
+        ("2002:a9fe:a9fe::1", "2002:a00:1::1"),
+    ];
+
+    #[test]
+    fn ipv6_that_leads_to_ipv4_is_open_where_both_are() {
+        let ways = ["::ffff:0:0/96", "64:ff9b::/32", "2002::/16"];
+        let with = |more: &[&str]| policy(&[&ways, more].concat());
+        for (metadata, private) in CARRIERS {
+            let wide = policy(&["0.0.0.0/0", "::/0"]);
+            assert!(wide.check(at(metadata, 80)).is_err(), "{metadata}");
+            assert!(with(&[]).check(at(metadata, 80)).is_err(), "{metadata}");
+            let exact = with(&["169.254.169.254"]);
+            assert_eq!(exact.check(at(metadata, 80)), Ok(()), "{metadata}");
+            assert!(with(&[]).check(at(private, 80)).is_err(), "{private}");
+            assert_eq!(with(&["10.0.0.0/8"]).check(at(private, 80)), Ok(()));
+        }
+        assert_eq!(with(&[]).check(at("64:ff9b::93.184.216.34", 443)), Ok(()));
+        assert_eq!(
+            with(&[]).check(at("64:ff9b::93.184.216.34", 6379)),
+            Err(AddressFault::Port(6379)),
+            "as for the public address"
+        );
+        // The way itself has to be open.
+        for (_, private) in CARRIERS {
+            assert!(policy(&["10.0.0.0/8"]).check(at(private, 80)).is_err());
+        }
+    }
+
+    #[test]
+    fn the_unit_of_systemd_has_no_way_to_metadata_services_either() {
+        let unit = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../deploy/systemd/ringback@.service"
+        );
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let denied = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("IPAddressDeny="));
+        let denied: Vec<_> = denied.unwrap().split(' ').collect();
+        // Of Amazon's network not all: a name server is in it, too.
+        for address in ["link-local", "fd00:ec2::254", "fd00:ec2::23"] {
+            assert!(denied.contains(&address), "{address}");
+        }
+        let single = METADATA
+            .iter()
+            .filter(|network| network.prefix_len() == network.max_prefix_len());
+        for address in single.map(|network| network.addr().to_string()) {
+            // Azure's is its name server.
+            assert_eq!(
+                denied.contains(&&*address),
+                address != "168.63.129.16",
+                "{address}"
+            );
+        }
     }
 
     #[test]
