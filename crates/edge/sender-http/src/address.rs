@@ -82,7 +82,7 @@ const DENIED_PORTS: [u16; 9] = [2375, 3306, 5432, 5672, 6379, 9200, 11211, 15672
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     allowed: Arc<[AllowedNetwork]>,
-    denied: Arc<[IpNet]>,
+    denied: Arc<[DeniedNetwork]>,
 }
 
 /// A network the operator opens, perhaps for one port only: `10.0.0.0/8`, `127.0.0.1`, `127.0.0.1/32:8080`, `[fd00::/8]:443`.
@@ -91,6 +91,15 @@ pub struct AllowedNetwork {
     network: IpNet,
     port: Option<u16>,
 }
+
+/// A network the operator closes, whatever else is open: `198.51.100.0/24`, `2001:db8::1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeniedNetwork(IpNet);
+
+/// Not the text of a network to close.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a network such as `198.51.100.0/24` or `2001:db8::1`")]
+pub struct DeniedNetworkError(String);
 
 /// Not the text of a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +118,7 @@ pub enum AddressFault {
         why: &'static str,
     },
     /// The operator closed it.
-    #[error("address {0} is closed by the operator")]
+    #[error("address {0} is closed by the operator (hint: see `http.deny_networks`)")]
     Denied(IpAddr),
     /// The port is for something else.
     #[error("port {0} is not for webhooks (hint: 80, 443, and most from 1024 up are)")]
@@ -118,7 +127,7 @@ pub enum AddressFault {
 
 impl AddressPolicy {
     /// Public addresses, and what the operator opens; never what the operator closes.
-    pub fn new(allowed: Vec<AllowedNetwork>, denied: Vec<IpNet>) -> Self {
+    pub fn new(allowed: Vec<AllowedNetwork>, denied: Vec<DeniedNetwork>) -> Self {
         Self {
             allowed: allowed.into(),
             denied: denied.into(),
@@ -132,7 +141,7 @@ impl AddressPolicy {
     /// Why it must not be.
     pub fn check(&self, address: SocketAddr) -> Result<(), AddressFault> {
         let ip = address.ip();
-        if self.denied.iter().any(|network| network.contains(&ip)) {
+        if self.denied.iter().any(|denied| denied.0.contains(&ip)) {
             return Err(AddressFault::Denied(ip));
         }
         if self.opens(address) {
@@ -257,11 +266,6 @@ impl FromStr for AllowedNetwork {
     type Err = AllowedNetworkError;
 
     fn from_str(text: &str) -> Result<Self, AllowedNetworkError> {
-        let network = |text: &str| {
-            text.parse()
-                .ok()
-                .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-        };
         let with_port = || {
             let (head, port) = text.rsplit_once(':')?;
             let port = port.parse().ok().filter(|port| *port != 0)?;
@@ -282,6 +286,23 @@ impl FromStr for AllowedNetwork {
             .map(Self::from)
             .or_else(with_port)
             .ok_or_else(|| AllowedNetworkError(text.chars().take(60).collect()))
+    }
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+impl FromStr for DeniedNetwork {
+    type Err = DeniedNetworkError;
+
+    fn from_str(text: &str) -> Result<Self, DeniedNetworkError> {
+        network(text)
+            .map(Self)
+            .ok_or_else(|| DeniedNetworkError(text.chars().take(60).collect()))
     }
 }
 
@@ -529,10 +550,16 @@ mod tests {
             "93.184.216.0/24".parse().unwrap(),
             "10.1.0.0/16".parse().unwrap(),
         ];
-        let policy = AddressPolicy::new(vec!["10.0.0.0/8".parse().unwrap()], closed);
-        assert!(policy.check(at("93.184.216.34", 443)).is_err());
-        assert!(policy.check(at("10.1.0.1", 443)).is_err());
+        let opened = ["10.0.0.0/8", "64:ff9b::/96"].map(|text| text.parse().unwrap());
+        let policy = AddressPolicy::new(opened.into(), closed);
+        for ip in ["93.184.216.34", "64:ff9b::93.184.216.34", "10.1.0.1"] {
+            let denied = policy.check(at(ip, 443));
+            assert!(matches!(denied, Err(AddressFault::Denied(_))), "{ip}");
+        }
         assert_eq!(policy.check(at("10.2.0.1", 443)), Ok(()));
+        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/8:80"] {
+            assert!(text.parse::<DeniedNetwork>().is_err(), "{text}");
+        }
     }
 
     #[test]

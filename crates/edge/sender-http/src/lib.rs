@@ -18,7 +18,10 @@ mod lookup;
 mod sender;
 mod watch;
 
-pub use address::{AddressFault, AddressPolicy, AllowedNetwork, AllowedNetworkError};
+pub use address::{
+    AddressFault, AddressPolicy, AllowedNetwork, AllowedNetworkError, DeniedNetwork,
+    DeniedNetworkError,
+};
 pub use client::HttpSenderError;
 pub use destination_url::{UrlFault, UrlPolicy};
 pub use handshake::{Handshake, HandshakeFailure};

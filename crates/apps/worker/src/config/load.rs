@@ -11,7 +11,7 @@ use super::{
 };
 use ringback_domain::{ProfileName, ProjectName};
 use ringback_queue_rabbitmq::{BrokerUrlError, Exposure, Prefix};
-use ringback_sender_http::AllowedNetworkError;
+use ringback_sender_http::{AllowedNetworkError, DeniedNetworkError};
 use ringback_signing::{KeyRing, KeyRingError};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -288,9 +288,13 @@ fn read_deliver(mut section: Section<'_>) -> Deliver {
 }
 
 fn read_http(mut section: Section<'_>) -> Http {
-    let network = |text: &str| {
+    let allowed = |text: &str| {
         text.parse()
             .map_err(|refused: AllowedNetworkError| refused.to_string())
+    };
+    let denied = |text: &str| {
+        text.parse()
+            .map_err(|refused: DeniedNetworkError| refused.to_string())
     };
     let http = Http {
         connect_timeout: section.member(
@@ -298,7 +302,8 @@ fn read_http(mut section: Section<'_>) -> Http {
             duration(Duration::from_millis(100)..=2 * MINUTE),
         ),
         response_body_max: section.member("response_body_max", size(1024..=1024 * 1024)),
-        allow_networks: section.member("allow_networks", list(network)),
+        allow_networks: section.member("allow_networks", list(allowed)),
+        deny_networks: section.member("deny_networks", list(denied)),
         require_https: section.member("require_https", yes_or_no),
         proxy: section.member("proxy", optional(proxy)),
         ca_file: section.path("ca_file", optional(path)),

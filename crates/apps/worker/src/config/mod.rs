@@ -21,7 +21,7 @@ pub use units::{parse_duration, parse_size, show_duration, show_size};
 use ringback_domain::{BreakerRules, ProfileName, ProjectName};
 use ringback_profile::Profile;
 use ringback_queue_rabbitmq::{BrokerUrls, Prefix};
-use ringback_sender_http::AllowedNetwork;
+use ringback_sender_http::{AllowedNetwork, DeniedNetwork};
 pub use ringback_telemetry::LogFormat;
 use secrecy::SecretString;
 use std::{
@@ -130,6 +130,7 @@ pub struct Http {
     pub connect_timeout: Duration,
     pub response_body_max: usize,
     pub allow_networks: Vec<AllowedNetwork>,
+    pub deny_networks: Vec<DeniedNetwork>,
     pub require_https: bool,
     /// May hold a password.
     pub proxy: Option<Proxy>,

@@ -71,7 +71,7 @@ impl Http {
     /// Which URLs may be destinations.
     pub fn url_policy(&self) -> UrlPolicy {
         UrlPolicy {
-            addresses: AddressPolicy::new(self.allow_networks.clone(), Vec::new()),
+            addresses: AddressPolicy::new(self.allow_networks.clone(), self.deny_networks.clone()),
             https_only: self.require_https,
         }
     }

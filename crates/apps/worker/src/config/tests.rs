@@ -73,6 +73,10 @@ fn a_variable_stands_above_the_file_and_a_flag_above_both() {
         ("RINGBACK_DELIVER__CONCURRENCY", "64"),
         ("RINGBACK_HTTP__REQUIRE_HTTPS", "true"),
         ("RINGBACK_HTTP__ALLOW_NETWORKS", "127.0.0.1, 192.168.0.0/16"),
+        (
+            "RINGBACK_HTTP__DENY_NETWORKS",
+            "192.168.7.0/24, 2606:4700::/32",
+        ),
         ("RINGBACK_PROJECTS__ACME__PROFILE", "modelhunter"),
         ("RINGBACK_TEST_REDIS_URL", "ignored"),
         ("HOME", "/root"),
@@ -88,6 +92,16 @@ fn a_variable_stands_above_the_file_and_a_flag_above_both() {
             "192.168.0.0/16".parse().unwrap()
         ]
     );
+    let addresses = config.http.url_policy().addresses;
+    for (address, is_open) in [
+        ("192.168.6.1:443", true),
+        ("192.168.7.1:443", false),
+        ("[2606:4700::1]:443", false),
+        ("[2606:4701::1]:443", true),
+    ] {
+        let judged = addresses.check(address.parse().unwrap());
+        assert_eq!(judged.is_ok(), is_open, "{address}");
+    }
     assert_eq!(config.projects.len(), 2);
 
     let flag = Flag {
@@ -156,6 +170,7 @@ per_destination_concurrency = 1.5
 [http]
 response_body_max = "1GiB"
 allow_networks = ["10.0.0.0/8", "nonsense", "300.0.0.0/8"]
+deny_networks = ["10.0.0.0/8:80"]
 proxy = "user:hunter2@proxy"
 ca_file = "/nowhere.pem"
 require_https = "perhaps"
@@ -188,7 +203,7 @@ flat = "standard"
     RINGBACK_PREFIX__X: prefix.x: there is no such member (hint: `ringback config default` shows all members)
     ringback.toml:2: broker: a host is missing
     ringback.toml:3: store: a number stands where a text is expected
-    ringback.toml:24: api.listen: `localhost` is not an address and a port such as `127.0.0.1:8080`
+    ringback.toml:25: api.listen: `localhost` is not an address and a port such as `127.0.0.1:8080`
     RINGBACK_QUEUE__SLOW_WINDOW: queue.slow_window: `0` is out of range; allowed: 1 to 65535
     ringback.toml:8: deliver.concurrency: `0` is out of range; allowed: 1 to 65535
     ringback.toml:11: deliver.per_destination_concurrency: a number with a fraction stands where a whole number is expected
@@ -198,19 +213,20 @@ flat = "standard"
     ringback.toml:7: deliver.concurency: there is no such member (hint: did you mean `concurrency`?)
     ringback.toml:14: http.response_body_max: `1GiB` is out of range; allowed: 1KiB to 1MiB
     ringback.toml:15: http.allow_networks: `nonsense` is not a network such as `10.20.0.0/16`, `127.0.0.1/32:8080` or `[fd00::/8]:443`; `300.0.0.0/8` is not a network such as `10.20.0.0/16`, `127.0.0.1/32:8080` or `[fd00::/8]:443`
-    ringback.toml:18: http.require_https: `perhaps` is neither true nor false
-    ringback.toml:16: http.proxy: the proxy is not a URL such as `http://proxy:3128`
-    ringback.toml:27: log.format: `xml` is not a format; allowed: `human` and `json`
-    ringback.toml:28: log.level: `loud=very` is not a level: write `info`, or by part `info,ringback_delivery=debug`
+    ringback.toml:16: http.deny_networks: `10.0.0.0/8:80` is not a network such as `198.51.100.0/24` or `2001:db8::1`
+    ringback.toml:19: http.require_https: `perhaps` is neither true nor false
+    ringback.toml:17: http.proxy: the proxy is not a URL such as `http://proxy:3128`
+    ringback.toml:28: log.format: `xml` is not a format; allowed: `human` and `json`
+    ringback.toml:29: log.level: `loud=very` is not a level: write `info`, or by part `info,ringback_delivery=debug`
     ringback.toml:4: colour: there is no such member (hint: known here: broker, store, data_dir, prefix, api, queue, deliver, http, rabbitmq, redis, deliveries, dead_letters, idempotency, secrets, log, telemetry, projects, profiles)
     RINGBACK_DELIVRE__CONCURRENCY: delivre: there is no such member (hint: did you mean `deliver`?)
-    ringback.toml:33: projects.Acme: project `Acme` is not accepted: 1 to 64 lower-case letters, digits, `_` or `-`
-    ringback.toml:32: projects.acme.colour: there is no such member (hint: known here: profile)
-    ringback.toml:31: projects.acme.profile: there is no profile `modelhunted`; known: github, hinto, hooked, modelhunter, standard, videopilot
-    ringback.toml:37: projects.flat: a text stands where a table is expected
-    ringback.toml:35: projects.none: the project has no profile (hint: `ringback profiles list` shows those built in)
-    ringback.toml:21: secrets.keys: key `k1` is not 32 bytes in base64
-    ringback.toml:17: http.ca_file: there is no file `/nowhere.pem`
+    ringback.toml:34: projects.Acme: project `Acme` is not accepted: 1 to 64 lower-case letters, digits, `_` or `-`
+    ringback.toml:33: projects.acme.colour: there is no such member (hint: known here: profile)
+    ringback.toml:32: projects.acme.profile: there is no profile `modelhunted`; known: github, hinto, hooked, modelhunter, standard, videopilot
+    ringback.toml:38: projects.flat: a text stands where a table is expected
+    ringback.toml:36: projects.none: the project has no profile (hint: `ringback profiles list` shows those built in)
+    ringback.toml:22: secrets.keys: key `k1` is not 32 bytes in base64
+    ringback.toml:18: http.ca_file: there is no file `/nowhere.pem`
     ");
 }
 
