@@ -310,7 +310,13 @@ impl Deliver {
     }
 
     /// Publishes the same attempt again for later. No attempt is counted.
+    ///
+    /// A clock that was set back makes a wait longer than any: who comes too early then is put off again.
     async fn put_off(&self, delivery: &Delivery, wait: Wait) -> Result<(), QueueError> {
+        let wait = Wait {
+            at_least: wait.at_least.min(limits::DELAY_MAX),
+            at_most: wait.at_most.min(limits::DELAY_MAX),
+        };
         self.context
             .until_done("put off", || {
                 self.context

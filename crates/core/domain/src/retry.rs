@@ -117,7 +117,7 @@ impl RetryPolicy {
             delays: self
                 .delays
                 .iter()
-                .map(|delay| delay.mul_f64(factor).max(least))
+                .map(|delay| delay.mul_f64(factor).clamp(least, limits::DELAY_MAX))
                 .collect(),
             ..self.clone()
         }
@@ -208,10 +208,10 @@ pub fn next_step(
             disable_webhook: false,
         };
     };
-    let longest = planned.mul_f64(1.0 + rules.retry.jitter);
-    let drawn = planned
-        .mul_f64(1.0 + rules.retry.jitter * draw.clamp(0.0, 1.0))
-        .min(longest);
+    // Never below what is planned, which is no longer than that.
+    let jittered = |share: f64| planned.mul_f64(1.0 + share).min(limits::DELAY_MAX);
+    let longest = jittered(rules.retry.jitter);
+    let drawn = jittered(rules.retry.jitter * draw.clamp(0.0, 1.0)).min(longest);
     match asked.filter(|asked| rules.retry.honours_retry_after && *asked > drawn) {
         Some(asked) => NextStep::RetryAfter(Wait::exactly(asked.min(limits::DELAY_MAX))),
         None => NextStep::RetryAfter(Wait {
@@ -325,6 +325,18 @@ mod tests {
     }
 
     #[test]
+    fn jitter_makes_no_wait_longer_than_the_longest() {
+        let outcome = refused(500, None);
+        let rules = rules(&[limits::DELAY_MAX.as_secs()], 1.0);
+        for draw in [0.0, 0.5, 1.0] {
+            assert_eq!(
+                next_step(&outcome, AttemptNumber::FIRST, &rules, draw),
+                NextStep::RetryAfter(Wait::exactly(limits::DELAY_MAX))
+            );
+        }
+    }
+
+    #[test]
     fn retry_after_is_seconds_or_a_date_and_never_the_past() {
         let now: Timestamp = "2026-06-01T10:00:00Z".parse().unwrap();
         for (header, expected) in [
@@ -364,13 +376,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_retry_is_never_early_and_jitter_stays_in_its_share(delay in 1u64..400_000, jitter in 0.0f64..1.0, draw in -1.0f64..2.0) {
+        fn a_retry_is_never_early_and_jitter_stays_in_its_share(delay in 1u64..=limits::DELAY_MAX.as_secs(), jitter in 0.0f64..=1.0, draw in -1.0f64..2.0) {
             let NextStep::RetryAfter(wait) = next_step(&refused(500, None), AttemptNumber::FIRST, &rules(&[delay], jitter), draw) else {
                 panic!("one retry is planned")
             };
             let planned = Duration::from_secs(delay);
             prop_assert!(wait.at_least >= planned && wait.at_least <= wait.at_most);
             prop_assert!(wait.at_most <= planned.mul_f64(1.0 + jitter));
+            prop_assert!(wait.at_most <= limits::DELAY_MAX);
         }
     }
 }

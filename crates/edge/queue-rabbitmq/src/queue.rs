@@ -303,7 +303,7 @@ impl Queue for RabbitQueue {
         );
         let climb = match wait {
             None => None,
-            Some(wait) => Climb::plan(wait).map_err(|fault| QueueError::Refused {
+            Some(wait) => Climb::plan(wait).map_err(|fault| QueueError::TooLong {
                 id: id.clone(),
                 why: fault.to_string(),
             })?,

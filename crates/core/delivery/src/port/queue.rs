@@ -221,6 +221,14 @@ pub enum QueueError {
         /// What it said.
         why: String,
     },
+    /// Nothing waits that long here. Another try changes nothing.
+    #[error("no queue lets message `{id}` wait: {why}")]
+    TooLong {
+        /// The message's id.
+        id: String,
+        /// How long it should, and how long anything may.
+        why: String,
+    },
     /// No queue is bound where the message should go.
     #[error("no queue takes message `{id}` (hint: run `ringback topology apply`)")]
     Unroutable {

@@ -156,8 +156,13 @@ async fn a_wait_beyond_the_ladder_is_refused_rather_than_cut_short() {
     let week = Wait::exactly(Duration::from_hours(7 * 24));
     let refused = queue
         .publish_delivery(&samples::delivery(), Lane::Main, Some(week))
-        .await;
-    assert!(matches!(refused, Err(QueueError::Refused { .. })));
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, QueueError::TooLong { .. }), "{refused:?}");
+    assert!(
+        !refused.is_passing(),
+        "it is given back, and not repeated for ever"
+    );
     queue
         .publish_delivery(
             &samples::delivery(),
