@@ -2,6 +2,7 @@
 
 use crate::{
     Services,
+    members::{Members, Parameters},
     problem::{Code, Problem},
 };
 use axum::extract::{FromRequest, Request};
@@ -21,10 +22,13 @@ pub(crate) const BATCHES_MAX: usize = 32;
 /// Bytes of a body that is too long which are read all the same: most clients listen only once they have said everything.
 const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A body of JSON, or none.
+/// A body of JSON, or none; no call that takes one takes parameters.
 pub(crate) struct Json(pub(crate) Bytes);
 
-/// A body of JSON texts, one a line.
+/// No body, or one without members, and no parameters: what a call does not know it must not pass over.
+pub(crate) struct Nothing;
+
+/// A body of JSON texts, one a line; no parameters.
 pub(crate) struct JsonLines {
     pub(crate) text: Bytes,
     /// Held as long as the text is.
@@ -35,6 +39,7 @@ impl FromRequest<Arc<Services>> for Json {
     type Rejection = Problem;
 
     async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
+        Parameters::read(request.uri().query()).end()?;
         let kind = check_kind(request.headers(), "application/json", |media_type| {
             media_type == "application/json" || media_type.ends_with("+json")
         });
@@ -51,6 +56,7 @@ impl FromRequest<Arc<Services>> for JsonLines {
     type Rejection = Problem;
 
     async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
+        Parameters::read(request.uri().query()).end()?;
         check_kind(request.headers(), "application/x-ndjson", |media_type| {
             matches!(
                 media_type,
@@ -62,6 +68,16 @@ impl FromRequest<Arc<Services>> for JsonLines {
         let time_limit = services.limits.body_time_limit;
         let text = read(request, BATCH_BYTES_MAX, time_limit).await?;
         Ok(Self { text, room })
+    }
+}
+
+impl FromRequest<Arc<Services>> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Problem> {
+        let Json(body) = Json::from_request(request, services).await?;
+        Members::read(&body)?.end()?;
+        Ok(Self)
     }
 }
 

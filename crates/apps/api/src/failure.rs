@@ -159,6 +159,10 @@ impl From<ReplayError> for Problem {
                 let hint = r#"send `{"again": true}` to replay it once more"#;
                 Self::new(Code::AlreadyDealtWith).detail(format!("{error} (hint: {hint})"))
             }
+            ReplayError::Stale { .. } => {
+                let hint = r#"send `{"include_stale": true}` to replay it all the same"#;
+                Self::new(Code::Stale).detail(format!("{error} (hint: {hint})"))
+            }
             ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => {
                 Self::new(Code::NotReplayable).detail(error.to_string())
             }

@@ -63,10 +63,13 @@ impl<'t> Members<'t> {
         read
     }
 
-    /// The members of a member; give them back by [`Members::close`].
+    /// The members of a member that must be there; give them back by [`Members::close`].
     pub(crate) fn object(&mut self, name: &'static str) -> Self {
         let members = match self.value(name) {
-            Given::Absent | Given::Null => Vec::new(),
+            Given::Absent | Given::Null => {
+                self.missing(name);
+                Vec::new()
+            }
             Given::Value(Value(Node::Object(members))) => members,
             Given::Value(other) => {
                 self.fault(name, format!("is {}, not an object", kind(&other)));
@@ -247,9 +250,9 @@ impl<'t> Members<'t> {
     }
 
     fn note_unknown(&mut self) {
-        let known = in_words(&self.asked);
+        let problem = unknown(&self.asked, "members");
         for (name, _) in std::mem::take(&mut self.left) {
-            self.fault(shown(&name), format!("is not known; known are {known}"));
+            self.fault(shown(&name), problem.clone());
         }
     }
 }
@@ -361,15 +364,9 @@ impl Parameters {
 
     /// Nothing more is asked for: what is left is not known.
     pub(crate) fn end(mut self) -> Result<(), Problem> {
-        let known = in_words(&self.asked);
-        let unknown = self.left.iter().map(|(name, _)| {
-            let problem = if self.asked.is_empty() {
-                "is not known; this call takes no parameters".to_owned()
-            } else {
-                format!("is not known; known are {known}")
-            };
-            Fault::new(shown(name), problem)
-        });
+        let problem = unknown(&self.asked, "parameters");
+        let unknown = self.left.iter();
+        let unknown = unknown.map(|(name, _)| Fault::new(shown(name), problem.clone()));
         self.faults.extend(unknown);
         end(self.faults)
     }
@@ -400,8 +397,13 @@ fn end(mut faults: Vec<Fault>) -> Result<(), Problem> {
     Err(Problem::of_faults(faults))
 }
 
-fn in_words(names: &[&str]) -> String {
-    names.join(", ")
+/// What is wrong with what was not asked for.
+fn unknown(asked: &[&str], what: &str) -> String {
+    if asked.is_empty() {
+        format!("is not known; this call takes no {what}")
+    } else {
+        format!("is not known; known are {}", asked.join(", "))
+    }
 }
 
 /// A name from outside, fit to be shown.
@@ -456,6 +458,17 @@ pub(crate) fn text(value: &Value<'_>) -> Result<String, String> {
 /// Reads a string of so many characters at most.
 pub(crate) fn short_text(chars_max: usize) -> impl Fn(&Value<'_>) -> Result<String, String> {
     move |value| short(&text(value)?, chars_max)
+}
+
+/// Reads a string that says something, in so many characters at most.
+pub(crate) fn said_text(chars_max: usize) -> impl Fn(&Value<'_>) -> Result<String, String> {
+    move |value| {
+        let text = short(&text(value)?, chars_max)?;
+        match text.trim() {
+            "" => Err("is empty".to_owned()),
+            _ => Ok(text),
+        }
+    }
 }
 
 /// A text for people, of so many characters at most.

@@ -25,6 +25,7 @@ pub enum Code {
     RotationPending,
     AlreadyDealtWith,
     NotReplayable,
+    Stale,
     NoTestBody,
     NotNow,
     BodyTooLarge,
@@ -37,7 +38,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, by status.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedBody,
         Self::KeyMissing,
         Self::KeyRefused,
@@ -54,6 +55,7 @@ impl Code {
         Self::RotationPending,
         Self::AlreadyDealtWith,
         Self::NotReplayable,
+        Self::Stale,
         Self::NoTestBody,
         Self::NotNow,
         Self::BodyTooLarge,
@@ -83,6 +85,7 @@ impl Code {
             Self::RotationPending => "rotation_pending",
             Self::AlreadyDealtWith => "already_dealt_with",
             Self::NotReplayable => "not_replayable",
+            Self::Stale => "stale",
             Self::NoTestBody => "no_test_body",
             Self::NotNow => "not_now",
             Self::BodyTooLarge => "body_too_large",
@@ -110,6 +113,7 @@ impl Code {
             | Self::RotationPending
             | Self::AlreadyDealtWith
             | Self::NotReplayable
+            | Self::Stale
             | Self::NoTestBody
             | Self::NotNow => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -140,6 +144,7 @@ impl Code {
             Self::RotationPending => "a new secret is waiting for its moment already",
             Self::AlreadyDealtWith => "the dead letter was replayed or discarded before",
             Self::NotReplayable => "there is nothing that could be sent again",
+            Self::Stale => "its body is too old to be of use",
             Self::NotNow => "it makes no sense where the plan stands",
             Self::NoTestBody => "no body can be made of a test event",
             Self::BodyTooLarge => "the body is larger than allowed",

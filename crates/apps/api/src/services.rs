@@ -72,6 +72,7 @@ impl Services {
             replay: Replay {
                 queue: context.queue.clone(),
                 store: context.store.clone(),
+                profiles: context.profiles.clone(),
                 clock: context.clock.clone(),
                 observer: context.observer.clone(),
             },

@@ -409,6 +409,9 @@ pub(crate) enum DeliveriesCommand {
         /// Also when its dead letter was replayed or discarded before
         #[arg(long)]
         again: bool,
+        /// Also when its body is too old to be of use, by its profile
+        #[arg(long)]
+        include_stale: bool,
     },
 }
 
@@ -477,6 +480,9 @@ pub(crate) enum DeadCommand {
         /// Also those replayed or discarded before
         #[arg(long)]
         again: bool,
+        /// Also those whose body is too old to be of use, by their profile
+        #[arg(long)]
+        include_stale: bool,
     },
     /// Leaves them be; they stay readable until their time is over
     Discard(DeadDiscardArgs),

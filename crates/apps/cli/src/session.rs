@@ -44,13 +44,7 @@ impl Session {
         Config::load_with_flags(self.config_file.as_deref(), variables(), flags)
     }
 
-    /// Queue and store, opened for a command.
-    pub(crate) async fn desk(&self) -> Outcome<Backend> {
-        let config = self.config()?;
-        self.desk_of(&config).await
-    }
-
-    /// The same, of this configuration.
+    /// Queue and store of this configuration, opened for a command.
     pub(crate) async fn desk_of(&self, config: &Config) -> Outcome<Backend> {
         self.log_quietly()?;
         Ok(Backend::open(config, Opener::Command).await?)

@@ -21,6 +21,7 @@ macro_rules! fault_point {
     };
 }
 
+mod age;
 mod callback_seal;
 mod cause_counts;
 mod context;
@@ -43,6 +44,7 @@ mod search;
 mod share;
 mod webhook_cache;
 
+pub use age::{Stale, occurred_at, stale};
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
 pub use direct::{DIRECT_MAX, Direct, Entry, Places, UnderWay};

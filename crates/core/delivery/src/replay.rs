@@ -1,13 +1,17 @@
 //! Replaying: sending a dead letter again, as a new generation.
 
-use crate::port::{
-    Clock, DisposeAnswer, Lane, Observer, Occurrence, Queue, QueueError, Store, StoreError,
+use crate::{
+    age::{Stale, stale},
+    port::{
+        Clock, DisposeAnswer, Lane, Observer, Occurrence, Queue, QueueError, Store, StoreError,
+    },
+    profiles::ProfileBook,
 };
 use ringback_domain::{
     AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, DeliveryRecord,
     DeliveryState, Detour, Disposal, Generation, Replayed, Timestamp,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Sends dead letters again.
 pub struct Replay {
@@ -15,6 +19,8 @@ pub struct Replay {
     pub queue: Arc<dyn Queue>,
     /// Where the dead letters are.
     pub store: Arc<dyn Store>,
+    /// They say for how long a body is of use.
+    pub profiles: Arc<ProfileBook>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who watches.
@@ -30,6 +36,8 @@ pub struct ReplayRequest {
     pub by: String,
     /// Also when it was replayed or discarded before.
     pub again: bool,
+    /// Also when its body is too old to be of use, by its profile.
+    pub sends_stale: bool,
 }
 
 /// Why nothing was replayed.
@@ -56,6 +64,18 @@ pub enum ReplayError {
         /// When.
         at: Timestamp,
     },
+    /// Its body is too old to be of use.
+    #[error(
+        "dead letter {id} tells of what happened {} ago; by its profile a body is of use for {}",
+        in_words(.stale.age),
+        in_words(.stale.age_max)
+    )]
+    Stale {
+        /// Which.
+        id: DeadLetterId,
+        /// How old it is.
+        stale: Stale,
+    },
     /// It never was an event, and would not be one now.
     #[error("dead letter {id} holds bytes that are no event: {why}")]
     NotAnEvent {
@@ -77,6 +97,16 @@ fn describe(disposal: &Disposal) -> String {
         Disposal::Open => "open".into(),
         Disposal::Replayed(Replayed { at, by, .. }) => format!("replayed at {at} by {by}"),
         Disposal::Discarded { at, note } => format!("discarded at {at}: {note}"),
+    }
+}
+
+fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -110,6 +140,13 @@ impl Replay {
             return Err(ReplayError::Already {
                 id: id.clone(),
                 disposal: found.disposal,
+            });
+        }
+        let stale = stale(&found, &self.profiles, self.clock.now());
+        if let Some(stale) = stale.filter(|_| !request.sends_stale) {
+            return Err(ReplayError::Stale {
+                id: id.clone(),
+                stale,
             });
         }
         let generation = self.publish(&found).await?;

@@ -14,7 +14,7 @@ pub struct Secret(SecretString);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// A signature with an empty key proves nothing.
-    #[error("a secret must not be empty (hint: leave it out to send unsigned)")]
+    #[error("a secret must not be empty")]
     Empty,
     /// The scheme reads the secret as base64 and it is not.
     #[error("the secret is not base64 (hint: this scheme expects `{prefix}` and then base64)")]

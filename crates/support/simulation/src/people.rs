@@ -181,6 +181,7 @@ async fn replay_some(world: &World, size: u64) {
     let replay = Replay {
         queue: Arc::new(world.queue.clone()),
         store: world.store.clone(),
+        profiles: crate::run::profiles(),
         clock: Arc::new(world.clock),
         observer: world.witness.clone(),
     };
@@ -196,6 +197,7 @@ async fn replay_some(world: &World, size: u64) {
             id: dead_letter.id,
             by: "ada".into(),
             again: size & 2 == 0,
+            sends_stale: false,
         };
         let _ = replay.replay(&request).await;
     }

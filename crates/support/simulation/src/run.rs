@@ -148,7 +148,7 @@ fn profile(name: &str, text: &str) -> Arc<Profile> {
     Arc::new(Profile::from_toml(name, text).expect("the profile is free of faults"))
 }
 
-fn profiles() -> Arc<ProfileBook> {
+pub(crate) fn profiles() -> Arc<ProfileBook> {
     let profiles = [&USUAL, &CAREFUL].map(|profile| (profile.name().clone(), (*profile).clone()));
     let projects = [(people::project(), USUAL.name().clone())];
     Arc::new(ProfileBook::new(profiles, projects))

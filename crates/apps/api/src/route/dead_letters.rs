@@ -1,12 +1,14 @@
 //! `/dead-letters`: deliveries given up, and what to do about them.
 
-use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{
+    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoParameters, NoSuchThing, PageParams,
+};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
     body::Json,
     members::{Members, Parameters, boolean, moment, parsed_text, short, text, within},
-    problem::{Code, Problem},
+    problem::{Code, Fault, Problem},
     view::{DeadLetterView, DiscardedView, ListView, ReplayedView},
 };
 use axum::extract::{RawQuery, State};
@@ -112,21 +114,25 @@ async fn list(
         Some(text) => search_dead_letters(store, &filter, text, after, limit).await?,
         None => store.dead_letters(&filter, after, limit).await?,
     };
-    Ok(axum::Json(ListView::of(found)))
+    let (profiles, now) = (&services.context.profiles, services.context.clock.now());
+    let show = |dead: &DeadLetter| DeadLetterView::of(dead, profiles, now);
+    Ok(axum::Json(ListView::shown(found, show)))
 }
 
 /// Shows one dead letter with every attempt.
 #[utoipa::path(
     get, path = "/dead-letters/{id}", tag = "dead letters", operation_id = "show_dead_letter", params(("id" = String, Path, description = "`dlt_…`")),
-    responses((status = 200, description = "The dead letter", body = DeadLetterView), KeyProblems, NoSuchThing)
+    responses((status = 200, description = "The dead letter", body = DeadLetterView), KeyProblems, NoSuchThing, MembersRefused)
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<axum::Json<DeadLetterView>, Problem> {
     let dead_letter = find(&caller, &services, &id).await?;
-    Ok(axum::Json(DeadLetterView::from(&dead_letter)))
+    let (profiles, now) = (&services.context.profiles, services.context.clock.now());
+    Ok(axum::Json(DeadLetterView::of(&dead_letter, profiles, now)))
 }
 
 /// Why it is left be.
@@ -153,10 +159,10 @@ async fn discard(
     Id(id): Id,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, Problem> {
-    let dead_letter = find(&caller, &services, &id).await?;
     let mut parameters = Parameters::read(query.as_deref());
     let reason = parameters.optional("reason", |text| short(text, NOTE_CHARS_MAX));
     parameters.end()?;
+    let dead_letter = find(&caller, &services, &id).await?;
     let (reason, by) = (reason.unwrap_or_default(), caller.name());
     let discards = &services.discards;
     match discards.one(&dead_letter.id, &reason, &by).await? {
@@ -276,9 +282,8 @@ async fn discard_many(
 ) -> Result<axum::Json<DiscardedView>, Problem> {
     let mut members = Members::read(&body)?;
     let asked = filter_asked(&caller, &mut members)?;
-    if asked.is_any {
-        members.fault("filter", "names nothing: say which dead letters");
-    }
+    let names_nothing = Fault::new("filter", "names nothing: say which dead letters");
+    members.add_faults(asked.is_any.then_some(names_nothing).into_iter());
     let is_dry = members.optional("dry_run", boolean).unwrap_or(false);
     let reason = members.optional("reason", text);
     if reason.is_none() && !is_dry {
@@ -316,6 +321,9 @@ pub(super) struct ReplayBody {
     /// Also when it was replayed or discarded before.
     #[schema(default = false)]
     again: Option<bool>,
+    /// Also when its body is too old to be of use, by its profile.
+    #[schema(default = false)]
+    include_stale: Option<bool>,
 }
 
 /// Sends a dead letter again: same event id, same body, signed anew.
@@ -335,28 +343,40 @@ async fn replay(
     Json(body): Json,
 ) -> Result<(StatusCode, axum::Json<ReplayedView>), Problem> {
     let dead_letter = find(&caller, &services, &id).await?;
-    let again = read_again(&body)?;
-    let replayed = send_again(&services, dead_letter.id, caller.name(), again).await?;
+    let how = ReplayHow::read(&body)?;
+    let replayed = send_again(&services, dead_letter.id, caller.name(), how).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(replayed)))
 }
 
-pub(super) fn read_again(body: &[u8]) -> Result<bool, Problem> {
-    let mut members = Members::read(body)?;
-    let again = members.optional("again", boolean);
-    members.end()?;
-    Ok(again.unwrap_or(false))
+/// What [`ReplayBody`] says.
+pub(super) struct ReplayHow {
+    again: bool,
+    sends_stale: bool,
+}
+
+impl ReplayHow {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let mut members = Members::read(body)?;
+        let how = Self {
+            again: members.optional("again", boolean).unwrap_or(false),
+            sends_stale: members.optional("include_stale", boolean).unwrap_or(false),
+        };
+        members.end()?;
+        Ok(how)
+    }
 }
 
 pub(super) async fn send_again(
     services: &Services,
     id: DeadLetterId,
     by: String,
-    again: bool,
+    how: ReplayHow,
 ) -> Result<ReplayedView, Problem> {
     let request = ReplayRequest {
         id: id.clone(),
         by,
-        again,
+        again: how.again,
+        sends_stale: how.sends_stale,
     };
     let generation = services.replay.replay(&request).await?;
     Ok(ReplayedView {

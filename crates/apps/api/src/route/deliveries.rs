@@ -1,6 +1,6 @@
 //! `/deliveries`: what is on its way, and how it went.
 
-use super::{Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{Id, InTheWay, KeyProblems, MembersRefused, NoParameters, NoSuchThing, PageParams};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
@@ -95,12 +95,13 @@ fn state(word: &str) -> Result<String, String> {
 /// Shows one delivery with every attempt.
 #[utoipa::path(
     get, path = "/deliveries/{id}", tag = "deliveries", operation_id = "show_delivery", params(("id" = String, Path, description = "`dlv_…`")),
-    responses((status = 200, description = "The delivery", body = DeliveryView), KeyProblems, NoSuchThing)
+    responses((status = 200, description = "The delivery", body = DeliveryView), KeyProblems, NoSuchThing, MembersRefused)
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<axum::Json<DeliveryView>, Problem> {
     let record = find(&caller, &services, &id).await?;
     Ok(axum::Json(DeliveryView::from(&record)))
@@ -123,7 +124,7 @@ async fn replay(
     Json(body): Json,
 ) -> Result<(StatusCode, axum::Json<ReplayedView>), Problem> {
     let record = find(&caller, &services, &id).await?;
-    let again = dead_letters::read_again(&body)?;
+    let how = dead_letters::ReplayHow::read(&body)?;
     let DeliveryState::DeadLettered { id } = record.state else {
         let detail = format!(
             "it is {}; the body is kept of dead letters only",
@@ -131,7 +132,7 @@ async fn replay(
         );
         return Err(Problem::new(Code::NotReplayable).detail(detail));
     };
-    let replayed = dead_letters::send_again(&services, id, caller.name(), again).await?;
+    let replayed = dead_letters::send_again(&services, id, caller.name(), how).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(replayed)))
 }
 

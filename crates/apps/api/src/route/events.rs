@@ -339,7 +339,10 @@ fn with_id(text: Bytes, named: Option<EventId>, entropy: &dyn Entropy) -> Result
 }
 
 fn too_long() -> Problem {
-    Problem::new(Code::BodyTooLarge).detail(format!("an event has up to {BODY_BYTES_MAX} bytes"))
+    let detail = format!(
+        "an event has up to {BODY_BYTES_MAX} bytes, with the `id` that it is given where it has none"
+    );
+    Problem::new(Code::BodyTooLarge).detail(detail)
 }
 
 /// Plain, or a string in quotation marks as the draft of the header's standard has it.

@@ -5,7 +5,7 @@ use crate::{
     Services,
     auth::{Caller, Manage, Read},
     body::Json,
-    members::{Members, Parameters, parsed_text, short_text},
+    members::{Members, Parameters, parsed_text, said_text},
     problem::Problem,
     view::{GroupListView, GroupView},
 };
@@ -101,7 +101,7 @@ struct AcknowledgementBody {
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     project: Option<String>,
     /// What there is to say about it.
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500)]
     note: String,
 }
 
@@ -121,7 +121,7 @@ async fn acknowledge(
     let mut members = Members::read(&body)?;
     let project = members.optional("project", parsed_text);
     let project = caller.owner_of_new(project, &mut members)?;
-    let note = members.required("note", short_text(NOTE_CHARS_MAX));
+    let note = members.required("note", said_text(NOTE_CHARS_MAX));
     members.end()?;
     let now = services.context.clock.now();
     let acknowledgement = Acknowledgement {

@@ -1,6 +1,8 @@
 //! `/keys`: keys to this very API.
 
-use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{
+    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoParameters, NoSuchThing, PageParams,
+};
 use crate::{
     Services,
     auth::{Caller, Manage, Read},
@@ -150,12 +152,13 @@ async fn list(
 #[utoipa::path(
     delete, path = "/keys/{id}", tag = "keys", operation_id = "revoke_key",
     params(("id" = String, Path, description = "What stands between `rb_` and the secret")),
-    responses((status = 204, description = "It is revoked"), KeyProblems, NoSuchThing)
+    responses((status = 204, description = "It is revoked"), KeyProblems, NoSuchThing, MembersRefused)
 )]
 async fn revoke(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
     let found = match id.parse::<ApiKeyId>() {
         Ok(id) => services.context.store.key(&id).await?,

@@ -161,6 +161,18 @@ impl FromRequestParts<Arc<Services>> for Id {
     }
 }
 
+/// No parameters: what a call does not know it must not pass over.
+struct NoParameters;
+
+impl FromRequestParts<Arc<Services>> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Problem> {
+        Parameters::read(parts.uri.query()).end()?;
+        Ok(Self)
+    }
+}
+
 /// Which piece of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -1,13 +1,13 @@
 //! `/replays`: plans to send many dead letters again.
 
 use super::{
-    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams,
+    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoParameters, NoSuchThing, PageParams,
     dead_letters::{FilterBody, filter_asked},
 };
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
-    body::Json,
+    body::{Json, Nothing},
     members::{Given, Members, Parameters, boolean, count, parsed_text, text, within},
     problem::Problem,
     view::{ListView, PlanPreviewView, PlanView},
@@ -44,8 +44,8 @@ pub(super) fn calls() -> OpenApiRouter<Arc<Services>> {
 #[schema(as = NewReplay)]
 #[expect(dead_code, reason = "described only")]
 struct NewPlanBody {
-    /// Which open dead letters.
-    filter: Option<FilterBody>,
+    /// Which open dead letters; one without members means all within reach.
+    filter: FilterBody,
     /// Why, for the record.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
@@ -192,12 +192,13 @@ async fn list(
 #[utoipa::path(
     get, path = "/replays/{id}", tag = "replays", operation_id = "show_replay",
     params(("id" = String, Path, description = "The plan's id")),
-    responses((status = 200, description = "The plan", body = PlanView), KeyProblems, NoSuchThing)
+    responses((status = 200, description = "The plan", body = PlanView), KeyProblems, NoSuchThing, MembersRefused)
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<axum::Json<PlanView>, Problem> {
     let plan = find(&caller, &services, &id).await?;
     Ok(axum::Json(PlanView::from(&plan)))
@@ -207,12 +208,13 @@ async fn show(
 #[utoipa::path(
     post, path = "/replays/{id}/start", tag = "replays", operation_id = "start_replay",
     params(("id" = String, Path, description = "The plan's id")),
-    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, InTheWay)
+    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, BodyProblems, InTheWay)
 )]
 async fn start(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: Nothing,
 ) -> Result<axum::Json<PlanView>, Problem> {
     wish(&caller, &services, &id, PlanWish::Start).await
 }
@@ -221,12 +223,13 @@ async fn start(
 #[utoipa::path(
     post, path = "/replays/{id}/pause", tag = "replays", operation_id = "pause_replay",
     params(("id" = String, Path, description = "The plan's id")),
-    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, InTheWay)
+    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, BodyProblems, InTheWay)
 )]
 async fn pause(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: Nothing,
 ) -> Result<axum::Json<PlanView>, Problem> {
     wish(&caller, &services, &id, PlanWish::Pause).await
 }
@@ -235,12 +238,13 @@ async fn pause(
 #[utoipa::path(
     post, path = "/replays/{id}/resume", tag = "replays", operation_id = "resume_replay",
     params(("id" = String, Path, description = "The plan's id")),
-    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, InTheWay)
+    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, BodyProblems, InTheWay)
 )]
 async fn resume(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: Nothing,
 ) -> Result<axum::Json<PlanView>, Problem> {
     wish(&caller, &services, &id, PlanWish::Resume).await
 }
@@ -249,12 +253,13 @@ async fn resume(
 #[utoipa::path(
     post, path = "/replays/{id}/cancel", tag = "replays", operation_id = "cancel_replay",
     params(("id" = String, Path, description = "The plan's id")),
-    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, InTheWay)
+    responses((status = 200, description = "The plan as it is now", body = PlanView), KeyProblems, NoSuchThing, BodyProblems, InTheWay)
 )]
 async fn cancel(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: Nothing,
 ) -> Result<axum::Json<PlanView>, Problem> {
     wish(&caller, &services, &id, PlanWish::Cancel).await
 }

@@ -1,10 +1,12 @@
 //! `/webhooks`: registered destinations.
 
-use super::{BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoSuchThing, PageParams};
+use super::{
+    BodyProblems, Id, InTheWay, KeyProblems, MembersRefused, NoParameters, NoSuchThing, PageParams,
+};
 use crate::{
     Services,
     auth::{Caller, Manage, Read, Scope},
-    body::Json,
+    body::{Json, Nothing},
     failure::webhook_fault,
     members::{Members, Parameters, boolean, count, moment, parsed_text, short_text, text, wait},
     problem::Problem,
@@ -160,13 +162,14 @@ async fn list(
 #[utoipa::path(
     get, path = "/webhooks/{id}", tag = "webhooks", operation_id = "show_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses(
-        (status = 200, description = "The webhook", body = WebhookView), KeyProblems, NoSuchThing
+        (status = 200, description = "The webhook", body = WebhookView), KeyProblems, NoSuchThing, MembersRefused
     )
 )]
 async fn show(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     Ok(axum::Json(WebhookView::from(&webhook)))
@@ -261,12 +264,13 @@ fn state(members: &mut Members<'_>, now: Timestamp) -> Option<WebhookState> {
 /// Removes a webhook. What is under way to it becomes dead letters.
 #[utoipa::path(
     delete, path = "/webhooks/{id}", tag = "webhooks", operation_id = "remove_webhook", params(("id" = String, Path, description = "`whk_…`")),
-    responses((status = 204, description = "Removed"), KeyProblems, NoSuchThing)
+    responses((status = 204, description = "Removed"), KeyProblems, NoSuchThing, MembersRefused)
 )]
 async fn remove(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     services.webhooks.remove(&webhook.id).await?;
@@ -279,13 +283,14 @@ async fn remove(
     post, path = "/webhooks/{id}/test", tag = "webhooks", operation_id = "test_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses(
         (status = 200, description = "What came back, whatever it was", body = TestedView),
-        KeyProblems, NoSuchThing, InTheWay
+        KeyProblems, NoSuchThing, BodyProblems, InTheWay
     )
 )]
 async fn test(
     caller: Caller<Manage>,
     State(services): State<Arc<Services>>,
     Id(id): Id,
+    _: Nothing,
 ) -> Result<axum::Json<TestedView>, Problem> {
     let webhook = find(&caller, &services, &id).await?;
     let (sender, worker) = (&services.context.sender, services.context.worker.clone());
@@ -354,5 +359,6 @@ async fn find<S: Scope>(
 }
 
 fn secret(value: &ringback_json::Value<'_>) -> Result<Secret, String> {
-    Secret::try_new(text(value)?).map_err(|refused| refused.to_string())
+    let made = Secret::try_new(text(value)?);
+    made.map_err(|refused| format!("{refused}; leave it out to have one made"))
 }

@@ -2,7 +2,7 @@
 
 use super::{AttemptView, PlanCauseView};
 use jiff::Timestamp;
-use ringback_delivery::{DiscardPreview, Discarded, port::Cursor};
+use ringback_delivery::{DiscardPreview, Discarded, ProfileBook, occurred_at, port::Cursor, stale};
 use ringback_domain::{DeadLetter, DeadLetterContent, Disposal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,6 +40,11 @@ pub struct DeadLetterView {
     /// What is wrong with an event that never became a delivery.
     #[schema(required)]
     pub why: Option<String>,
+    /// When that happened which it tells of; null when it could not be told.
+    #[schema(required)]
+    pub occurred_at: Option<Timestamp>,
+    /// Whether that is longer ago than its profile says a body is of use.
+    pub stale: bool,
     pub died_at: Timestamp,
     pub disposal: DisposalView,
     pub body_bytes: usize,
@@ -82,8 +87,9 @@ pub enum DisposalView {
     },
 }
 
-impl From<&DeadLetter> for DeadLetterView {
-    fn from(dead_letter: &DeadLetter) -> Self {
+impl DeadLetterView {
+    /// As it is now, with these profiles.
+    pub fn of(dead_letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> Self {
         let delivery = dead_letter.delivery();
         let event = match &dead_letter.content {
             DeadLetterContent::Delivery(delivery) => Some((
@@ -117,6 +123,8 @@ impl From<&DeadLetter> for DeadLetterView {
                 summary: dead_letter.cause.summary.clone(),
             },
             why,
+            occurred_at: occurred_at(dead_letter),
+            stale: stale(dead_letter, profiles, now).is_some(),
             died_at: dead_letter.died_at,
             disposal: DisposalView::from(&dead_letter.disposal),
             body_bytes,

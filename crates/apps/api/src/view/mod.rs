@@ -42,8 +42,12 @@ impl<T> ListView<T> {
     where
         T: for<'a> From<&'a E>,
     {
+        Self::shown(page, |entry| T::from(entry))
+    }
+
+    pub fn shown<E>(page: Page<E>, show: impl Fn(&E) -> T) -> Self {
         Self {
-            data: page.entries.iter().map(T::from).collect(),
+            data: page.entries.iter().map(show).collect(),
             next_cursor: page.next.map(|Cursor(text)| text),
         }
     }

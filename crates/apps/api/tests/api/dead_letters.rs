@@ -4,12 +4,14 @@ use crate::{
     installation::{Ground, Installation},
     on_both_grounds,
 };
-use ringback_domain::{DeadLetter, Destination, WebhookId};
+use ringback_domain::{DeadLetter, Destination, Timestamp, WebhookId};
 use ringback_testkit::{receiver::Receiver, samples};
 use serde_json::json;
+use std::time::Duration;
 
 on_both_grounds! {
     a_dead_letter_is_sent_again,
+    what_is_too_old_to_be_of_use_is_sent_again_only_when_that_is_asked_for,
     a_dead_letter_is_left_be,
     many_are_left_be_piece_by_piece,
     a_list_of_dead_letters_goes_on_where_it_ended,
@@ -70,6 +72,46 @@ async fn a_dead_letter_is_sent_again(ground: Ground) {
     // The receiver has it now, and who is asked for it again must not say that it is on its way.
     let again = installation.post(&replay, &key, r#"{"again":true}"#).await;
     again.problem(409, "not_replayable");
+    installation.stop().await;
+}
+
+/// The links of Hooked die after 7 days.
+async fn what_is_too_old_to_be_of_use_is_sent_again_only_when_that_is_asked_for(ground: Ground) {
+    let installation = Installation::start(ground).await;
+    let key = installation.project_key("hooked").await;
+    let receiver = Receiver::start().await;
+    let webhook = json!({"url": receiver.url("/hook")}).to_string();
+    let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
+    let webhook = added.json(201)["id"].as_str().unwrap().to_owned();
+    let now = installation.services.context.clock.now();
+    let mut event = samples::event_of(&"hooked".parse().unwrap());
+    event.occurred_at = Some(now - Duration::from_hours(24 * 8));
+    let (id, url) = (webhook.parse().unwrap(), receiver.url("/hook"));
+    let url = url.parse().unwrap();
+    let mut delivery = samples::delivery_of(&event, Destination::Webhook { id, url });
+    delivery.profile = "hooked".parse().unwrap();
+    let dead = samples::dead_letter_of(delivery, now);
+    let store = &installation.services.context.store;
+    store.put_dead_letter(&dead).await.unwrap();
+
+    let list = installation.get("/api/v1/dead-letters", &key).await;
+    let shown = &list.json(200)["data"][0];
+    let happened = shown["occurred_at"].as_str().unwrap();
+    assert_eq!(happened.parse::<Timestamp>().ok(), event.occurred_at);
+    assert_eq!(shown["stale"], true);
+    let replay = format!("/api/v1/dead-letters/{}/replay", dead.id);
+    let refused = installation.post(&replay, &key, "").await;
+    refused.problem(409, "stale");
+    let told = String::from_utf8_lossy(&refused.body);
+    assert!(told.contains("8 days ago"), "{told}");
+    assert!(told.contains("of use for 7 days"), "{told}");
+    let open = installation.get("/api/v1/dead-letters", &key).await;
+    assert_eq!(open.json(200)["data"].as_array().unwrap().len(), 1);
+
+    let all_the_same = r#"{"include_stale":true}"#;
+    let replayed = installation.post(&replay, &key, all_the_same).await;
+    replayed.json(202);
+    receiver.wait_for("/hook", 1).await;
     installation.stop().await;
 }
 

@@ -130,13 +130,15 @@ async fn what_is_said_for_people_has_one_limit_everywhere(ground: Ground) {
     let long = format!("{fits}ü");
     let acknowledge = "/api/v1/dead-letters/groups/0123456789abcdef/acknowledge";
     let note = |text: &str| json!({ "note": text }).to_string();
-    let refused = installation.post(acknowledge, &key, &note(&long)).await;
-    refused.problem(422, "members_refused");
-    assert_eq!(refused.faulty(), ["note"]);
+    for refused in [&long, "", "  "] {
+        let refused = installation.post(acknowledge, &key, &note(refused)).await;
+        refused.problem(422, "members_refused");
+        assert_eq!(refused.faulty(), ["note"]);
+    }
     let unknown = installation.post(acknowledge, &key, &note(&fits)).await;
     unknown.problem(404, "not_found");
 
-    let plan = |text: &str| json!({ "reason": text }).to_string();
+    let plan = |text: &str| json!({ "reason": text, "filter": {} }).to_string();
     let refused = installation
         .post("/api/v1/replays", &key, &plan(&long))
         .await;
@@ -146,5 +148,9 @@ async fn what_is_said_for_people_has_one_limit_everywhere(ground: Ground) {
         .post("/api/v1/replays", &key, &plan(&fits))
         .await;
     assert_eq!(nothing.faulty(), ["filter"], "there is nothing to replay");
+    for unsaid in [r#"{"dry_run":true}"#, r#"{"dry_run":true,"filter":null}"#] {
+        let refused = installation.post("/api/v1/replays", &key, unsaid).await;
+        assert_eq!(refused.faulty(), ["filter"], "all is not meant by nothing");
+    }
     installation.stop().await;
 }

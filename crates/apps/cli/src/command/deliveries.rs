@@ -13,16 +13,36 @@ use ringback_delivery::{
     port::{Cursor, DeliveryFilter, Store},
 };
 use ringback_domain::{DeadLetterId, DeliveryId, DeliveryState, Generation};
-use ringback_worker::{Backend, observe::LogObserver};
+use ringback_worker::observe::LogObserver;
 use serde::Serialize;
 use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcome {
-    let desk = session.desk().await?;
+    let config = session.config()?;
+    let desk = session.desk_of(&config).await?;
     let done = match command {
         DeliveriesCommand::List(args) => list(session, &*desk.store, desk.clock.now(), args).await,
         DeliveriesCommand::Show { id } => show(session, &*desk.store, &id).await,
-        DeliveriesCommand::Replay { id, again } => replay(session, &desk, &id, again).await,
+        DeliveriesCommand::Replay {
+            id,
+            again,
+            include_stale,
+        } => {
+            let use_case = Replay {
+                queue: desk.queue.clone(),
+                store: desk.store.clone(),
+                profiles: Arc::new(config.profile_book()),
+                clock: desk.clock.clone(),
+                observer: Arc::new(LogObserver),
+            };
+            let request = |id| ReplayRequest {
+                id,
+                by: operator(),
+                again,
+                sends_stale: include_stale,
+            };
+            replay(session, &use_case, &id, request).await
+        }
     };
     desk.close().await;
     done
@@ -67,20 +87,15 @@ struct Replayed {
     generation: u32,
 }
 
-async fn replay(session: &Session, desk: &Backend, id: &DeliveryId, again: bool) -> Outcome {
-    let dead_letter = dead_letter_of(&*desk.store, id).await?;
+async fn replay(
+    session: &Session,
+    replay: &Replay,
+    id: &DeliveryId,
+    request: impl FnOnce(DeadLetterId) -> ReplayRequest,
+) -> Outcome {
+    let dead_letter = dead_letter_of(&*replay.store, id).await?;
     session.terminal.confirm(&format!("Send {id} again?"))?;
-    let replay = Replay {
-        queue: desk.queue.clone(),
-        store: desk.store.clone(),
-        clock: desk.clock.clone(),
-        observer: Arc::new(LogObserver),
-    };
-    let request = ReplayRequest {
-        id: dead_letter.clone(),
-        by: operator(),
-        again,
-    };
+    let request = request(dead_letter.clone());
     let replayed = Replayed {
         id: id.to_string(),
         dead_letter: dead_letter.to_string(),

@@ -56,6 +56,15 @@ pub(crate) fn dead_letters_table(list: &ListView<DeadLetterView>) -> String {
     table(DEAD_LETTER_COLUMNS, rows)
 }
 
+/// A replay of what is stale has to be asked for.
+fn happened(dead: &DeadLetterView) -> String {
+    match (dead.occurred_at, dead.stale) {
+        (None, _) => "could not be told".to_owned(),
+        (Some(at), false) => moment(at),
+        (Some(at), true) => format!("{}, too long ago for its body to be of use", moment(at)),
+    }
+}
+
 pub(crate) fn dead_letter_facts(dead: &DeadLetterView) -> String {
     let mut lines = vec![("dead letter", dead.id.clone())];
     let mut fact =
@@ -75,7 +84,8 @@ pub(crate) fn dead_letter_facts(dead: &DeadLetterView) -> String {
             "cause",
             format!("{} ({})", dead.cause.summary, dead.cause.fingerprint),
         ),
-        ("since", moment(dead.died_at)),
+        ("happened", happened(dead)),
+        ("given up", moment(dead.died_at)),
         ("state", sentence(&dead.disposal)),
         ("body", format!("{} bytes", dead.body_bytes)),
     ]);

@@ -9,9 +9,9 @@ use crate::{
     form::{Faults, Fields},
     refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, button_with, card,
-        count, empty, escape_query, explain_reason, facts, fault_of, form, get_form, head, moment,
-        moments, note, outcome, phase_legend, share, shares, short_id, short_url, timeline,
+        Column, Control, Field, Page, Part, Section, Table, Tone, badge, button_with, card, count,
+        distance, empty, escape_query, explain_reason, facts, fault_of, form, get_form, head,
+        moment, moments, note, outcome, phase_legend, share, shares, short_id, short_url, timeline,
     },
     visitor::{Manager, Visitor},
 };
@@ -23,9 +23,9 @@ use axum::{
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
 use ringback_delivery::{
-    DiscardSelection, DiscardStep, ReplayRequest, SearchText,
+    DiscardSelection, DiscardStep, ReplayRequest, SearchText, Stale, occurred_at,
     port::{DeadLetterFilter, DisposeAnswer, GroupFilter, GroupOrder, StoreError},
-    search_dead_letters, shares_of_traffic,
+    search_dead_letters, shares_of_traffic, stale,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterContent, DeadLetterGroup, DeadLetterId,
@@ -600,11 +600,17 @@ async fn show(
     let is_open = letter.disposal == Disposal::Open;
     let token = visitor.token.as_str();
     let replay = format!("{path}/replay");
+    let stale = stale(&letter, &desk.services.context.profiles, visitor.now);
+    let mut how = Vec::new();
+    how.extend((!is_open).then_some(("again", "yes")));
+    how.extend(stale.map(|_| ("stale", "yes")));
+    let (rank, words) = match (is_open, stale) {
+        (true, None) => ("main", "Replay it"),
+        (true, Some(_)) => ("", "Replay it all the same"),
+        (false, _) => ("", "Replay it once more"),
+    };
     let actions = html! {
-        @if visitor.may_manage() && !is_raw {
-            @if is_open { (button(&replay, token, "main", "Replay it")) }
-            @else { (button_with(&replay, token, "", "Replay it once more", &[("again", "yes")])) }
-        }
+        @if visitor.may_manage() && !is_raw { (button_with(&replay, token, rank, words, &how)) }
     };
     let lead = html! { (explain_reason(letter.reason)) span.soft { " · " (fault_of(letter.reason.fault())) } };
     let news = html! {
@@ -613,6 +619,7 @@ async fn show(
             Some("discarded") => { (note(Tone::Good, "status", &html! { "Discarded. It is kept until its retention ends, and can still be replayed." })) },
             _ => {},
         }
+        @if let Some(stale) = stale { (stale_note(stale)) }
     };
     let similar = cause_path(letter.project.as_ref(), &letter.cause.fingerprint);
     let title = title_of(&letter);
@@ -632,6 +639,18 @@ async fn show(
         @if visitor.may_manage() && is_open { (discard_part(&path, token)) }
     };
     Ok(Page::new(&visitor, Section::DeadLetters, "Dead letter").respond(&content))
+}
+
+fn stale_note(stale: Stale) -> Markup {
+    note(
+        Tone::Warn,
+        "note",
+        &html! { p {
+            strong { "Its body may be of no use any more" }
+            ": it tells of what happened " (distance(stale.age)) " ago, and its profile says " (distance(stale.age_max))
+            ". Links in it may have died."
+        } },
+    )
 }
 
 /// Where the dead letters of a cause are listed.
@@ -667,6 +686,10 @@ fn letter_facts(letter: &DeadLetter, now: Timestamp) -> Markup {
         (
             "Cause",
             html! { (harmless_text(letter.cause.summary.as_bytes())) },
+        ),
+        (
+            "Happened",
+            html! { @if let Some(at) = occurred_at(letter) { (moments(at, now)) } @else { span.soft { "could not be told" } } },
         ),
         ("Given up", moment(letter.died_at)),
         (
@@ -757,6 +780,7 @@ async fn replay(
         id: letter.id.clone(),
         by: visitor.name(),
         again: fields.has("again", "yes"),
+        sends_stale: fields.has("stale", "yes"),
     };
     desk.services.replay.replay(&request).await?;
     super::on_to(&format!("/dead-letters/{}?done=replayed", letter.id))

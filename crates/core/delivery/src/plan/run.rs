@@ -8,9 +8,9 @@
 //! marked (published again, as the same generation: the claim lets one through), and entries marked and not noted in the plan
 //! (recognised by who marked them). Nothing is skipped without a reason, and nothing is sent twice within a generation.
 
-use super::survey::is_stale;
 use crate::{
     Context,
+    age::stale,
     port::{
         Advance, AdvanceAnswer, FencingToken, Lane, Occurrence, PlanLease, QueueError, StoreError,
     },
@@ -351,7 +351,7 @@ impl Run<'_> {
             DeadLetterContent::Event { event, .. } => return Act::PublishEvent(event.clone()),
             DeadLetterContent::Raw { .. } => return Act::Skip(SkipReason::NotAnEvent),
         };
-        if !self.terms.sends_stale && is_stale(letter, &self.context.profiles, now) {
+        if !self.terms.sends_stale && stale(letter, &self.context.profiles, now).is_some() {
             return Act::Skip(SkipReason::Stale);
         }
         let replay = replay_of(delivery, delivery.generation.next());

@@ -2,6 +2,7 @@
 
 use crate::{
     ProfileBook, SearchText,
+    age::{age_of, stale},
     cause_counts::{CauseCounts, GROUPS_COUNTED_MAX},
     port::{DeadLetterFilter, DeadLetterMark},
 };
@@ -10,7 +11,7 @@ use ringback_domain::{
     limits::PLAN_GROUPS_MAX,
     replay_plan::{AgeBand, DestinationCount, EntryDelivery, PlanEntry, PlanPreview},
 };
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{cmp::Reverse, collections::HashMap};
 
 /// The counts so far.
 pub(super) struct Survey {
@@ -36,7 +37,7 @@ impl Survey {
 
     pub(super) fn count(&mut self, dead_letter: &DeadLetter, profiles: &ProfileBook) {
         self.preview.entries += 1;
-        let stale = u32::from(is_stale(dead_letter, profiles, self.now));
+        let stale = u32::from(stale(dead_letter, profiles, self.now).is_some());
         self.preview.stale += stale;
         let is_raw = matches!(dead_letter.content, DeadLetterContent::Raw { .. });
         self.preview.not_events += u32::from(is_raw);
@@ -86,25 +87,6 @@ pub(super) fn entry_of(dead_letter: &DeadLetter) -> PlanEntry {
             destination: delivery.destination.id(),
         }),
     }
-}
-
-/// Whether its event is older than its profile says a body is of use.
-pub(super) fn is_stale(dead_letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> bool {
-    let profile = dead_letter
-        .delivery()
-        .and_then(|delivery| profiles.profile(&delivery.profile));
-    let age_max = profile.and_then(|profile| profile.payload_age_max());
-    age_max.is_some_and(|age_max| age_of(dead_letter, now) > age_max)
-}
-
-/// Since it happened, where that can be told; nothing for what is yet to happen.
-fn age_of(dead_letter: &DeadLetter, now: Timestamp) -> Duration {
-    let since = match &dead_letter.content {
-        DeadLetterContent::Delivery(delivery) => delivery.event.occurred_at,
-        DeadLetterContent::Event { event, .. } => event.occurred_at.unwrap_or(dead_letter.died_at),
-        DeadLetterContent::Raw { .. } => dead_letter.died_at,
-    };
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 /// A filter and a text in words for people.

@@ -3,7 +3,7 @@
 use crate::world::{LEASE_MARGIN, World};
 use insta::assert_snapshot;
 use ringback_delivery::{
-    PlanError, PlanRequest, PlanRunner, Plans,
+    PlanError, PlanRequest, PlanRunner, Plans, ReplayError,
     port::{DeadLetterFilter, DeadLetterStore, PlanLease, PlanStore, Queue, WebhookStore},
 };
 use ringback_domain::{
@@ -266,7 +266,7 @@ async fn a_destination_that_is_down_holds_up_no_other() {
 async fn what_is_too_old_to_be_of_use_is_shown_before_and_skipped_unless_asked_for() {
     let world = World::new(Some("hooked"), []);
     let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
-    die(&world, &webhook, 1, 8 * DAY).await;
+    let old = die(&world, &webhook, 1, 8 * DAY).await;
     die(&world, &webhook, 1, 6 * DAY).await;
     let plans = world.plans();
     let preview = plans.preview(&request(), &|_| {}).await.unwrap();
@@ -276,6 +276,10 @@ async fn what_is_too_old_to_be_of_use_is_shown_before_and_skipped_unless_asked_f
     assert_eq!(preview.by_cause[0].summary, "refused 503");
     let none = plans_of(&world).await;
     assert_eq!(none, 0, "a look makes no plan");
+
+    let refused = world.replay_of(old[0].id.clone(), false).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, ReplayError::Stale { .. }), "{refused}");
 
     let plan = world.planned(|_| {}).await;
     world.start(&plan).await;

@@ -239,6 +239,7 @@ impl World {
         let replay = Replay {
             queue: Arc::new(self.queue.clone()),
             store: self.store.clone(),
+            profiles: self.profiles.clone(),
             clock: Arc::new(self.clock),
             observer,
         };
@@ -247,6 +248,7 @@ impl World {
                 id,
                 by: "ada".into(),
                 again,
+                sends_stale: false,
             })
             .await
     }

@@ -16,8 +16,8 @@ use crate::{
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use ringback_delivery::{
-    DiscardError, DiscardSelection, DiscardStep, Discards, Replay, ReplayError, ReplayRequest,
-    SearchText,
+    DiscardError, DiscardSelection, DiscardStep, Discards, ProfileBook, Replay, ReplayError,
+    ReplayRequest, SearchText,
     port::{Cursor, DeadLetterFilter, DisposeAnswer, Page, Store, StoreError},
     search_dead_letters,
 };
@@ -34,16 +34,31 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
     let desk = session.desk_of(&config).await?;
     let now = desk.clock.now();
     let done = match command {
-        DeadCommand::List(args) => list(session, &*desk.store, now, args).await,
-        DeadCommand::Show { id } => show(session, &*desk.store, &id).await,
-        DeadCommand::Replay { ids, again } => {
+        DeadCommand::List(args) => {
+            list(session, &*desk.store, &config.profile_book(), now, args).await
+        }
+        DeadCommand::Show { id } => {
+            show(session, &*desk.store, &config.profile_book(), now, &id).await
+        }
+        DeadCommand::Replay {
+            ids,
+            again,
+            include_stale,
+        } => {
             let use_case = Replay {
                 queue: desk.queue.clone(),
                 store: desk.store.clone(),
+                profiles: Arc::new(config.profile_book()),
                 clock: desk.clock.clone(),
                 observer: Arc::new(LogObserver),
             };
-            replay(session, &use_case, ids, again).await
+            let requests = ids.into_iter().map(|id| ReplayRequest {
+                id,
+                by: operator(),
+                again,
+                sends_stale: include_stale,
+            });
+            replay(session, &use_case, requests.collect()).await
         }
         DeadCommand::Groups(args) => groups::list(session, &*desk.store, now, args).await,
         DeadCommand::Acknowledge(args) => {
@@ -103,7 +118,13 @@ async fn page_of(
     }
 }
 
-async fn list(session: &Session, store: &dyn Store, now: Timestamp, args: DeadListArgs) -> Outcome {
+async fn list(
+    session: &Session,
+    store: &dyn Store,
+    profiles: &ProfileBook,
+    now: Timestamp,
+    args: DeadListArgs,
+) -> Outcome {
     let filter = DeadLetterFilter {
         include_disposed: args.all,
         ..filter_of(&args.filter, now)
@@ -112,17 +133,22 @@ async fn list(session: &Session, store: &dyn Store, now: Timestamp, args: DeadLi
     let text = args.filter.text.as_ref();
     let limit = args.page.limit.into();
     let page = page_of(store, &filter, text, cursor.as_ref(), limit).await?;
-    let list = ListView::<DeadLetterView>::of(page);
+    let list = ListView::shown(page, |dead| DeadLetterView::of(dead, profiles, now));
     session.terminal.data(&list, dead_letters_table)?;
     session.terminal.say_more(list.next_cursor.as_deref());
     Ok(())
 }
 
-async fn show(session: &Session, store: &dyn Store, id: &DeadLetterId) -> Outcome {
+async fn show(
+    session: &Session,
+    store: &dyn Store,
+    profiles: &ProfileBook,
+    now: Timestamp,
+    id: &DeadLetterId,
+) -> Outcome {
     let dead_letter = store.dead_letter(id).await?.ok_or_else(|| no_such(id))?;
-    session
-        .terminal
-        .data(&DeadLetterView::from(&dead_letter), dead_letter_facts)
+    let view = DeadLetterView::of(&dead_letter, profiles, now);
+    session.terminal.data(&view, dead_letter_facts)
 }
 
 /// What became of each dead letter that was named.
@@ -136,23 +162,13 @@ struct Done {
     problem: Option<String>,
 }
 
-async fn replay(
-    session: &Session,
-    replay: &Replay,
-    ids: Vec<DeadLetterId>,
-    again: bool,
-) -> Outcome {
-    session
-        .terminal
-        .confirm(&format!("Send {} again?", in_words(ids.len() as u64)))?;
+async fn replay(session: &Session, replay: &Replay, requests: Vec<ReplayRequest>) -> Outcome {
+    let many = in_words(requests.len() as u64);
+    session.terminal.confirm(&format!("Send {many} again?"))?;
     let mut done = Vec::new();
     let mut failures = Vec::new();
-    for id in ids {
-        let request = ReplayRequest {
-            id: id.clone(),
-            by: operator(),
-            again,
-        };
+    for request in requests {
+        let id = &request.id;
         match replay.replay(&request).await {
             Ok(generation) => done.push(Done {
                 id: id.to_string(),
@@ -356,6 +372,10 @@ impl From<ReplayError> for Failure {
             ReplayError::NotFound(_) => Exit::NotFound,
             ReplayError::Already { .. } => {
                 return Self::of(Exit::Refused, &error).hint("pass --again to replay it once more");
+            }
+            ReplayError::Stale { .. } => {
+                let hint = "pass --include-stale to replay it all the same";
+                return Self::of(Exit::Refused, &error).hint(hint);
             }
             ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => Exit::Refused,
             ReplayError::Queue(cause) if cause.is_passing() => Exit::Unreachable,

@@ -116,13 +116,18 @@ async fn play(session: &Session, config: &Config) -> Outcome<Proof> {
     let found = find_dead_letter(&backend).await?;
     say(format!(
         "\n{}\n",
-        indent(&dead_letter_facts(&DeadLetterView::from(&found)))
+        indent(&dead_letter_facts(&DeadLetterView::of(
+            &found,
+            &profiles,
+            backend.clock.now()
+        )))
     ));
     player(&players, "hooked", DestinationKind::Webhook).repair();
     say(timeline.line_now("somebody repairs the receiver, and replays the dead letter"));
     let replay = Replay {
         queue: backend.queue.clone(),
         store: backend.store.clone(),
+        profiles: profiles.clone(),
         clock: backend.clock.clone(),
         observer,
     };
@@ -130,6 +135,8 @@ async fn play(session: &Session, config: &Config) -> Outcome<Proof> {
         id: found.id.clone(),
         by: "the demonstration".to_owned(),
         again: false,
+        // The page's own event, which is years old.
+        sends_stale: true,
     };
     replay.replay(&request).await?;
     watch(session, &mut timeline, 1).await;
