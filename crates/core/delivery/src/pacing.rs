@@ -119,15 +119,18 @@ impl Pacing {
                         wait,
                         spread: Duration::ZERO,
                         deferral: Deferral {
+                            since: held_since(delivery, now) + wait,
                             turn_at: Some(now + wait),
-                            ..deferral_of(delivery, now)
                         },
                     }
                 }
                 ReservedTurn::Full => Turn::Later {
                     wait: AHEAD_MAX / 2,
                     spread: AHEAD_MAX / 2,
-                    deferral: deferral_of(delivery, self.context.clock.now()),
+                    deferral: Deferral {
+                        since: held_since(delivery, self.context.clock.now()) + AHEAD_MAX,
+                        turn_at: None,
+                    },
                 },
             },
         )
@@ -303,11 +306,16 @@ fn place_of(delivery: &Delivery) -> DestinationId {
     }
 }
 
-fn deferral_of(delivery: &Delivery, now: Timestamp) -> Deferral {
-    Deferral {
-        since: delivery.deferral.map_or(now, |deferral| deferral.since),
-        turn_at: None,
-    }
+/// Since when it would have been put off, had nothing but an open breaker done so. A wait for a turn moves that on, and so does
+/// coming later than the turn was.
+fn held_since(delivery: &Delivery, now: Timestamp) -> Timestamp {
+    let Some(Deferral { since, turn_at }) = delivery.deferral else {
+        return now;
+    };
+    let late = turn_at.map_or(Duration::ZERO, |turn_at| {
+        Duration::try_from(now.duration_since(turn_at)).unwrap_or_default()
+    });
+    (since + late).min(now)
 }
 
 /// Put off until a probe may have been accepted, unless the schedule would be over by now.
@@ -318,8 +326,8 @@ fn hold(
     until: Timestamp,
     spread: Duration,
 ) -> Turn {
-    let deferral = deferral_of(delivery, now);
-    let held = Duration::try_from(now.duration_since(deferral.since)).unwrap_or_default();
+    let since = held_since(delivery, now);
+    let held = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     let schedule: Duration =
         rules.map_or(Duration::ZERO, |rules| rules.retry.delays().iter().sum());
     if held >= schedule.max(HOLD_LEAST) {
@@ -328,6 +336,9 @@ fn hold(
     Turn::Later {
         wait: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
         spread,
-        deferral,
+        deferral: Deferral {
+            since,
+            turn_at: None,
+        },
     }
 }

@@ -109,7 +109,7 @@ pub struct Delivery {
 /// An attempt put off without being counted: the destination's breaker is open, or it is over its rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deferral {
-    /// When this attempt was first put off.
+    /// Since when an open breaker has put this attempt off; the time that other things made it wait is left out, by moving this on.
     pub since: Timestamp,
     /// The turn reserved for it, if one was.
     pub turn_at: Option<Timestamp>,

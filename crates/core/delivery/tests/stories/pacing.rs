@@ -3,11 +3,11 @@
 use crate::{hooked_event, world::BREAKER_RULES, world::World};
 use ringback_delivery::{
     Handled, Share,
-    port::{DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
+    port::{Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
 };
 use ringback_domain::{
-    Attempt, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState, Destination, DestinationId,
-    Detour, Event, EventId, Timestamp,
+    Attempt, Breaker, BreakerRules, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState,
+    Destination, DestinationId, Detour, Event, EventId, Timestamp,
 };
 use ringback_testkit::{
     samples,
@@ -197,6 +197,43 @@ async fn a_rate_limit_is_kept_and_uses_up_no_attempt() {
     for second in moments.windows(6) {
         assert!(second[5] - second[0] > 0.95, "{second:?}");
     }
+}
+
+/// The rate limit alone makes it wait for longer than its schedule; then the breaker opens, for a minute.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_rate_limit_is_no_time_that_a_breaker_put_it_off() {
+    let world = World::new(Some("hooked"), []);
+    let id = world
+        .webhook(|webhook| {
+            webhook.secrets.clear();
+            webhook.rate_limit = NonZeroU32::new(1);
+        })
+        .await;
+    let destination = DestinationId::webhook(&id);
+    for _ in 0..3_000 {
+        let far = Duration::from_hours(1);
+        let turn = world
+            .store
+            .reserve_turn(&destination, NonZeroU32::MIN, far)
+            .await;
+        turn.unwrap();
+    }
+    publish(&world, 1).await;
+    let opens = async {
+        tokio::time::sleep(Duration::from_secs(2_990)).await;
+        let rules = BreakerRules {
+            probe_first: Duration::from_mins(1),
+            ..BREAKER_RULES
+        };
+        let breaker = Breaker::opened(destination.clone(), world.clock.now(), &rules);
+        world.store.put_breaker(&breaker).await.unwrap();
+    };
+    tokio::join!(world.run(), opens);
+    let story = world.recorder.story();
+    assert!(story.contains("delivered"), "{story}");
+    let attempts = attempts(&world).await;
+    let waited = seconds(samples::moment(0), attempts[0].started_at);
+    assert!((3_050.0..3_200.0).contains(&waited), "{waited}");
 }
 
 /// Counts how often its delivery stood aside.
