@@ -29,6 +29,7 @@ mod reference;
 mod route;
 mod server;
 mod services;
+mod slots;
 pub mod view;
 
 pub use body::BATCH_BYTES_MAX;

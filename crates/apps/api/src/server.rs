@@ -1,6 +1,9 @@
 //! The listening end: connections with limits, and an orderly stop.
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    slots::{Slot, Slots, Writing},
+};
 use axum::{Router, response::IntoResponse};
 use futures_util::FutureExt;
 use http::Request;
@@ -17,7 +20,6 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,7 +35,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How much the HTTP side takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. A new one takes the place of one that waits for its client; where none does, it waits.
     pub connections_max: usize,
     /// How long the head of a request may take to arrive; also how long an idle connection is kept.
     pub head_time_limit: Duration,
@@ -127,19 +129,17 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: TaskTracker) {
-    let slots = Arc::new(Semaphore::new(connections.limits.connections_max));
+    let slots = Slots::new(connections.limits.connections_max);
     let stop = connections.stop.clone();
     loop {
-        let slot = slots.clone().acquire_owned();
-        let Some(slot) = stop.run_until_cancelled(slot).await else {
-            break;
-        };
-        let slot = slot.expect("the semaphore is never closed");
         let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
             break;
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(slot) = stop.run_until_cancelled(slots.take(peer.ip())).await else {
+                    break;
+                };
                 tasks.spawn(serve(stream, peer.ip(), connections.clone(), slot));
             }
             Err(failure) => {
@@ -153,14 +153,9 @@ async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: Tas
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: IpAddr,
-    connections: Arc<Connections>,
-    _slot: OwnedSemaphorePermit,
-) {
+async fn serve(stream: TcpStream, peer: IpAddr, connections: Arc<Connections>, slot: Arc<Slot>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer(request, peer, connections.router.clone()));
+    let service = service_fn(|request| answer(request, peer, connections.router.clone(), &slot));
     let mut serving = pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -173,6 +168,7 @@ async fn serve(
     // One that hangs up early, or sends what is no HTTP, is no event of ours.
     tokio::select! {
         _ = serving.as_mut() => return,
+        () = slot.is_wanted() => return,
         () = connections.stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
     let _ = connections.cut_off.run_until_cancelled(serving).await;
@@ -182,14 +178,15 @@ async fn answer(
     request: Request<Incoming>,
     peer: IpAddr,
     router: Router,
-) -> Result<axum::response::Response, Infallible> {
+    slot: &Arc<Slot>,
+) -> Result<http::Response<Writing>, Infallible> {
+    let busy = slot.busy();
     let mut request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(Peer(peer));
     let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-    if let Ok(answered) = answering.await {
-        answered
-    } else {
+    let answered = answering.await.unwrap_or_else(|_| {
         tracing::error!("answering a call panicked");
         Ok(Problem::new(Code::Internal).into_response())
-    }
+    })?;
+    Ok(answered.map(|body| busy.until_written(body)))
 }

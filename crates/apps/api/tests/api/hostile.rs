@@ -4,10 +4,11 @@ use crate::installation::{Ground, Installation};
 use http::Request;
 use ringback_api::Limits;
 use ringback_domain::limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX};
-use std::time::Duration;
+use ringback_testkit::receiver::{Answer, Receiver};
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -152,24 +153,95 @@ async fn a_head_or_body_that_never_ends_is_not_waited_for() {
     installation.stop().await;
 }
 
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_free_one() {
+async fn with_connections(connections_max: usize) -> Installation {
     let limits = Limits {
-        connections_max: 1,
+        connections_max,
         ..Limits::default()
     };
-    let installation = Installation::start_with(Ground::Embedded, limits, []).await;
-    let holding = TcpStream::connect(installation.address()).await.unwrap();
+    Installation::start_with(Ground::Embedded, limits, []).await
+}
+
+const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// Asks on a connection that stays, and reads the answer.
+async fn ask_health(stream: &mut TcpStream) {
+    stream.write_all(ASK).await.unwrap();
+    let mut answer = [0; 4096];
+    let reading = timeout(PATIENCE, stream.read(&mut answer)).await;
+    let count = reading.expect("an answer").unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 200"), "{count}");
+}
+
+/// A connection from an address of loopback.
+async fn connect_from(installation: &Installation, address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    let address = SocketAddr::new(address.parse().unwrap(), 0);
+    socket.bind(address).unwrap();
+    socket.connect(installation.address()).await.unwrap()
+}
+
+#[tokio::test]
+async fn connections_that_wait_for_their_client_make_room() {
+    let installation = with_connections(32).await;
+    let mut flood = Vec::new();
+    for _ in 0..8 {
+        for number in 0..64 {
+            let mut stream = TcpStream::connect(installation.address()).await.unwrap();
+            // Idle, half a head, and one that has had its answer.
+            match number % 3 {
+                0 => {}
+                1 => stream.write_all(&ASK[..20]).await.unwrap(),
+                _ => ask_health(&mut stream).await,
+            }
+            flood.push(stream);
+        }
+        let mut stream = TcpStream::connect(installation.address()).await.unwrap();
+        ask_health(&mut stream).await;
+    }
+    assert_eq!(flood.len(), 8 * 64, "none was closed by us");
+    drop(flood);
+    installation.stop().await;
+}
+
+#[tokio::test]
+async fn the_network_with_most_connections_makes_room_first() {
+    let installation = with_connections(8).await;
+    // The longest idle of all, and no part of the flood.
+    let mut patient = connect_from(&installation, "127.0.0.2").await;
+    ask_health(&mut patient).await;
+    let mut flood = Vec::new();
+    for _ in 0..40 {
+        let mut stream = connect_from(&installation, "127.0.0.3").await;
+        stream.write_all(&ASK[..20]).await.unwrap();
+        flood.push(stream);
+    }
+    ask_health(&mut patient).await;
+    let mut closed = 0;
+    for stream in &mut flood {
+        let mut answer = [0; 1];
+        let reading = timeout(Duration::from_millis(20), stream.read(&mut answer)).await;
+        closed += usize::from(reading.is_ok());
+    }
+    assert_eq!(closed, 33, "of 8 connections seven are theirs");
+    drop(flood);
+    installation.stop().await;
+}
+
+#[tokio::test]
+async fn where_every_connection_has_a_request_under_way_others_wait() {
+    let installation = with_connections(1).await;
+    let (mut holding, _receiver) = ask_for_a_slow_test(&installation).await;
     let mut waiting = TcpStream::connect(installation.address()).await.unwrap();
-    let ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    waiting.write_all(ask).await.unwrap();
-    let mut begin = [0; 1];
+    waiting.write_all(ASK).await.unwrap();
+    let mut begin = [0; 12];
     let early = timeout(Duration::from_millis(200), waiting.read(&mut begin)).await;
     assert!(early.is_err(), "the one connection is in use");
-    drop(holding);
     let mut answer = String::new();
-    waiting.read_to_string(&mut answer).await.unwrap();
+    // Once it has its answer it waits for its client, and makes room.
+    holding.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    waiting.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
     installation.stop().await;
 }
 
@@ -211,12 +283,11 @@ async fn paths_methods_and_ids_that_nobody_knows_are_problems() {
     installation.stop().await;
 }
 
-#[tokio::test]
-async fn an_answer_under_way_ends_before_the_server_does() {
-    let installation = Installation::start_with(Ground::Embedded, Limits::default(), []).await;
+/// Has a webhook tested whose receiver takes a moment, and comes back when that has the request.
+async fn ask_for_a_slow_test(installation: &Installation) -> (TcpStream, Receiver) {
     let key = installation.project_key("acme").await;
-    let receiver = ringback_testkit::receiver::Receiver::start().await;
-    let slow = ringback_testkit::receiver::Answer::status(200).after(Duration::from_millis(300));
+    let receiver = Receiver::start().await;
+    let slow = Answer::status(200).after(Duration::from_millis(500));
     receiver.script("/slow", [slow]);
     let webhook = format!(r#"{{"url":"{}"}}"#, receiver.url("/slow"));
     let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
@@ -227,6 +298,13 @@ async fn an_answer_under_way_ends_before_the_server_does() {
     );
     stream.write_all(ask.as_bytes()).await.unwrap();
     receiver.wait_for("/slow", 1).await;
+    (stream, receiver)
+}
+
+#[tokio::test]
+async fn an_answer_under_way_ends_before_the_server_does() {
+    let installation = Installation::start_with(Ground::Embedded, Limits::default(), []).await;
+    let (mut stream, _receiver) = ask_for_a_slow_test(&installation).await;
     installation.stop().await;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
