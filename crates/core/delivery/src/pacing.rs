@@ -57,6 +57,8 @@ pub(crate) enum Turn {
 
 /// How long breakers that were read are used without asking again.
 const FRESH_FOR: Duration = Duration::from_millis(400);
+/// Breakers that one look at all of them removes.
+const CLEARED_MAX: usize = 16;
 /// Destinations whose failures are remembered; beyond, all are forgotten.
 const RUNS_MAX: usize = 10_000;
 /// A turn no further away is waited for on the spot: the queue's waits come in steps of this size.
@@ -273,7 +275,11 @@ impl Pacing {
         let store: &dyn Store = &*self.context.store;
         let read = || store.breakers();
         let found = self.context.until_done("read breakers", read).await?;
-        let breakers = found
+        let now = self.context.clock.now();
+        let (stale, in_use): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|breaker| breaker.is_stale(now));
+        self.clear(&stale).await;
+        let breakers = in_use
             .into_iter()
             .map(|breaker| (breaker.destination.clone(), breaker))
             .collect();
@@ -283,6 +289,21 @@ impl Pacing {
         };
         *slot = Some(snapshot.clone());
         Ok(snapshot)
+    }
+
+    /// Removes some of those that say nothing any more, unless somebody came by after all. What is left goes with a later look; they
+    /// count for nobody meanwhile.
+    async fn clear(&self, stale: &[Breaker]) {
+        for breaker in stale.iter().take(CLEARED_MAX) {
+            if let Err(failure) = self.context.store.remove_breaker(breaker).await {
+                tracing::debug!(
+                    ringback.destination.id = %breaker.destination,
+                    error = &failure as &(dyn std::error::Error + 'static),
+                    "could not remove a breaker that nobody needs"
+                );
+                return;
+            }
+        }
     }
 
     async fn forget(&self) {

@@ -73,6 +73,9 @@ const RAMP_STEP: Duration = Duration::from_secs(1);
 /// … so many times; then the breaker is over. 4 a second become 1,024.
 const RAMP_STEPS: u32 = 8;
 
+/// How long after the moment its next probe was due a breaker that nobody probed is remembered.
+const STALE_AFTER: Duration = Duration::from_hours(24);
+
 impl Breaker {
     /// Opened now, for the first time.
     pub fn opened(destination: DestinationId, now: Timestamp, rules: &BreakerRules) -> Self {
@@ -152,6 +155,16 @@ impl Breaker {
             BreakerState::Open { .. } => false,
             BreakerState::Recovering { since } => ramp_step(since, now) >= RAMP_STEPS,
         }
+    }
+
+    /// Whether nothing came by for so long that it says nothing any more: its webhook is disabled or gone, its callbacks are over.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let touched_until = match self.state {
+            BreakerState::Open { next_probe_at, .. } => next_probe_at,
+            BreakerState::Recovering { since } => since,
+        };
+        Duration::try_from(now.duration_since(touched_until))
+            .is_ok_and(|passed| passed > STALE_AFTER)
     }
 
     /// Whether nothing but probes goes there.
@@ -266,6 +279,18 @@ mod tests {
         assert_eq!(breaker.recovering(at(11)), None);
         // A clock behind the one that wrote it.
         assert_eq!(pace(9), 4);
+    }
+
+    #[test]
+    fn one_that_nobody_came_to_for_a_day_is_stale() {
+        const DAY: i64 = 24 * 60 * 60;
+        // Its probe was due after 5 seconds.
+        assert!(!open().is_stale(at(0)));
+        assert!(!open().is_stale(at(DAY + 5)));
+        assert!(open().is_stale(at(DAY + 6)));
+        let recovering = open().recovering(at(10)).unwrap();
+        assert!(!recovering.is_stale(at(DAY + 10)));
+        assert!(recovering.is_stale(at(DAY + 11)));
     }
 
     #[test]

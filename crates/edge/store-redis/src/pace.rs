@@ -61,6 +61,16 @@ impl PaceStore for RedisStore {
     }
 }
 
+impl RedisStore {
+    /// Whatever its revision: of a destination that is gone. A step of its own, as breakers lie elsewhere than webhooks.
+    pub(crate) async fn remove_breaker_of(&self, id: &DestinationId) -> Result<(), StoreError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(self.keys.breakers()).arg(id.as_str());
+        let _: u64 = self.connection.send("remove a breaker", &command).await?;
+        Ok(())
+    }
+}
+
 /// The record after `<revision> `.
 fn read(stored: &[u8]) -> Result<Breaker, StoreError> {
     let id = &"in a list";

@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{StoreError, WebhookStore, WriteAnswer};
-use ringback_domain::{ProjectName, Webhook, WebhookId};
+use ringback_domain::{DestinationId, ProjectName, Webhook, WebhookId};
 use ringback_wire::record;
 
 #[async_trait]
@@ -54,7 +54,11 @@ impl WebhookStore for RedisStore {
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
         let mut script = REMOVE_WEBHOOK.key(self.keys.webhooks());
         script.arg(id.as_str()).arg(self.keys.webhooks_of(""));
-        self.connection.run("remove a webhook", &script).await
+        let was_there = self.connection.run("remove a webhook", &script).await?;
+        if was_there {
+            self.remove_breaker_of(&DestinationId::webhook(id)).await?;
+        }
+        Ok(was_there)
     }
 }
 

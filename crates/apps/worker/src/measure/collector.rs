@@ -197,7 +197,9 @@ impl Collector {
 
     async fn read_store(&self) -> Result<Vec<Reading>, StoreError> {
         let health = self.store.health().await?;
-        let breakers = self.store.breakers().await?;
+        let mut breakers = self.store.breakers().await?;
+        let now = self.clock.now();
+        breakers.retain(|breaker| !breaker.is_stale(now));
         let usage = self.store.dead_letter_usage().await?;
         let mut readings = Vec::new();
         if let Some(skew_ms) = health.clock_skew_ms {

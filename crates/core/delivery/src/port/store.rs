@@ -212,7 +212,7 @@ pub trait WebhookStore: Send + Sync {
     /// All webhooks of a project, oldest first.
     async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError>;
 
-    /// Removes one; whether it was there.
+    /// Removes one, and its breaker if it has one; whether it was there.
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError>;
 }
 

@@ -140,6 +140,37 @@ async fn a_breaker_that_is_over_is_forgotten() {
     assert_eq!(world.store.breakers().await.unwrap(), []);
 }
 
+/// Of webhooks that were disabled, and of hosts that no callback names any more.
+#[tokio::test(start_paused = true)]
+async fn breakers_that_nobody_came_to_for_a_day_are_cleared_away() {
+    let world = World::new(Some("hooked"), []);
+    let id = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let ago = |hours| world.clock.now() - Duration::from_hours(hours);
+    let put = async |id: DestinationId, opened_at| {
+        let breaker = Breaker::opened(id, opened_at, &BREAKER_RULES);
+        world.store.put_breaker(&breaker).await.unwrap();
+        breaker
+    };
+    put(DestinationId::webhook(&id), ago(25)).await;
+    for number in 0..40 {
+        let host = format!("https://host-{number}.example/");
+        put(DestinationId::callback(&host), ago(48)).await;
+    }
+    let used = DestinationId::callback("https://down.example/");
+    let used = put(used, ago(23)).await;
+    for _ in 0..4 {
+        let event = hooked_event(&world);
+        let id: EventId = format!("evt_{}", world.clock.elapsed().as_millis())
+            .parse()
+            .unwrap();
+        world.publish(&Event { id, ..event }).await;
+        world.run().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(attempts(&world).await.len(), 4, "its own held nothing up");
+    assert_eq!(world.store.breakers().await.unwrap(), [used]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_fails_at_the_original_url_of_a_replay_opens_no_breaker_of_the_webhook() {
     let world = World::new(Some("hooked"), vec![answers(503); 100]);

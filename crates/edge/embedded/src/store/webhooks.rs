@@ -5,7 +5,7 @@ use crate::tables::{Tables, WEBHOOK_ORDER, WEBHOOKS};
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable};
 use ringback_delivery::port::{StoreError, WebhookStore, WriteAnswer};
-use ringback_domain::{ProjectName, Webhook, WebhookId};
+use ringback_domain::{DestinationId, ProjectName, Webhook, WebhookId};
 use ringback_wire::record as wire;
 
 const WHAT: &str = "webhook";
@@ -111,6 +111,8 @@ fn remove(
         Ok(Some(stored)) => {
             tables.webhook_order()?.remove(place(&stored))?;
             tables.webhooks()?.remove(id.as_str())?;
+            let breaker = DestinationId::webhook(id);
+            tables.breakers()?.remove(breaker.as_str())?;
             Ok(Ok(true))
         }
         Ok(None) => Ok(Ok(false)),

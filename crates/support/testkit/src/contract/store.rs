@@ -125,6 +125,7 @@ macro_rules! store_contract {
 
             of_all_who_would_change_a_breaker_one_does
             a_breaker_that_changed_is_not_removed
+            a_removed_webhook_takes_its_breaker_with_it
             turns_are_as_far_apart_as_the_pace_says
             a_turn_too_far_away_is_not_reserved
 

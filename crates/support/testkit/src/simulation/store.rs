@@ -413,7 +413,9 @@ impl WebhookStore for SimulatedStore {
     }
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
-        Ok(self.state().webhooks.remove(id).is_some())
+        let mut state = self.state();
+        state.breakers.remove(&DestinationId::webhook(id));
+        Ok(state.webhooks.remove(id).is_some())
     }
 }
 

@@ -60,6 +60,21 @@ pub async fn a_breaker_that_changed_is_not_removed(store: &dyn Store) {
     assert_eq!(put(store, &opened).await, WriteAnswer::Written, "as if new");
 }
 
+pub async fn a_removed_webhook_takes_its_breaker_with_it(store: &dyn Store) {
+    let (webhook, other) = (samples::webhook(), breaker());
+    let opened = Breaker::opened(
+        DestinationId::webhook(&webhook.id),
+        samples::moment(0),
+        &RULES,
+    );
+    store.put_webhook(&webhook).await.unwrap();
+    put(store, &opened).await;
+    put(store, &opened.reopened(samples::moment(9), &RULES)).await;
+    put(store, &other).await;
+    assert!(store.remove_webhook(&webhook.id).await.unwrap());
+    assert_eq!(store.breakers().await.unwrap(), [other]);
+}
+
 pub async fn turns_are_as_far_apart_as_the_pace_says(store: &dyn Store) {
     let (one, other) = (destination(), destination());
     assert_eq!(
