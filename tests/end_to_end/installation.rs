@@ -196,6 +196,7 @@ impl Client {
         let (store, clock) = (self.backend.store.clone(), self.backend.clock.clone());
         Publisher {
             queue: self.backend.queue.clone(),
+            store: store.clone(),
             webhooks: WebhookCache::new(store, clock.clone()),
             profiles: Arc::new(self.config.profile_book()),
             keys: self.backend.keys.clone(),
@@ -210,6 +211,7 @@ impl Client {
         let replay = Replay {
             queue: self.backend.queue.clone(),
             store: self.backend.store.clone(),
+            profiles: Arc::new(self.config.profile_book()),
             clock: self.backend.clock.clone(),
             observer: Arc::new(LogObserver),
         };
@@ -217,6 +219,7 @@ impl Client {
             id: dead.id.clone(),
             by: "test".into(),
             again: false,
+            sends_stale: true,
         };
         replay.replay(&request).await.unwrap();
     }

@@ -62,6 +62,7 @@ impl Services {
             },
             publisher: Publisher {
                 queue: context.queue.clone(),
+                store: context.store.clone(),
                 webhooks: context.webhooks.clone(),
                 profiles: context.profiles.clone(),
                 keys: context.keys.clone(),

@@ -6,6 +6,7 @@ use crate::{
     terminal::Terminal,
 };
 use ringback_delivery::port::{QueueError, StoreError};
+use ringback_domain::ProjectName;
 use ringback_queue_rabbitmq::ConnectError;
 use ringback_telemetry::LogSettings;
 use ringback_worker::{
@@ -42,6 +43,15 @@ impl Session {
 
     pub(crate) fn try_config(&self, flags: &[Flag]) -> Result<Config, ConfigError> {
         Config::load_with_flags(self.config_file.as_deref(), variables(), flags)
+    }
+
+    /// Looks whether a project that is asked for is one: mistyped, it would look as if all were well. One that was removed from the
+    /// configuration may still have something to show.
+    pub(crate) fn look_for_project(&self, config: &Config, asked: Option<&ProjectName>) {
+        if let Some(project) = asked.filter(|project| !config.projects.contains_key(project)) {
+            self.terminal
+                .say(&format!("note: project `{project}` is not configured"));
+        }
     }
 
     /// Queue and store of this configuration, opened for a command.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ringback_delivery::{
     ProfileBook, UnknownProject, WebhookCache,
-    port::{Clock, Entropy, Queue, QueueError, StoreError},
+    port::{Clock, Entropy, Queue, QueueError, Store, StoreError},
 };
 use ringback_domain::{
     Callback, CallbackSecret, Event, EventId, ProfileName, ProjectName, TraceContext,
@@ -18,6 +18,8 @@ use std::{collections::BTreeSet, sync::Arc};
 pub struct Publisher {
     /// Where they go.
     pub queue: Arc<dyn Queue>,
+    /// Which of them are known already.
+    pub store: Arc<dyn Store>,
     /// Which webhooks, and so which profiles, an event will meet.
     pub webhooks: WebhookCache,
     /// The profiles, and which project has which.
@@ -30,6 +32,15 @@ pub struct Publisher {
     pub clock: Arc<dyn Clock>,
     /// Nonces.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// An event that is safe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Which.
+    pub id: EventId,
+    /// Whether it was dispatched before; then nothing was published.
+    pub is_known: bool,
 }
 
 /// Why an event was not published. Nothing was queued, save where [`QueueError::Unconfirmed`] says otherwise.
@@ -52,6 +63,12 @@ pub enum PublishError {
         profile: ProfileName,
         #[source]
         source: RenderError,
+    },
+    #[error("could not look up whether event `{id}` is known")]
+    Known {
+        id: EventId,
+        #[source]
+        source: StoreError,
     },
     #[error("could not read the webhooks of project `{project}`")]
     Webhooks {
@@ -76,14 +93,14 @@ impl PublishError {
             Self::CallbackUrl(_) => Some("callback.url"),
             Self::CallbackSecret(_) | Self::CallbackSeal(_) => Some("callback.secret"),
             Self::Body { source, .. } => source.member(),
-            Self::Webhooks { .. } | Self::Queue { .. } => None,
+            Self::Known { .. } | Self::Webhooks { .. } | Self::Queue { .. } => None,
         }
     }
 
     /// Whether the event is not at fault: the same one may be published later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Webhooks { source, .. } => source.is_passing(),
+            Self::Known { source, .. } | Self::Webhooks { source, .. } => source.is_passing(),
             Self::Queue { source, .. } => source.is_passing(),
             _ => false,
         }
@@ -96,12 +113,13 @@ impl Publisher {
     /// # Errors
     ///
     /// The first thing that is wrong with the event, or that the queue or store did not answer.
-    pub async fn publish(&self, text: &Bytes) -> Result<EventId, PublishError> {
+    pub async fn publish(&self, text: &Bytes) -> Result<Published, PublishError> {
         let published = self.publish_event(event::parse(text)?, None).await;
         published.map_err(|mut faults| faults.swap_remove(0))
     }
 
-    /// Checks and publishes an event that was read before, as a part of a trace; returns once it is safe.
+    /// Checks and publishes an event that was read before, as a part of a trace; returns once it is safe. One that is known, which
+    /// is one that was dispatched, goes out no second time.
     ///
     /// # Errors
     ///
@@ -110,7 +128,23 @@ impl Publisher {
         &self,
         event: Event,
         trace: Option<&TraceContext>,
-    ) -> Result<EventId, Vec<PublishError>> {
+    ) -> Result<Published, Vec<PublishError>> {
+        let mark = self.store.event_mark(&event.project, &event.id).await;
+        match mark {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                return Ok(Published {
+                    id: event.id,
+                    is_known: true,
+                });
+            }
+            Err(source) => {
+                return Err(vec![PublishError::Known {
+                    id: event.id,
+                    source,
+                }]);
+            }
+        }
         let now = self.clock.now();
         let mut event = event.dated(now);
         event.accepted_at = Some(now);
@@ -120,7 +154,10 @@ impl Publisher {
         }
         self.seal(&mut event).map_err(|fault| vec![fault])?;
         match self.queue.publish_event(&event, trace).await {
-            Ok(()) => Ok(event.id),
+            Ok(()) => Ok(Published {
+                id: event.id,
+                is_known: false,
+            }),
             Err(source) => Err(vec![PublishError::Queue {
                 id: event.id,
                 source,

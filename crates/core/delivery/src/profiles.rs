@@ -1,7 +1,7 @@
 //! Which project has which profile.
 
-use ringback_domain::{EventType, ProfileName, ProjectName, Webhook};
-use ringback_profile::Profile;
+use ringback_domain::{Delivery, Destination, EventType, ProfileName, ProjectName, Webhook};
+use ringback_profile::{DestinationKind, Profile};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The profiles at hand, and which project has which.
@@ -63,6 +63,16 @@ impl ProfileBook {
     pub fn reach(&self, webhook: &Webhook, event_type: &EventType) -> bool {
         let own = webhook.profile.as_ref().and_then(|name| self.profile(name));
         webhook.wants(event_type) && own.is_none_or(|profile| profile.knows(event_type))
+    }
+
+    /// Whether a delivery's requests are signed; nothing when its profile is not at hand.
+    pub fn signs(&self, delivery: &Delivery) -> Option<bool> {
+        let profile = self.profile(&delivery.profile)?;
+        let (kind, has_secret) = match &delivery.destination {
+            Destination::Webhook { .. } => (DestinationKind::Webhook, true),
+            Destination::Callback { secret, .. } => (DestinationKind::Callback, secret.is_some()),
+        };
+        Some(has_secret && profile.signature(kind).is_some())
     }
 
     /// All profiles by name.

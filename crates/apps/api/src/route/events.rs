@@ -264,22 +264,11 @@ async fn take_in(
         )
     })?;
     caller.reaching(event.project.clone())?;
-    let mark = services
-        .context
-        .store
-        .event_mark(&event.project, &event.id)
-        .await?;
-    if mark.is_some() {
-        return Ok(Accepted {
-            id: event.id.to_string(),
-            duplicate: true,
-        });
-    }
     let published = services.publisher.publish_event(event, trace).await;
-    let id = published.map_err(not_published)?;
+    let published = published.map_err(not_published)?;
     Ok(Accepted {
-        id: id.to_string(),
-        duplicate: false,
+        id: published.id.to_string(),
+        duplicate: published.is_known,
     })
 }
 
@@ -287,7 +276,9 @@ fn not_published(faults: Vec<PublishError>) -> Problem {
     let mut told = Vec::with_capacity(faults.len());
     for fault in faults {
         match fault {
-            PublishError::Webhooks { source, .. } => return source.into(),
+            PublishError::Known { source, .. } | PublishError::Webhooks { source, .. } => {
+                return source.into();
+            }
             PublishError::Queue { source, .. } => return source.into(),
             fault => {
                 let fault = Fault::new(fault.member().unwrap_or_default(), chain(&fault));

@@ -45,6 +45,9 @@ pub struct DeadLetterView {
     pub occurred_at: Option<Timestamp>,
     /// Whether that is longer ago than its profile says a body is of use.
     pub stale: bool,
+    /// Whether its requests are signed; null when that cannot be told. Receivers that expect a signature and get none often fail with 500.
+    #[schema(required)]
+    pub signed: Option<bool>,
     pub died_at: Timestamp,
     pub disposal: DisposalView,
     pub body_bytes: usize,
@@ -125,6 +128,7 @@ impl DeadLetterView {
             why,
             occurred_at: occurred_at(dead_letter),
             stale: stale(dead_letter, profiles, now).is_some(),
+            signed: delivery.and_then(|delivery| profiles.signs(delivery)),
             died_at: dead_letter.died_at,
             disposal: DisposalView::from(&dead_letter.disposal),
             body_bytes,

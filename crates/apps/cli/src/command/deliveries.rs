@@ -21,7 +21,10 @@ pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcom
     let config = session.config()?;
     let desk = session.desk_of(&config).await?;
     let done = match command {
-        DeliveriesCommand::List(args) => list(session, &*desk.store, desk.clock.now(), args).await,
+        DeliveriesCommand::List(args) => {
+            session.look_for_project(&config, args.project.as_ref());
+            list(session, &*desk.store, desk.clock.now(), args).await
+        }
         DeliveriesCommand::Show { id } => show(session, &*desk.store, &id).await,
         DeliveriesCommand::Replay {
             id,

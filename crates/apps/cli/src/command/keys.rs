@@ -24,7 +24,10 @@ pub(crate) async fn run(session: &Session, command: KeysCommand) -> Outcome {
     };
     let done = match command {
         KeysCommand::Create(args) => create(session, &keys, desk.clock.now(), args).await,
-        KeysCommand::List { project } => list(session, &keys, project).await,
+        KeysCommand::List { project } => {
+            session.look_for_project(&config, project.as_ref());
+            list(session, &keys, project).await
+        }
         KeysCommand::Revoke { id } => revoke(session, &keys, &id).await,
     };
     desk.close().await;

@@ -12,7 +12,7 @@ use ringback_delivery::WebhookCache;
 use ringback_domain::limits::BODY_BYTES_MAX;
 use ringback_worker::{
     SystemEntropy,
-    publish::{PublishError, Publisher},
+    publish::{PublishError, Published, Publisher},
 };
 use serde::Serialize;
 use std::{io::Cursor, path::Path, pin::pin, sync::Arc};
@@ -30,6 +30,7 @@ pub(crate) async fn run(session: &Session, args: PublishArgs) -> Outcome {
     let desk = session.desk_of(&config).await?;
     let publisher = Publisher {
         queue: desk.queue.clone(),
+        store: desk.store.clone(),
         webhooks: WebhookCache::new(desk.store.clone(), desk.clock.clone()),
         profiles: Arc::new(config.profile_book()),
         keys: desk.keys.clone(),
@@ -61,6 +62,8 @@ async fn open(file: &Path) -> Outcome<Box<dyn AsyncBufRead + Unpin>> {
 #[derive(Default, Serialize)]
 struct Report {
     published: u64,
+    /// Those of them that were dispatched before, and go out no second time.
+    known_already: u64,
     refused: Vec<Refused>,
     /// Set when the broker or store stopped answering: what was read up to here, and not refused, is published or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,9 +88,12 @@ enum Problem {
 }
 
 impl Report {
-    fn note(&mut self, line: u64, result: Result<(), Problem>) {
+    fn note(&mut self, line: u64, result: Result<Published, Problem>) {
         match result {
-            Ok(()) => self.published += 1,
+            Ok(published) => {
+                self.published += 1;
+                self.known_already += u64::from(published.is_known);
+            }
             Err(Problem::Text(problem)) => self.refused.push(Refused {
                 line,
                 member: None,
@@ -123,11 +129,16 @@ impl Report {
                 })
                 .collect();
             let refused = report.refused.len();
+            let known = match (report.known_already, report.published) {
+                (0, _) => String::new(),
+                (1, 1) => ", known already: it goes out once".to_owned(),
+                (known, _) => format!(", {known} known already: each goes out once"),
+            };
             lines.push(match (report.published, refused) {
-                (1, 0) => "published 1 event".to_owned(),
-                (published, 0) => format!("published {published} events"),
+                (1, 0) => format!("published 1 event{known}"),
+                (published, 0) => format!("published {published} events{known}"),
                 (published, refused) => format!(
-                    "published {published} of {} events, refused {refused}",
+                    "published {published} of {} events{known}, refused {refused}",
                     published + refused as u64
                 ),
             });
@@ -169,7 +180,7 @@ async fn publish_all(session: &Session, publisher: &Publisher, events: Events) -
         (line, Err(problem)) => Ok((line, Err(Problem::Text(problem)))),
         (line, Ok(text)) => {
             let answer = publisher.publish(&text).await;
-            Ok((line, answer.map(drop).map_err(Problem::Event)))
+            Ok((line, answer.map_err(Problem::Event)))
         }
     };
     let mut answers = pin!(

@@ -31,7 +31,10 @@ pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome 
     let webhooks = webhooks_of(&config, &desk);
     let done = match command {
         WebhooksCommand::Add(args) => add(session, &webhooks, args).await,
-        WebhooksCommand::List { project } => list(session, &*desk.store, &config, project).await,
+        WebhooksCommand::List { project } => {
+            session.look_for_project(&config, project.as_ref());
+            list(session, &*desk.store, &config, project).await
+        }
         WebhooksCommand::Show { id } => show(session, &webhooks, &id).await,
         WebhooksCommand::Update(args) => update(session, &webhooks, args).await,
         WebhooksCommand::Enable { id } => {
@@ -104,8 +107,16 @@ pub(super) fn read_secret(file: &Path) -> Outcome<Secret> {
         ))
         .because(failure)
     })?;
-    Secret::try_new(text.trim_end_matches(['\r', '\n']))
-        .map_err(|refused| Failure::of(Exit::Usage, &refused))
+    let text = text.trim_end_matches(['\r', '\n']);
+    let lines = text.lines().count();
+    if lines > 1 {
+        let problem = format!(
+            "`{}` has {lines} lines, and a secret is one",
+            file.display()
+        );
+        return Err(Failure::usage(problem));
+    }
+    Secret::try_new(text).map_err(|refused| Failure::of(Exit::Usage, &refused))
 }
 
 async fn list(

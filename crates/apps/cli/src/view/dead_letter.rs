@@ -56,6 +56,8 @@ pub(crate) fn dead_letters_table(list: &ListView<DeadLetterView>) -> String {
     table(DEAD_LETTER_COLUMNS, rows)
 }
 
+const UNSIGNED: &str = "no: a receiver that expects a signature answers 401, or fails with 500";
+
 /// A replay of what is stale has to be asked for.
 fn happened(dead: &DeadLetterView) -> String {
     match (dead.occurred_at, dead.stale) {
@@ -77,6 +79,9 @@ pub(crate) fn dead_letter_facts(dead: &DeadLetterView) -> String {
     fact("destination", &dead.destination);
     fact("to", &dead.url);
     fact("why", &dead.why);
+    if dead.signed == Some(false) {
+        lines.push(("signed", UNSIGNED.to_owned()));
+    }
     lines.extend([
         ("reason", dead.reason.replace('_', " ")),
         ("whose fault", dead.fault.to_owned()),

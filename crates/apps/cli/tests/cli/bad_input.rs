@@ -133,6 +133,17 @@ fn every_kind_of_failure_has_its_exit_code() {
             "has no event type `task.completed`",
         ),
         (
+            &[
+                "webhooks",
+                "add",
+                "https://example.com/",
+                "--secret-file",
+                "two",
+            ],
+            2,
+            "`two` has 2 lines, and a secret is one",
+        ),
+        (
             &["deliveries", "show", "dlv_nope"],
             3,
             "there is no delivery dlv_nope",
@@ -172,6 +183,7 @@ fn every_kind_of_failure_has_its_exit_code() {
         ),
         (&["listen", "--status", "99"], 2, "99 is not in 200..=599"),
     ];
+    place.write("two", "first\nsecond\n");
     place.write("secret", "hunter2");
     for (arguments, code, words) in table {
         let ran = place.run(*arguments);
@@ -328,6 +340,7 @@ fn what_cannot_be_carried_without_loss_is_refused_with_the_path_of_the_member() 
     assert_snapshot!(ran.stdout, @r#"
     {
       "published": 0,
+      "known_already": 0,
       "refused": [
         {
           "line": 1,

@@ -103,6 +103,42 @@ fn a_body_written_again_is_named_with_the_place_where_it_differs() {
 }
 
 #[test]
+fn a_request_without_a_signature_is_told_to_be_unsigned() {
+    let place = place();
+    place.write("none", "webhook-id: msg_1\nwebhook-timestamp: 1614265330\n");
+    let ran = explain(
+        &place,
+        &[
+            "--headers",
+            "none",
+            "--body",
+            "sent.json",
+            "--profile",
+            "standard",
+            "--at",
+            "2021-02-25T15:02:20Z",
+        ],
+    );
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stderr, @"error: there is no signature");
+    assert_snapshot!(ran.stdout, @r"
+    there is no signature: no `webhook-signature` header came
+
+    scheme     webhooks of profile `standard`
+    header     webhook-signature
+    signed     {id}.{timestamp}.{body}
+    timestamp  2021-02-25 15:02:10 UTC, 10s before it came
+
+    also noticed
+      a receiver that parses this body and writes it again with `JSON.stringify` gets other bytes: white
+      space, numbers, escapes or the order of members
+
+    A callback is signed when the job names a secret for it, a webhook when its profile signs. If it was
+    signed, something in front of the receiver drops the header.
+    ");
+}
+
+#[test]
 fn what_no_mistake_explains_is_said_to_be_so_and_what_code_computed_can_be_explained() {
     let place = place();
     place.write("changed.json", r#"{"test": 2432232315}"#);

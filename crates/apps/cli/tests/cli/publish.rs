@@ -38,6 +38,19 @@ fn an_event_of_a_slow_input_is_published_before_the_next_one_is_read() {
 }
 
 #[test]
+fn an_event_that_is_known_is_told_to_go_out_once() {
+    let place = place();
+    let mut worker = worker(&place);
+    place.write("event.json", &event("evt_1"));
+    let ran = place.run(["publish", "event.json"]);
+    assert_eq!(ran.stdout, "published 1 event\n");
+    worker.wait_for("evt_1");
+    let ran = place.run(["publish", "event.json"]);
+    let told = "published 1 event, known already: it goes out once\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, told));
+}
+
+#[test]
 fn interrupted_it_tells_how_far_it_came() {
     let place = place();
     let mut worker = worker(&place);

@@ -65,6 +65,7 @@ impl Desk {
         let (store, clock) = (self.backend.store.clone(), self.backend.clock.clone());
         Publisher {
             queue: self.backend.queue.clone(),
+            store: store.clone(),
             webhooks: WebhookCache::new(store, clock.clone()),
             profiles: Arc::new(self.config.profile_book()),
             keys: self.backend.keys.clone(),

@@ -23,7 +23,7 @@ use axum::{
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
 use ringback_delivery::{
-    DiscardSelection, DiscardStep, ReplayRequest, SearchText, Stale, occurred_at,
+    DiscardSelection, DiscardStep, ProfileBook, ReplayRequest, SearchText, Stale, occurred_at,
     port::{DeadLetterFilter, DisposeAnswer, GroupFilter, GroupOrder, StoreError},
     search_dead_letters, shares_of_traffic, stale,
 };
@@ -633,7 +633,7 @@ async fn show(
     let content = html! {
         (head(Some((&similar, "Dead letters of this cause")), &html! { (title) }, &lead, &actions))
         (news)
-        section.card aria-label="Facts" { div.pad { (letter_facts(&letter, visitor.now)) } }
+        section.card aria-label="Facts" { div.pad { (letter_facts(&letter, &desk.services.context.profiles, visitor.now)) } }
         @if let Some(attempts) = attempts { (card("Attempts", &html! {}, &attempts)) }
         (content_part(&visitor, &letter, &path, asked.get("show") == Some("content")))
         @if visitor.may_manage() && is_open { (discard_part(&path, token)) }
@@ -662,8 +662,9 @@ pub(super) fn cause_path(project: Option<&ProjectName>, fingerprint: &str) -> St
     }
 }
 
-fn letter_facts(letter: &DeadLetter, now: Timestamp) -> Markup {
+fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> Markup {
     let delivery = letter.delivery();
+    let signed = delivery.and_then(|delivery| profiles.signs(delivery));
     let event = match &letter.content {
         DeadLetterContent::Delivery(delivery) => Some(&delivery.event.id),
         DeadLetterContent::Event { event, .. } => Some(&event.id),
@@ -711,6 +712,14 @@ fn letter_facts(letter: &DeadLetter, now: Timestamp) -> Markup {
         (
             "Profile",
             html! { @if let Some(delivery) = delivery { (delivery.profile) } },
+        ),
+        (
+            "Signed",
+            html! { @match signed {
+                Some(true) => "yes",
+                Some(false) => { "no" span.soft { " · a receiver that expects a signature answers 401, or fails with 500" } },
+                None => {},
+            } },
         ),
         (
             "Delivery",

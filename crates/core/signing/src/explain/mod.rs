@@ -107,6 +107,8 @@ pub enum Verdict {
     },
     /// None of the mistakes we know makes it.
     Unexplained,
+    /// There is none: the header that it comes in is not there.
+    Unsigned,
 }
 
 /// What does not depend on the request.
@@ -183,6 +185,7 @@ pub fn explain(
     let timestamp = said.timestamp.filter(|_| signs_timestamp);
     Explanation {
         verdict: match found {
+            None if evidence.claimed(&expected.scheme).is_none() => Verdict::Unsigned,
             None => Verdict::Unexplained,
             Some(Found {
                 mut mistakes,
@@ -440,9 +443,9 @@ fn timestamp_mistake(
 fn observations(expected: &NamedScheme, evidence: &Evidence<'_>) -> Vec<String> {
     let mut seen = Vec::new();
     let scheme = &expected.scheme;
-    if evidence.claimed(scheme).is_none() {
-        seen.push(format!("there is no `{}` header", scheme.header()));
-    } else if header::targets(scheme, evidence.claimed(scheme).unwrap_or_default()).is_empty() {
+    if let Some(claimed) = evidence.claimed(scheme)
+        && header::targets(scheme, claimed).is_empty()
+    {
         seen.push(format!(
             "there is no HMAC-SHA256 in `{}`: 64 hex digits, or 44 characters of base64",
             scheme.header()

@@ -144,6 +144,7 @@ impl Case {
         match self.explain().verdict {
             Verdict::Right { .. } => Vec::new(),
             Verdict::Unexplained => vec!["unexplained"],
+            Verdict::Unsigned => vec!["unsigned"],
             Verdict::Explained { mistakes, .. } => {
                 let names: BTreeSet<_> = mistakes.iter().map(|mistake| mistake.name).collect();
                 assert_eq!(
@@ -579,10 +580,10 @@ fn what_strikes_the_eye_is_told_whatever_the_digest_says() {
         .push(("Content-Length".to_owned(), "24".to_owned()));
     case.headers
         .push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+    assert_eq!(case.names(), ["unsigned"]);
     assert_eq!(
         case.explain().observations,
         [
-            "there is no `webhook-signature` header",
             "there is no `webhook-id` header, and its value is signed",
             "`Content-Length` says 24 bytes, and the body has 23",
             "the body is packed: `Content-Encoding: gzip`",

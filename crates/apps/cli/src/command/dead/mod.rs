@@ -35,6 +35,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
     let now = desk.clock.now();
     let done = match command {
         DeadCommand::List(args) => {
+            session.look_for_project(&config, args.filter.project.as_ref());
             list(session, &*desk.store, &config.profile_book(), now, args).await
         }
         DeadCommand::Show { id } => {
@@ -60,11 +61,17 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
             });
             replay(session, &use_case, requests.collect()).await
         }
-        DeadCommand::Groups(args) => groups::list(session, &*desk.store, now, args).await,
+        DeadCommand::Groups(args) => {
+            session.look_for_project(&config, args.project.as_ref());
+            groups::list(session, &*desk.store, now, args).await
+        }
         DeadCommand::Acknowledge(args) => {
             groups::acknowledge(session, &*desk.store, now, args).await
         }
-        DeadCommand::Export(args) => files::export(session, &*desk.store, now, args).await,
+        DeadCommand::Export(args) => {
+            session.look_for_project(&config, args.filter.project.as_ref());
+            files::export(session, &*desk.store, now, args).await
+        }
         DeadCommand::Import(args) => {
             files::import(session, &desk, config.dead_letters.retention, args).await
         }

@@ -248,6 +248,7 @@ async fn publish(
 ) -> Outcome {
     let publisher = Publisher {
         queue: backend.queue.clone(),
+        store: backend.store.clone(),
         webhooks: WebhookCache::new(backend.store.clone(), backend.clock.clone()),
         profiles: profiles.clone(),
         keys: backend.keys.clone(),

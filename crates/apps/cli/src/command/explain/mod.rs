@@ -45,12 +45,16 @@ pub(crate) fn run(session: &Session, args: &ExplainArgs) -> Outcome {
         explain(&expected, &schemes, &secrets, &evidence).verdict
     });
     let is_right = matches!(explanation.verdict, Verdict::Right { .. });
-    let is_explained = !matches!(explanation.verdict, Verdict::Unexplained);
+    let is_unsigned = explanation.verdict == Verdict::Unsigned;
+    let is_explained = matches!(explanation.verdict, Verdict::Explained { .. });
     let clock = came_at.map_or(Reference::Now(now), Reference::Arrival);
     let view = ExplanationView::of(&expected, secrets.len(), explanation, came.as_ref(), clock);
     session.terminal.data(&view, paragraphs)?;
     if is_right {
         return Ok(());
+    }
+    if is_unsigned {
+        return Err(Failure::failed("there is no signature"));
     }
     let failure = Failure::failed("the signature does not match");
     Err(

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 #[derive(Serialize)]
 pub(super) struct ExplanationView {
-    /// `right`, `explained`, `unexplained`.
+    /// `right`, `explained`, `unexplained`, `unsigned`.
     verdict: &'static str,
     scheme: SchemeView,
     /// Which of the secrets it belongs to; the first is 1.
@@ -70,7 +70,7 @@ impl ExplanationView {
         let (secret, mistakes) = match explanation.verdict {
             Verdict::Right { secret } => (Some(secret), Vec::new()),
             Verdict::Explained { mistakes, secret } => (Some(secret), mistakes),
-            Verdict::Unexplained => (None, Vec::new()),
+            Verdict::Unexplained | Verdict::Unsigned => (None, Vec::new()),
         };
         let timestamp = explanation
             .timestamp_seconds
@@ -101,6 +101,7 @@ fn word(verdict: &Verdict) -> &'static str {
         Verdict::Right { .. } => "right",
         Verdict::Explained { .. } => "explained",
         Verdict::Unexplained => "unexplained",
+        Verdict::Unsigned => "unsigned",
     }
 }
 
@@ -163,6 +164,12 @@ pub(super) fn paragraphs(view: &ExplanationView) -> String {
         "explained" => "the signature is not what the receiver expects, and this explains it"
             .yellow()
             .to_string(),
+        "unsigned" => format!(
+            "there is no signature: no `{}` header came",
+            view.scheme.header
+        )
+        .red()
+        .to_string(),
         _ => "the signature does not match, and no known mistake explains it"
             .red()
             .to_string(),
@@ -179,11 +186,16 @@ pub(super) fn paragraphs(view: &ExplanationView) -> String {
         let lines: Vec<_> = lines.collect();
         parts.push(format!("also noticed\n{}", lines.join("\n")));
     }
-    if view.verdict == "unexplained" {
-        parts.push(unexplained(view));
+    match view.verdict {
+        "unexplained" => parts.push(unexplained(view)),
+        "unsigned" => parts.push(wrapped(UNSIGNED, "")),
+        _ => {}
     }
     parts.join("\n\n")
 }
+
+const UNSIGNED: &str = "A callback is signed when the job names a secret for it, a webhook when its profile signs. If it was signed, \
+     something in front of the receiver drops the header.";
 
 fn basis(view: &ExplanationView) -> String {
     let scheme = &view.scheme;
@@ -205,6 +217,7 @@ fn basis(view: &ExplanationView) -> String {
         let says = match came {
             "right" => "right, so the request is in order",
             "explained" => "not right either; leave --computed out to see why",
+            "unsigned" => "unsigned: there was no signature",
             _ => "not explained: another secret, or the body was changed",
         };
         ("came with it", says.to_owned())

@@ -304,6 +304,11 @@ fn answer(seen: &Observations) -> Finding {
             refused("it may fail on a signature it cannot know, rather than refuse it"),
         )
         .advised("--secret-file FILE tries the secret that it has; answer 401 to a wrong signature"),
+        500..=599 if seen.signing == Signing::Unsigned => Finding::problem(
+            NAME,
+            refused("it fails, perhaps for want of a signature, and this profile signs nothing here"),
+        )
+        .advised("let unsigned requests in, and look at the receiver's log"),
         500..=599 => Finding::problem(NAME, refused("it fails on a right event: each is retried, and then a dead letter"))
             .advised("look at the receiver's log"),
         _ => Finding::problem(

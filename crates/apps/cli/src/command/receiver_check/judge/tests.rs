@@ -194,6 +194,13 @@ fn every_answer_is_judged_by_the_profile() {
             "it fails on a right event",
         ),
         (
+            "hinto",
+            refused(500),
+            Signing::Unsigned,
+            Problem,
+            "for want of a signature",
+        ),
+        (
             "standard",
             refused(500),
             Signing::MadeUp,
