@@ -163,6 +163,10 @@ impl From<ReplayError> for Problem {
                 let hint = r#"send `{"include_stale": true}` to replay it all the same"#;
                 Self::new(Code::Stale).detail(format!("{error} (hint: {hint})"))
             }
+            ReplayError::Newer { .. } => {
+                let hint = "replay that one, and discard this one";
+                Self::new(Code::NotReplayable).detail(format!("{error} (hint: {hint})"))
+            }
             ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => {
                 Self::new(Code::NotReplayable).detail(error.to_string())
             }

@@ -64,6 +64,16 @@ pub enum ReplayError {
         /// When.
         at: Timestamp,
     },
+    /// It was replayed before, without a mark, and failed again: the claim would let no further request through for this one.
+    #[error(
+        "the delivery of dead letter {id} went on and was given up again as dead letter {newer}"
+    )]
+    Newer {
+        /// Which.
+        id: DeadLetterId,
+        /// What can be replayed instead.
+        newer: DeadLetterId,
+    },
     /// Its body is too old to be of use.
     #[error(
         "dead letter {id} tells of what happened {} ago; by its profile a body is of use for {}",
@@ -128,7 +138,8 @@ pub(crate) fn replay_of(delivery: &Delivery, generation: Generation) -> Delivery
 impl Replay {
     /// Publishes the dead letter again, then marks it; the generation it went out as.
     ///
-    /// A crash between the two leaves it open: replaying it again publishes the same generation, and the claim lets one through.
+    /// A crash between the two leaves it open: replaying it again publishes the same generation, and the claim lets one through. Once
+    /// that generation was given up, there is another dead letter to replay.
     pub async fn replay(&self, request: &ReplayRequest) -> Result<Generation, ReplayError> {
         let id = &request.id;
         let found = self
@@ -175,8 +186,12 @@ impl Replay {
         match &dead_letter.content {
             DeadLetterContent::Delivery(delivery) => {
                 let newest = match &dead_letter.disposal {
-                    // Not looked up: after a crash before it was marked, the same generation must go out.
-                    Disposal::Open => delivery.generation,
+                    // No newer one: after a crash before it was marked, the same generation must go out.
+                    Disposal::Open => {
+                        self.was_not_given_up_since(&dead_letter.id, delivery)
+                            .await?;
+                        delivery.generation
+                    }
                     dealt_with => {
                         self.newest_generation(&dead_letter.id, dealt_with, delivery)
                             .await?
@@ -199,6 +214,24 @@ impl Replay {
                 id: dead_letter.id.clone(),
                 why: why.clone(),
             }),
+        }
+    }
+
+    async fn was_not_given_up_since(
+        &self,
+        id: &DeadLetterId,
+        delivery: &Delivery,
+    ) -> Result<(), ReplayError> {
+        match self.store.delivery(&delivery.id).await? {
+            Some(DeliveryRecord {
+                generation,
+                state: DeliveryState::DeadLettered { id: newer },
+                ..
+            }) if generation > delivery.generation => Err(ReplayError::Newer {
+                id: id.clone(),
+                newer,
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ mod world;
 use futures_util::FutureExt;
 use insta::assert_snapshot;
 use ringback_delivery::{
-    Dispatch, Handled, Intake, PlainSecrets,
+    Dispatch, Handled, Intake, PlainSecrets, ReplayError,
     port::{
         Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore,
         DeliveryFilter, DeliveryStore, DisposeAnswer, GroupFilter, GroupStore, Lane, Observer,
@@ -184,6 +184,51 @@ async fn two_replays_of_one_generation_are_one() {
     world.run().await;
     assert_eq!(world.sender.with_requests(<[_]>::len), 5);
     assert!(world.recorder.story().contains("duplicate suppressed"));
+}
+
+/// A worker died after it published the replay and before it marked the dead letter.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_whose_delivery_was_given_up_again_since_names_the_newer_one() {
+    let world = World::new(Some("hooked"), [500; 8].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    let older = world.dead_letters().await.remove(0);
+    let unmarked = samples::replay_of(older.delivery().unwrap());
+    let publish = world.queue.publish_delivery(&unmarked, Lane::Main, None);
+    publish.await.unwrap();
+    world.run().await;
+    let newer = world.dead_letters().await.remove(0);
+    assert_ne!(newer.id, older.id);
+
+    let refused = world.replay_of(older.id.clone(), false).await.unwrap_err();
+    assert!(
+        matches!(&refused, ReplayError::Newer { newer: named, .. } if *named == newer.id),
+        "{refused}"
+    );
+    assert!(world.queue.is_idle(), "nothing was published");
+    let older = world.store.dead_letter(&older.id).await.unwrap().unwrap();
+    assert_eq!(older.disposal, Disposal::Open);
+    assert_eq!(world.replay_of(newer.id, false).await.unwrap().get(), 2);
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_replayed_without_a_mark_is_marked_when_it_is_replayed_again() {
+    let world = World::new(Some("hooked"), [500; 4].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    let letter = world.dead_letters().await.remove(0);
+    let unmarked = samples::replay_of(letter.delivery().unwrap());
+    let publish = world.queue.publish_delivery(&unmarked, Lane::Main, None);
+    publish.await.unwrap();
+    world.run().await;
+    assert_eq!(world.replay(false).await.unwrap().get(), 1);
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 5, "delivered once");
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

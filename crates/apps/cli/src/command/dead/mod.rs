@@ -384,6 +384,10 @@ impl From<ReplayError> for Failure {
                 let hint = "pass --include-stale to replay it all the same";
                 return Self::of(Exit::Refused, &error).hint(hint);
             }
+            ReplayError::Newer { .. } => {
+                let hint = "replay that one, and discard this one";
+                return Self::of(Exit::Refused, &error).hint(hint);
+            }
             ReplayError::Delivered { .. } | ReplayError::NotAnEvent { .. } => Exit::Refused,
             ReplayError::Queue(cause) if cause.is_passing() => Exit::Unreachable,
             ReplayError::Store(cause) if cause.is_passing() => Exit::Unreachable,
