@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 use ringback_delivery::port::Clock;
 use ringback_domain::{ApiKey, KeyOwner, KeyScope, ProjectName, SecretDigest};
-use ringback_worker::keys::{KeyRefused, Keys};
+use ringback_worker::keys::{KeyRefused, Keys, is_well_formed};
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -30,19 +30,24 @@ const REMEMBERED_MAX: usize = 10_000;
 pub const FAILURES_MAX: u32 = 20;
 /// See [`FAILURES_MAX`].
 pub const FAILURES_WINDOW: Duration = Duration::from_mins(1);
+/// How often a key is checked nevertheless, for an address that showed too many wrong ones.
+const CHECKED_ANYWAY_EVERY: Duration = Duration::from_secs(1);
 /// Addresses whose failures are counted at once; the oldest count goes first.
 const ADDRESSES_MAX: usize = 10_000;
 
 /// Tells which key a text is, and slows down those who guess.
 ///
 /// An address that showed too many wrong keys is answered 429 without the store being asked, save for keys that were
-/// accepted a short while ago: a stranger behind the same proxy cannot lock the others out.
+/// accepted a short while ago, and one a second of those that are written as keys are: a stranger behind the same proxy
+/// can keep others waiting for their first answer, and nobody who has had one.
 pub struct Authenticator {
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     /// By the digest of their text.
     accepted: Mutex<Bounded<[u8; 32], Arc<ApiKey>>>,
     failures: Mutex<Bounded<IpAddr, u32>>,
+    /// Addresses with too many failures, and when one of their keys was checked.
+    checked_anyway: Mutex<Bounded<IpAddr, ()>>,
     failures_max: u32,
 }
 
@@ -54,6 +59,7 @@ impl Authenticator {
             clock,
             accepted: Mutex::new(Bounded::new(REMEMBERED_MAX)),
             failures: Mutex::new(Bounded::new(ADDRESSES_MAX)),
+            checked_anyway: Mutex::new(Bounded::new(ADDRESSES_MAX)),
             failures_max,
         }
     }
@@ -78,6 +84,7 @@ impl Authenticator {
         if let Some((count, age)) = failed
             && count >= self.failures_max
             && remembered.is_none()
+            && !(is_well_formed(text) && self.is_checked_anyway(address, now))
         {
             let wait = FAILURES_WINDOW.saturating_sub(age);
             let detail = format!(
@@ -108,6 +115,16 @@ impl Authenticator {
                 Err(refused.into())
             }
         }
+    }
+
+    /// Whether it is time to check one of this address's keys although too many were wrong.
+    fn is_checked_anyway(&self, address: IpAddr, now: Duration) -> bool {
+        let mut checked = lock(&self.checked_anyway);
+        let is_time = checked.get(&address, now, CHECKED_ANYWAY_EVERY).is_none();
+        if is_time {
+            checked.put(address, (), now);
+        }
+        is_time
     }
 
     /// Forgets what was accepted: a revoked key opens nothing in this process any more.

@@ -16,6 +16,8 @@ use subtle::ConstantTimeEq;
 
 /// What every key begins with, so that one in the wrong place can be recognised.
 const PREFIX: &str = "rb_";
+/// Random bytes of a secret, each written as two hex digits.
+const SECRET_BYTES: usize = 32;
 /// How often the last use of a key is written down.
 const USE_NOTED_EVERY: Duration = Duration::from_mins(1);
 /// How long a key that opens nothing any more can still be looked at.
@@ -107,7 +109,7 @@ impl Keys {
             return Err(KeyError::TooMany { owner });
         }
         let id = ApiKeyId::from_random(self.random());
-        let secret = hex(&self.random::<32>());
+        let secret = hex(&self.random::<SECRET_BYTES>());
         let key = ApiKey {
             id,
             owner: new.owner,
@@ -269,6 +271,13 @@ impl Keys {
 /// How long ago it was; nothing for what is yet to come.
 fn since(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(at)).unwrap_or_default()
+}
+
+/// Whether a text is written as keys are. Whether it opens anything, [`Keys::verify`] says.
+pub fn is_well_formed(text: &str) -> bool {
+    split(text).is_some_and(|(_, secret)| {
+        secret.len() == 2 * SECRET_BYTES && secret.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 fn split(text: &str) -> Option<(ApiKeyId, &str)> {

@@ -121,10 +121,7 @@ async fn a_revoked_key_opens_nothing(ground: Ground) {
 async fn an_address_that_guesses_is_slowed_down_and_others_behind_it_are_not() {
     let installation =
         Installation::start_with(Ground::Embedded, ringback_api::Limits::default(), []).await;
-    let (known, unknown) = (
-        installation.project_key("acme").await,
-        installation.project_key("acme").await,
-    );
+    let known = installation.project_key("acme").await;
     installation.get("/api/v1/webhooks", &known).await.json(200);
     for _ in 0..FAILURES_MAX {
         installation
@@ -132,13 +129,40 @@ async fn an_address_that_guesses_is_slowed_down_and_others_behind_it_are_not() {
             .await
             .problem(401, "key_refused");
     }
-    for guess in ["rb_1_2", &unknown] {
-        let slowed = installation.get("/api/v1/webhooks", guess).await;
-        slowed.problem(429, "too_many_failures");
-        let wait: u64 = slowed.header("retry-after").parse().unwrap();
-        assert!((1..=60).contains(&wait), "{wait}");
-    }
+    let slowed = installation.get("/api/v1/webhooks", "rb_1_2").await;
+    slowed.problem(429, "too_many_failures");
+    let wait: u64 = slowed.header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
     installation.get("/api/v1/webhooks", &known).await.json(200);
+    installation.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_not_seen_before_is_checked_now_and_then_behind_an_address_that_guesses() {
+    let limits = ringback_api::Limits {
+        key_failures_max: 1,
+        ..ringback_api::Limits::default()
+    };
+    let installation = Installation::start_with(Ground::Embedded, limits, []).await;
+    let (unknown, another) = (
+        installation.project_key("acme").await,
+        installation.project_key("acme").await,
+    );
+    let guess = "rb_1_2";
+    let get = async |key| installation.get("/api/v1/webhooks", key).await;
+    get(guess).await.problem(401, "key_refused");
+    get(guess).await.problem(429, "too_many_failures");
+    get(&unknown).await.json(200);
+    // One a second; guesses that are not written as keys are do not use it up.
+    get(&another).await.problem(429, "too_many_failures");
+    let opens = async {
+        while get(&another).await.status != 200 {
+            get(guess).await.problem(429, "too_many_failures");
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), opens)
+        .await
+        .expect("its turn comes");
     installation.stop().await;
 }
 
