@@ -19,8 +19,11 @@ use ringback_api::problem::{Code, MEDIA_TYPE, Problem};
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
-/// The cookie where there is TLS, or a loopback address.
-const COOKIE: &str = "ringback_session";
+/// The cookie away from this machine. By its name browsers take it from this very host alone, over TLS: no neighbour below the
+/// same domain can put one of its own in its place.
+const COOKIE: &str = "__Host-ringback_session";
+/// The cookie of a browser on this machine, where there need be no TLS.
+const COOKIE_ON_LOOPBACK: &str = "ringback_session";
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -144,7 +147,8 @@ async fn checked(desk: &Desk, mut request: Request) -> Result<Request, Refusal> 
         return Err(Refusal::Host(host.to_owned()));
     }
     let is_loopback = is_loopback(host);
-    let session = cookie(request.headers()).and_then(|value| desk.sessions.of_cookie(value));
+    let session = cookie(request.headers(), cookie_name(is_loopback))
+        .and_then(|value| desk.sessions.of_cookie(value));
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes {
         let ours = authority.as_ref().map_or("", Authority::as_str);
@@ -230,19 +234,28 @@ impl Browser {
     }
 
     fn cookie(self, value: &str, more: &str) -> HeaderValue {
+        let name = cookie_name(self.is_loopback);
         let secure = if self.is_loopback { "" } else { "; Secure" };
-        let text = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
         HeaderValue::try_from(text).expect("ids, numbers and hex digits are visible ASCII")
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie_name(is_loopback: bool) -> &'static str {
+    if is_loopback {
+        COOKIE_ON_LOOPBACK
+    } else {
+        COOKIE
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter();
     all.filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            (name == COOKIE).then_some(value)
+            (name == wanted).then_some(value)
         })
 }
 

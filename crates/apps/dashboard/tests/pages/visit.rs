@@ -33,6 +33,12 @@ impl Seen {
     }
 }
 
+/// What the forms of a page carry.
+pub(crate) fn token_of(page: &Seen) -> String {
+    let after = page.body.split("name=\"form_token\" value=\"").nth(1);
+    after.unwrap().split('"').next().unwrap().to_owned()
+}
+
 impl Visit {
     pub(crate) fn of(scene: &Scene) -> Self {
         Self {
@@ -70,9 +76,7 @@ impl Visit {
 
     /// What the forms of this session carry.
     pub(crate) async fn token(&mut self) -> String {
-        let page = self.get("/sign-in").await.body;
-        let after = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
-        after.split('"').next().unwrap().to_owned()
+        token_of(&self.get("/sign-in").await)
     }
 
     pub(crate) async fn send(
