@@ -123,8 +123,7 @@ fn open(
 
 /// Builds the signed request of an attempt made now.
 ///
-/// A webhook whose profile signs is never sent unsigned; a callback without a secret is, since that is what its profile
-/// promises.
+/// A webhook whose profile signs is never sent unsigned; a callback without a secret is, unless its profile requires one.
 ///
 /// # Errors
 ///
@@ -144,7 +143,10 @@ pub fn build_request(
         timestamp_seconds: now.as_second(),
     };
     let mut headers = profile.headers(route.kind, &context);
-    let unsigned_callback = route.kind == DestinationKind::Callback && route.secrets.is_empty();
+    // One that needs a secret and has lost it, as by an export, is not sent: there is nothing to sign with.
+    let unsigned_callback = route.kind == DestinationKind::Callback
+        && route.secrets.is_empty()
+        && !profile.requires_secret();
     if let Some(scheme) = profile.signature(route.kind).filter(|_| !unsigned_callback) {
         let signable = Signable {
             id: delivery.event.id.as_str(),

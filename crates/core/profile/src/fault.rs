@@ -39,6 +39,9 @@ pub enum RenderError {
         /// The types there are.
         known: String,
     },
+    /// Every request is signed, and the callback has nothing to sign with.
+    #[error("`callback.secret` is missing: this profile sends no callback unsigned")]
+    NoSecret,
     /// The event's own text cannot be read.
     #[error("the event cannot be read: {0}")]
     Event(Fault),
@@ -58,6 +61,7 @@ impl RenderError {
     pub fn member(&self) -> Option<&str> {
         match self {
             Self::EventType { .. } => Some("type"),
+            Self::NoSecret => Some("callback.secret"),
             Self::Event(fault) | Self::Body(fault) if !fault.path.is_empty() => Some(&fault.path),
             _ => None,
         }

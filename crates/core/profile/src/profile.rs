@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ringback_domain::{
-    DeliveryRules, Destination, Event, EventType, ProfileName,
+    Callback, DeliveryRules, Destination, Event, EventType, ProfileName,
     limits::{BODY_BYTES_MAX, BODY_BYTES_WARN, JSON_DEPTH_MAX},
 };
 use ringback_json::Limits;
@@ -42,6 +42,8 @@ pub(crate) struct Contract {
     pub(crate) body_form: BodyForm,
     pub(crate) headers: Vec<(String, Template)>,
     pub(crate) signature: Option<SignatureScheme>,
+    /// Webhooks with a signature always have one.
+    pub(crate) requires_secret: bool,
     pub(crate) rules: DeliveryRules,
     pub(crate) sends_diagnostics: bool,
 }
@@ -148,6 +150,11 @@ impl Profile {
         self.contract(kind).signature.as_ref()
     }
 
+    /// Whether a callback without a secret is refused rather than sent unsigned.
+    pub fn requires_secret(&self) -> bool {
+        self.contract(DestinationKind::Callback).requires_secret
+    }
+
     /// How the body is spelled.
     pub fn body_form(&self, kind: DestinationKind) -> BodyForm {
         self.contract(kind).body_form
@@ -177,6 +184,12 @@ impl Profile {
             });
         }
         let contract = self.contract(kind);
+        if let (DestinationKind::Callback, Some(Callback { secret: None, .. })) =
+            (kind, &event.callback)
+            && contract.requires_secret
+        {
+            return Err(RenderError::NoSecret);
+        }
         let mut body = contract.body.run(&event.document)?;
         if contract.body_form == BodyForm::EcmascriptFixedPoint {
             let limits = Limits {

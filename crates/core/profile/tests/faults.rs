@@ -63,7 +63,7 @@ time_limits = "30s"
 first = "1m"
 factor = 0.5
 "#;
-    let contract = "`body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, \
+    let contract = "`body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `secret_required`, `success`, `refused_for_good`, \
                     `gone_disables`, `time_limit`, `on_unknown`, `retry`";
     let expected = [
         &format!(

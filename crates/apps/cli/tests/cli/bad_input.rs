@@ -275,7 +275,7 @@ fn a_broken_profile_is_told_with_line_and_member() {
     let ran = place.run(["profiles", "check", "broken.toml"]);
     assert_eq!(ran.code, 1);
     assert_snapshot!(ran.stdout, @"
-    broken.toml:1: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+    broken.toml:1: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `secret_required`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
     broken.toml:2: success[0]: status `9xx` is not one; write a code (`200`), a class (`2xx`) or a range (`200-204`) within 100 to 599
     broken.toml:3: time_limit: 3600s is out of range; allowed: 1s to 120s
     broken.toml:4: body: expected closing brace, found the end of the filter

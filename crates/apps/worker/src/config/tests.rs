@@ -303,9 +303,9 @@ fn a_profile_is_written_here_or_in_a_file_and_its_faults_have_lines() {
       broken.toml:1: body: is missing; write a filter that makes the body of the event, such as `'{id, type, data}'`
       broken.toml:1: retry: is missing; write a table, or `retry = "none"` to try once
       broken.toml:1: signature: is missing; write a table, or `signature = "none"` to send unsigned
-      broken.toml:2: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+      broken.toml:2: colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `secret_required`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
       ringback.toml:3: profiles.inline.body: is missing; write a filter that makes the body of the event, such as `'{id, type, data}'`
-      ringback.toml:4: profiles.inline.colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
+      ringback.toml:4: profiles.inline.colour: there is no such member; known here: `description`, `event_types`, `payload_age_max`, `webhook`, `callback`, `body`, `body_form`, `headers`, `diagnostic_headers`, `signature`, `secret_required`, `success`, `refused_for_good`, `gone_disables`, `time_limit`, `on_unknown`, `retry`
       ringback.toml:3: profiles.inline.retry: is missing; write a table, or `retry = "none"` to try once
       ringback.toml:3: profiles.inline.signature: is missing; write a table, or `signature = "none"` to send unsigned
       ringback.toml:9: profiles.lost.file: could not read `lost.toml`: No such file or directory (os error 2)

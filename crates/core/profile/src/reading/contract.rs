@@ -15,12 +15,13 @@ use ringback_signing::SignatureScheme;
 use std::time::Duration;
 
 /// Members of a contract; at the top of the text they hold for both kinds.
-pub(super) const MEMBERS: [&str; 11] = [
+pub(super) const MEMBERS: [&str; 12] = [
     "body",
     "body_form",
     "headers",
     "diagnostic_headers",
     "signature",
+    "secret_required",
     "success",
     "refused_for_good",
     "gone_disables",
@@ -93,6 +94,16 @@ pub(super) fn read(
                 signature::read(source, &member).map(Some)
             }
         });
+    let secret_required = lookup.get("secret_required").and_then(|member| {
+        let is_required = member.flag(source)?;
+        if is_required && matches!(signature, Some(None)) {
+            member.fault(
+                source,
+                "nothing is signed, so that no secret is of use; leave it out",
+            );
+        }
+        Some(is_required)
+    });
     let headers = lookup.get("headers");
     let headers = headers
         .map(|member| headers_of(source, &member, signature.as_ref().and_then(Option::as_ref)));
@@ -105,6 +116,7 @@ pub(super) fn read(
         body_form: body_form.unwrap_or_default(),
         headers: headers.unwrap_or_default(),
         signature: signature?,
+        requires_secret: secret_required.unwrap_or(false),
         rules: rules?,
         sends_diagnostics: diagnostics.unwrap_or(true),
     })

@@ -1,6 +1,6 @@
 use crate::{
     HALF_A_MINUTE, assert_only, is_exact, members, minutes,
-    support::{body, event_text, header, headers, profile, signature},
+    support::{body, event, event_text, header, headers, profile, signature},
 };
 use ringback_profile::DestinationKind::{Callback, Webhook};
 
@@ -153,6 +153,15 @@ fn vp_9_every_request_is_signed_over_the_body() {
         );
         assert_only(&headers(&profile("videopilot"), kind, VECTOR, 1, 0), &[]);
     }
+    let mut event = event(VECTOR);
+    event.callback = Some(ringback_domain::Callback {
+        url: "https://example.com/cb".parse().unwrap(),
+        secret: None,
+    });
+    let refused = profile("videopilot").render(Callback, &event).unwrap_err();
+    assert_eq!(refused.member(), Some("callback.secret"));
+    assert!(profile("videopilot").render(Webhook, &event).is_ok());
+    assert!(profile("standard").render(Callback, &event).is_ok());
 }
 
 #[test]
