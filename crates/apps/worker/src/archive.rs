@@ -58,6 +58,14 @@ pub enum ArchiveError {
     /// What was read back is not what was written.
     #[error("`{}` does not hold what was written to it", .0.display())]
     Unverified(PathBuf),
+    /// A dead letter whose line would be passed over when the file is read back. The file is as it was.
+    #[error("dead letter {id} takes {bytes} bytes; a line of a file has at most {max}", max = export::LINE_BYTES_MAX)]
+    TooLong {
+        /// Which.
+        id: ringback_domain::DeadLetterId,
+        /// How long its line would be.
+        bytes: usize,
+    },
     /// A dead letter that cannot be written.
     #[error("dead letter {id} cannot be exported")]
     Record {
@@ -102,10 +110,19 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// When it cannot be written. After [`ArchiveError::TooLong`] others can be added.
     pub fn add(&mut self, dead_letter: &DeadLetter) -> Result<(), ArchiveError> {
+        self.add_line(&line_of(dead_letter)?)
+    }
+
+    /// Adds what [`line_of`] made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn add_line(&mut self, line: &[u8]) -> Result<(), ArchiveError> {
         self.file
-            .write_all(&line_of(dead_letter)?)
+            .write_all(line)
             .map_err(|source| unwritable(&self.path, source))?;
         self.lines += 1;
         Ok(())
@@ -157,12 +174,18 @@ impl Drop for Archive {
 ///
 /// # Errors
 ///
-/// When it cannot be written.
+/// When it cannot be written, or not be read back.
 pub fn line_of(dead_letter: &DeadLetter) -> Result<Vec<u8>, ArchiveError> {
     let mut line = export::encode(dead_letter).map_err(|source| ArchiveError::Record {
         id: dead_letter.id.clone(),
         source,
     })?;
+    if line.len() > export::LINE_BYTES_MAX {
+        return Err(ArchiveError::TooLong {
+            id: dead_letter.id.clone(),
+            bytes: line.len(),
+        });
+    }
     line.push(b'\n');
     Ok(line)
 }

@@ -6,8 +6,11 @@
 
 use crate::archive::{Archive, ArchiveError};
 use ringback_delivery::port::{Clock, Store, StoreError};
-use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage, WorkerId, limits};
+use ringback_domain::{
+    BudgetState, DeadLetter, DeadLetterBudget, DeadLetterId, DeadLetterUsage, WorkerId, limits,
+};
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -49,14 +52,16 @@ impl DeadLetterKeeper {
     /// Looks again and again for as long as it is polled.
     pub(crate) async fn run(self) {
         let mut alarm = Alarm::default();
+        let mut left_out = HashSet::new();
         loop {
             self.put_into_groups().await;
             // A store that does not answer is complained of by everybody else.
             if let Ok(usage) = self.store.dead_letter_usage().await {
                 alarm.look(usage, self.budget, self.spill_dir.is_some());
             }
-            match self.make_room().await {
-                Ok(0) | Err(RoomError::Store(_)) => {}
+            match self.make_room(&mut left_out).await {
+                Ok(0) => {}
+                Err(RoomError::Store(error)) if error.is_passing() => {}
                 Ok(count) => tracing::warn!(
                     count,
                     "moved the oldest dead letters into files (hint: `ringback dead import` brings them back)"
@@ -80,8 +85,9 @@ impl DeadLetterKeeper {
         }
     }
 
-    /// Moves the oldest into files until the rest is within the budget. How many it moved.
-    async fn make_room(&self) -> Result<u64, RoomError> {
+    /// Moves the oldest into files until the rest is within the budget. How many it moved. What cannot go into a file is left out
+    /// from then on, so that those after it can.
+    async fn make_room(&self, left_out: &mut HashSet<DeadLetterId>) -> Result<u64, RoomError> {
         let Some(dir) = &self.spill_dir else {
             return Ok(0);
         };
@@ -94,7 +100,7 @@ impl DeadLetterKeeper {
                     .claim_making_room(&self.worker, ROOM_LEASE)
                     .await?;
             let count = match usize::try_from(surplus) {
-                Ok(surplus) if is_ours => self.move_oldest(dir, surplus).await?,
+                Ok(surplus) if is_ours => self.move_oldest(dir, surplus, left_out).await?,
                 _ => 0,
             };
             if count == 0 {
@@ -105,31 +111,66 @@ impl DeadLetterKeeper {
     }
 
     /// One file of them.
-    async fn move_oldest(&self, dir: &Path, surplus: usize) -> Result<u64, RoomError> {
-        let oldest = self
-            .store
-            .oldest_dead_letters(surplus.min(limits::PAGE_ENTRIES_MAX))
-            .await?;
-        if oldest.is_empty() {
-            return Ok(0);
+    async fn move_oldest(
+        &self,
+        dir: &Path,
+        surplus: usize,
+        left_out: &mut HashSet<DeadLetterId>,
+    ) -> Result<u64, RoomError> {
+        loop {
+            let most = limits::PAGE_ENTRIES_MAX;
+            let wanted = surplus.saturating_add(left_out.len()).min(most);
+            let mut oldest = self.store.oldest_dead_letters(wanted).await?;
+            oldest.retain(|letter| !left_out.contains(&letter.id));
+            oldest.truncate(surplus);
+            if oldest.is_empty() {
+                return Ok(0);
+            }
+            let Written { ids, too_long } = self.write_file(dir, oldest).await?;
+            for id in too_long {
+                tracing::error!(
+                    ringback.dead_letter.id = %id,
+                    "a dead letter is too long for a file; it stays until its retention is over"
+                );
+                left_out.insert(id);
+            }
+            if !ids.is_empty() {
+                return Ok(self.store.forget_dead_letters(&ids).await?);
+            }
         }
-        let ids: Vec<_> = oldest.iter().map(|letter| letter.id.clone()).collect();
+    }
+
+    async fn write_file(&self, dir: &Path, letters: Vec<DeadLetter>) -> Result<Written, RoomError> {
         let now = self.clock.now().strftime("%Y%m%dT%H%M%S%.6fZ");
         let file = dir.join(format!("dead-letters-{now}-{}.ndjson", self.worker));
         let dir = dir.to_owned();
         let write = move || {
             std::fs::create_dir_all(&dir).map_err(|source| RoomError::Directory { dir, source })?;
             let mut archive = Archive::create(&file)?;
-            for dead_letter in &oldest {
-                archive.add(dead_letter)?;
+            let mut written = Written::default();
+            for dead_letter in letters {
+                match archive.add(&dead_letter) {
+                    Ok(()) => written.ids.push(dead_letter.id),
+                    Err(ArchiveError::TooLong { id, .. }) => written.too_long.push(id),
+                    Err(failure) => return Err(failure.into()),
+                }
             }
-            Ok::<_, RoomError>(archive.finish()?)
+            if !written.ids.is_empty() {
+                archive.finish()?;
+            }
+            Ok(written)
         };
         tokio::task::spawn_blocking(write)
             .await
-            .expect("writing a file does not panic")?;
-        Ok(self.store.forget_dead_letters(&ids).await?)
+            .expect("writing a file does not panic")
     }
+}
+
+/// What went into a file, and what did not.
+#[derive(Default)]
+struct Written {
+    ids: Vec<DeadLetterId>,
+    too_long: Vec<DeadLetterId>,
 }
 
 /// Rings once for each time that a line is crossed.
@@ -195,12 +236,13 @@ mod tests {
         archive::{ImportFault, ImportRules, Lines},
     };
     use ringback_delivery::port::{BudgetStore, DeadLetterStore, WebhookStore};
-    use ringback_domain::Destination;
+    use ringback_domain::{DeadLetterContent, Destination};
     use ringback_signing::KeyRing;
     use ringback_testkit::{
         samples,
         simulation::{SimulatedStore, TokioClock},
     };
+    use ringback_wire::export::LINE_BYTES_MAX;
 
     fn keeper(store: &Arc<SimulatedStore>, dir: &Path, entries_max: u64) -> DeadLetterKeeper {
         DeadLetterKeeper {
@@ -252,8 +294,20 @@ mod tests {
         store.put_dead_letter(&oldest).await.unwrap();
         let before = store.oldest_dead_letters(5).await.unwrap();
 
-        assert_eq!(keeper(&store, dir.path(), 5).make_room().await.unwrap(), 0);
-        assert_eq!(keeper(&store, dir.path(), 3).make_room().await.unwrap(), 2);
+        assert_eq!(
+            keeper(&store, dir.path(), 5)
+                .make_room(&mut HashSet::new())
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(
+            keeper(&store, dir.path(), 3)
+                .make_room(&mut HashSet::new())
+                .await
+                .unwrap(),
+            2
+        );
         let left = store.oldest_dead_letters(5).await.unwrap();
         assert_eq!(left.len(), 3);
         assert_eq!(left[0].id, before[2].id);
@@ -283,9 +337,49 @@ mod tests {
         fill(&store, 2).await;
         // No directory can be made where a file is.
         std::fs::write(dir.path().join("spilled"), b"").unwrap();
-        let refused = keeper(&store, dir.path(), 1).make_room().await;
+        let refused = keeper(&store, dir.path(), 1)
+            .make_room(&mut HashSet::new())
+            .await;
         assert!(matches!(refused, Err(RoomError::Directory { .. })));
         assert_eq!(store.dead_letter_count(None).await.unwrap(), 2);
+    }
+
+    /// As a release before the limit on such bytes kept them.
+    fn too_long(second: i64) -> DeadLetter {
+        DeadLetter {
+            content: DeadLetterContent::Raw {
+                bytes: vec![b'x'; LINE_BYTES_MAX].into(),
+                why: "it ends too early".into(),
+            },
+            died_at: samples::moment(second),
+            ..samples::raw_dead_letter()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_a_file_stays_and_those_after_it_move() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SimulatedStore::new(TokioClock::begin()));
+        let stay = [too_long(-9), too_long(-8)];
+        for letter in &stay {
+            store.put_dead_letter(letter).await.unwrap();
+        }
+        fill(&store, 4).await;
+        let before = store.oldest_dead_letters(6).await.unwrap();
+        let mut left_out = HashSet::new();
+        let keeper = keeper(&store, dir.path(), 5);
+        assert_eq!(keeper.make_room(&mut left_out).await.unwrap(), 1);
+        assert_eq!(
+            left_out,
+            stay.each_ref().map(|letter| letter.id.clone()).into()
+        );
+        let left = store.oldest_dead_letters(6).await.unwrap();
+        let ids = |letters: &[DeadLetter]| -> Vec<_> {
+            letters.iter().map(|letter| letter.id.clone()).collect()
+        };
+        assert_eq!(ids(&left), [ids(&before[..2]), ids(&before[3..])].concat());
+        let files = std::fs::read_dir(dir.path().join("spilled")).unwrap();
+        assert_eq!(files.count(), 1, "none without a dead letter");
     }
 
     #[tokio::test]
@@ -299,7 +393,13 @@ mod tests {
             .claim_making_room(&first.worker, ROOM_LEASE)
             .await
             .unwrap();
-        assert_eq!(keeper(&store, dir.path(), 1).make_room().await.unwrap(), 0);
-        assert_eq!(first.make_room().await.unwrap(), 1);
+        assert_eq!(
+            keeper(&store, dir.path(), 1)
+                .make_room(&mut HashSet::new())
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(first.make_room(&mut HashSet::new()).await.unwrap(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Answer, Attempt, AttemptOutcome, DeadLetterId, Delivery, Destination, Event, EventId,
-    EventType, Excerpt, Fault, Generation, JobId, NotSentReason, ProjectName,
+    EventType, Excerpt, Fault, Generation, JobId, NotSentReason, ProjectName, limits,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -42,7 +42,7 @@ pub enum DeadLetterContent {
     },
     /// Bytes that could not be read as an event or a delivery.
     Raw {
-        /// The bytes as they came, with what looked like a secret taken out.
+        /// The bytes as they came, with what looked like a secret taken out; the first [`limits::RAW_BYTES_MAX`] of them.
         bytes: Bytes,
         /// What is wrong with them, for people.
         why: String,
@@ -324,7 +324,7 @@ impl DeadLetter {
             id: DeadLetterId::of_raw(&bytes, died_at),
             project: None,
             cause: Cause::of_message(None, reason, &why),
-            content: DeadLetterContent::Raw { bytes, why },
+            content: raw_content(bytes, why),
             reason,
             died_at,
             disposal: Disposal::Open,
@@ -369,6 +369,22 @@ impl DeadLetter {
     /// The last attempt that was made.
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.delivery().and_then(|delivery| delivery.history.last())
+    }
+}
+
+/// Bytes that could not be read, cut where they are too many to be kept.
+fn raw_content(bytes: Bytes, why: String) -> DeadLetterContent {
+    match bytes.get(..limits::RAW_BYTES_MAX) {
+        Some(kept) if kept.len() < bytes.len() => DeadLetterContent::Raw {
+            why: format!(
+                "{why}; the first {} of its {} bytes are kept",
+                kept.len(),
+                bytes.len()
+            ),
+            // A slice would hold the whole message.
+            bytes: Bytes::copy_from_slice(kept),
+        },
+        _ => DeadLetterContent::Raw { bytes, why },
     }
 }
 
@@ -477,5 +493,29 @@ mod tests {
             malformed(&other),
             "no cause spans projects"
         );
+    }
+
+    #[test]
+    fn of_bytes_that_nobody_can_read_as_many_are_kept_as_fit_a_file() {
+        let kept = |length| {
+            let why = "it is too long".to_owned();
+            let (bytes, reason) = (vec![b'x'; length].into(), DeadLetterReason::Malformed);
+            let dead_letter = DeadLetter::of_raw(bytes, reason, why, Timestamp::UNIX_EPOCH);
+            let DeadLetterContent::Raw { bytes, why } = dead_letter.content else {
+                panic!("made of bytes");
+            };
+            (bytes.len(), why, dead_letter.cause)
+        };
+        let (length, why, cause) = kept(limits::RAW_BYTES_MAX);
+        assert_eq!((length, why.as_str()), (524_288, "it is too long"));
+        let (length, why, cut_cause) = kept(9_000_000);
+        assert_eq!(
+            (length, why.as_str()),
+            (
+                524_288,
+                "it is too long; the first 524288 of its 9000000 bytes are kept"
+            )
+        );
+        assert_eq!(cause, cut_cause);
     }
 }

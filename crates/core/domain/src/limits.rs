@@ -11,6 +11,11 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// and a URL of up to [`URL_BYTES_MAX`] bytes written as URLs are.
 pub const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
 
+/// Bytes kept of a message that nobody can read; of the rest its length is told.
+///
+/// Twice what is accepted. In a file of dead letters a byte takes six characters at worst, and a line 4 MiB.
+pub const RAW_BYTES_MAX: usize = 512 * 1024;
+
 /// Bytes of a rendered body above which receivers begin to refuse, so that we warn.
 ///
 /// Express answers 413 above 102,400 bytes (`body-parser`, `limit: "100kb"`).

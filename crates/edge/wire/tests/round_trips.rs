@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use ringback_domain::{
-    Acknowledgement, Breaker, BreakerRules, Deferral, Disposal, Excerpt, Generation, GroupHead,
-    KeyOwner, Replayed, SecretDigest,
+    Acknowledgement, Breaker, BreakerRules, DeadLetter, DeadLetterReason, Deferral, Disposal,
+    Excerpt, Generation, GroupHead, KeyOwner, Replayed, SecretDigest, limits,
     replay_plan::{EntryMark, PlanState, PlanWish, ReplayTarget},
 };
 use ringback_testkit::samples;
@@ -69,6 +69,17 @@ fn exported_dead_letters_survive_without_their_secrets() {
             export::encode(&read.dead_letter).unwrap().len() + if secret { 23 } else { 0 },
             line.len()
         );
+    }
+}
+
+#[test]
+fn as_much_as_is_kept_of_any_bytes_fits_a_line_of_an_export() {
+    for byte in [b'x', b'"', 1, 0xff] {
+        let bytes = vec![byte; 2 * limits::RAW_BYTES_MAX];
+        let (reason, at) = (DeadLetterReason::Poison, samples::moment(5));
+        let dead = DeadLetter::of_raw(bytes.into(), reason, "why".into(), at);
+        let line = export::encode(&dead).unwrap();
+        assert!(line.len() <= export::LINE_BYTES_MAX, "{}", line.len());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Dead letters in groups and in files, on the embedded store.
 
 use crate::place::Place;
-use ringback_domain::DeadLetter;
+use ringback_domain::{DeadLetter, DeadLetterContent};
 use ringback_testkit::samples;
 use ringback_wire::export;
 use serde_json::Value;
@@ -84,6 +84,37 @@ fn dead_letters_go_into_a_file_and_come_back_once() {
         "no file is overwritten: {}",
         refused.stderr
     );
+}
+
+/// Every byte is one, which a line tells in six characters; base64 tells it in fewer, so that it can be brought in.
+#[test]
+fn a_dead_letter_too_long_for_a_line_is_left_out_of_a_file_and_named() {
+    let place = place();
+    let bytes = vec![1_u8; 900_000];
+    let long = DeadLetter {
+        content: DeadLetterContent::Raw {
+            bytes: bytes.into(),
+            why: "it ends too early".into(),
+        },
+        ..samples::raw_dead_letter()
+    };
+    let line = String::from_utf8(export::encode(&long).unwrap()).unwrap();
+    let (start, body) = line.split_once("\"body\":\"").unwrap();
+    let (_, rest) = body.split_once('"').unwrap();
+    let base64 = "AQEB".repeat(300_000);
+    let line = format!("{start}\"body_base64\":\"{base64}\"{rest}");
+    place.write("long.ndjson", &line);
+    file_of(&place, "other.ndjson", &[samples::event_dead_letter()]);
+    for file in ["long.ndjson", "other.ndjson"] {
+        assert_eq!(place.json(&["dead", "import", file])["imported"], 1);
+    }
+    for target in ["all.ndjson", "-"] {
+        let told = place.run(["dead", "export", target]);
+        assert_eq!(told.code, 1, "{}", told.stderr);
+        assert!(told.stderr.contains(long.id.as_str()), "{}", told.stderr);
+    }
+    let all = std::fs::read_to_string(place.path("all.ndjson")).unwrap();
+    assert_eq!(all.lines().count(), 1, "the other one");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use ringback_delivery::{
 use ringback_domain::{
     Answer, AttemptNumber, Callback, CallbackSecret, DeadLetterContent, DeadLetterReason, Delivery,
     DeliveryState, Destination, Detour, Disposal, Event, EventFilter, Timestamp, UnreachableCause,
-    WebhookId, WebhookState,
+    WebhookId, WebhookState, limits,
 };
 use ringback_testkit::{
     samples,
@@ -756,6 +756,21 @@ async fn bytes_that_are_no_event_are_kept() {
     assert!(
         matches!(kept.content, DeadLetterContent::Raw { ref bytes, .. } if *bytes == "{\"id\":")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_bytes_without_end_the_beginning_is_kept_with_their_length() {
+    let world = World::new(Some("standard"), []);
+    let bytes = vec![b'['; 3 * limits::RAW_BYTES_MAX];
+    world.queue.publish_raw_event(bytes.into()).await.unwrap();
+    world.run().await;
+    let kept = world.dead_letters().await.remove(0);
+    let DeadLetterContent::Raw { bytes, .. } = kept.content else {
+        panic!("no event")
+    };
+    assert_eq!(bytes.len(), limits::RAW_BYTES_MAX);
+    let why = why_kept(&world).await;
+    assert!(why.ends_with("of its 1572864 bytes are kept"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,9 @@ const FAULTS_TOLD_MAX: usize = 100;
 struct ExportReport {
     exported: u64,
     file: String,
+    /// Ids of those that are too long for a line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
 }
 
 pub(super) async fn export(
@@ -53,6 +56,7 @@ pub(super) async fn export(
     let mut target = Target::open(&args.file)?;
     let progress = progress(session, "exported");
     let mut after = None;
+    let mut left_out = Vec::new();
     loop {
         let text = args.filter.text.as_ref();
         let page = page_of(
@@ -64,8 +68,11 @@ pub(super) async fn export(
         )
         .await?;
         for dead_letter in &page.entries {
-            target.add(dead_letter)?;
-            progress.inc(1);
+            if target.add(dead_letter)? {
+                progress.inc(1);
+            } else {
+                left_out.push(dead_letter.id.to_string());
+            }
         }
         after = page.next;
         if after.is_none() {
@@ -75,18 +82,33 @@ pub(super) async fn export(
     progress.finish_and_clear();
     let exported = target.finish()?;
     let words = super::in_words(exported);
+    let whole = whole(&left_out);
     if args.file == Path::new(STANDARD) {
         let terminal = &session.terminal;
         terminal.say(&format!("exported {words} to the standard output"));
-        return Ok(());
+        return whole;
     }
     let report = ExportReport {
         exported,
         file: args.file.display().to_string(),
+        left_out,
     };
     session.terminal.data(&report, |report| {
         format!("exported {words} to {}", report.file)
-    })
+    })?;
+    whole
+}
+
+/// An export that lacks something is a good file and no success.
+fn whole(left_out: &[String]) -> Outcome {
+    let Some(first) = left_out.first() else {
+        return Ok(());
+    };
+    let words = super::in_words(left_out.len() as u64);
+    let failure = Failure::failed(format!(
+        "{words} too long for a line of a file, left out: the first is {first}"
+    ));
+    Err(failure.hint("`ringback dead show` tells of what; replay or discard it"))
 }
 
 /// Where an export goes.
@@ -108,15 +130,20 @@ impl Target {
         Ok(Self::File(Archive::create(file)?))
     }
 
-    fn add(&mut self, dead_letter: &DeadLetter) -> Outcome {
+    /// Whether it fits.
+    fn add(&mut self, dead_letter: &DeadLetter) -> Outcome<bool> {
+        let line = match line_of(dead_letter) {
+            Err(ArchiveError::TooLong { .. }) => return Ok(false),
+            line => line?,
+        };
         match self {
-            Self::File(archive) => archive.add(dead_letter)?,
+            Self::File(archive) => archive.add_line(&line)?,
             Self::Stdout { out, lines } => {
-                written(out.write_all(&line_of(dead_letter)?))?;
+                written(out.write_all(&line))?;
                 *lines += 1;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn finish(self) -> Outcome<u64> {
