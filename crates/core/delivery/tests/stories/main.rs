@@ -8,17 +8,16 @@ mod leases;
 mod pacing;
 mod plans;
 mod promises;
+mod replays;
 mod world;
 
-use futures_util::FutureExt;
 use insta::assert_snapshot;
 use ringback_delivery::{
-    Dispatch, Handled, Intake, PlainSecrets, ReplayError,
+    Dispatch, Handled, Intake, PlainSecrets,
     port::{
         Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore,
-        DeliveryFilter, DeliveryStore, DisposeAnswer, GroupFilter, GroupStore, Lane, Observer,
-        Occurrence, ParkedContent, ParkedMessage, Queue, QueueName, SettledAs, Settlement,
-        WebhookStore,
+        DeliveryFilter, DeliveryStore, DisposeAnswer, GroupFilter, GroupStore, Lane, ParkedContent,
+        ParkedMessage, Queue, QueueName, SettledAs, Settlement, WebhookStore,
     },
     shares_of_traffic,
 };
@@ -29,9 +28,9 @@ use ringback_domain::{
 };
 use ringback_testkit::{
     samples,
-    simulation::{SimulatedStore, accepts, answers, unreachable},
+    simulation::{accepts, answers, unreachable},
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use world::{LEASE_MARGIN, SECRET, World};
 
 #[tokio::test(start_paused = true)]
@@ -129,129 +128,6 @@ async fn a_dead_letter_is_replayed_with_the_same_body_and_a_new_round_of_attempt
         assert_eq!(requests[4].body, requests[0].body);
     });
     assert_snapshot!(world.recorder.story());
-}
-
-/// Somebody discards it between its publishing and its mark.
-#[tokio::test(start_paused = true)]
-async fn what_was_replayed_before_it_was_discarded_is_told_as_replayed() {
-    struct Discards(Arc<SimulatedStore>);
-    impl Observer for Discards {
-        fn saw(&self, occurrence: &Occurrence<'_>) {
-            let Occurrence::Replayed { .. } = occurrence else {
-                return;
-            };
-            let any = DeadLetterFilter::default();
-            let letters = self.0.dead_letters(&any, None, 1);
-            let letter = letters.now_or_never().unwrap().unwrap().entries.remove(0);
-            let discarded = Disposal::Discarded {
-                at: samples::moment(0),
-                note: "not needed".into(),
-            };
-            let discard = self.0.dispose(&letter.id, &discarded, false);
-            let answer = discard.now_or_never().unwrap().unwrap();
-            assert_eq!(answer, DisposeAnswer::Disposed);
-        }
-    }
-
-    let world = World::new(Some("hooked"), [500, 500, 500, 500].map(answers));
-    world.webhook(|webhook| webhook.secrets.clear()).await;
-    world.publish(&hooked_event(&world)).await;
-    world.run().await;
-    let id = world.dead_letters().await.remove(0).id;
-    let discards = Arc::new(Discards(world.store.clone()));
-    let replayed = world.replay_seen_by(id.clone(), false, discards).await;
-    assert_eq!(replayed.unwrap().get(), 1);
-    let letter = world.store.dead_letter(&id).await.unwrap().unwrap();
-    assert!(matches!(letter.disposal, Disposal::Replayed(_)));
-    world.run().await;
-    assert_eq!(world.sender.with_requests(<[_]>::len), 5);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_replays_of_one_generation_are_one() {
-    let world = World::new(Some("hooked"), [500, 500, 500, 500].map(answers));
-    world.webhook(|webhook| webhook.secrets.clear()).await;
-    world.publish(&hooked_event(&world)).await;
-    world.run().await;
-    world.replay(false).await.unwrap();
-    let replayed = world.peek().await;
-    // A crash between publishing and marking: the same generation is published again.
-    world
-        .queue
-        .publish_delivery(&replayed, Lane::Main, None)
-        .await
-        .unwrap();
-    world.run().await;
-    assert_eq!(world.sender.with_requests(<[_]>::len), 5);
-    assert!(world.recorder.story().contains("duplicate suppressed"));
-}
-
-/// A worker died after it published the replay and before it marked the dead letter.
-#[tokio::test(start_paused = true)]
-async fn a_dead_letter_whose_delivery_was_given_up_again_since_names_the_newer_one() {
-    let world = World::new(Some("hooked"), [500; 8].map(answers));
-    world.webhook(|webhook| webhook.secrets.clear()).await;
-    world.publish(&hooked_event(&world)).await;
-    world.run().await;
-    let older = world.dead_letters().await.remove(0);
-    let unmarked = samples::replay_of(older.delivery().unwrap());
-    let publish = world.queue.publish_delivery(&unmarked, Lane::Main, None);
-    publish.await.unwrap();
-    world.run().await;
-    let newer = world.dead_letters().await.remove(0);
-    assert_ne!(newer.id, older.id);
-
-    let refused = world.replay_of(older.id.clone(), false).await.unwrap_err();
-    assert!(
-        matches!(&refused, ReplayError::Newer { newer: named, .. } if *named == newer.id),
-        "{refused}"
-    );
-    assert!(world.queue.is_idle(), "nothing was published");
-    let older = world.store.dead_letter(&older.id).await.unwrap().unwrap();
-    assert_eq!(older.disposal, Disposal::Open);
-    assert_eq!(world.replay_of(newer.id, false).await.unwrap().get(), 2);
-    world.run().await;
-    assert_eq!(world.sender.with_requests(<[_]>::len), 9);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_letter_replayed_without_a_mark_is_marked_when_it_is_replayed_again() {
-    let world = World::new(Some("hooked"), [500; 4].map(answers));
-    world.webhook(|webhook| webhook.secrets.clear()).await;
-    world.publish(&hooked_event(&world)).await;
-    world.run().await;
-    let letter = world.dead_letters().await.remove(0);
-    let unmarked = samples::replay_of(letter.delivery().unwrap());
-    let publish = world.queue.publish_delivery(&unmarked, Lane::Main, None);
-    publish.await.unwrap();
-    world.run().await;
-    assert_eq!(world.replay(false).await.unwrap().get(), 1);
-    world.run().await;
-    assert_eq!(world.sender.with_requests(<[_]>::len), 5, "delivered once");
-    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_letter_replayed_again_goes_out_although_a_later_one_was_replayed_in_between() {
-    let world = World::new(Some("hooked"), [500; 12].map(answers));
-    world.webhook(|webhook| webhook.secrets.clear()).await;
-    world.publish(&hooked_event(&world)).await;
-    world.run().await;
-    assert_eq!(world.replay(false).await.unwrap().get(), 1);
-    world.run().await;
-    let second = world.dead_letters().await.swap_remove(0);
-    assert_eq!(world.replay_of(second.id, false).await.unwrap().get(), 2);
-    world.run().await;
-    assert_eq!(world.sender.with_requests(<[_]>::len), 12);
-
-    assert_eq!(world.replay(true).await.unwrap().get(), 3);
-    world.run().await;
-    assert_eq!(
-        world.sender.with_requests(<[_]>::len),
-        13,
-        "{}",
-        world.recorder.story()
-    );
 }
 
 #[tokio::test(start_paused = true)]
