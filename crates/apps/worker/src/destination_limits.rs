@@ -5,6 +5,7 @@ use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX, port::Lane};
 use ringback_domain::{Destination, DestinationId};
 use std::{
     num::NonZeroUsize,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -41,10 +42,18 @@ struct Book {
     /// When the attempts under way began: as many as there are places, at most.
     under_way: Vec<Instant>,
     waiting: usize,
+    /// When the newest of those that wait elsewhere comes back.
+    newest_returns_at: Option<Instant>,
 }
 
 /// Destinations remembered before those without an attempt under way are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
+
+/// Of the places of a destination, the part that as many may wait for in the slow lane.
+const WAITING_PART: usize = 4;
+/// Waiting elsewhere costs a publish, a confirm and a trip through the broker, so it is not for less; and not for more, since a
+/// destination may be quick again.
+const RETURN_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 impl DestinationLimits {
     pub(crate) fn new(each: NonZeroUsize) -> Self {
@@ -74,11 +83,19 @@ impl DestinationLimits {
         self.enter_soon(destination).await.ok_or(Lane::Slow)
     }
 
-    /// A permit, once one is free.
-    pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
+    /// A permit in the slow lane, once one is free; or how long the delivery is to wait elsewhere. A few of one destination wait
+    /// here, so that it never lacks work; were it all of them, they would fill the lane.
+    pub(crate) async fn enter_or_return(
+        &self,
+        destination: &Destination,
+    ) -> Result<Permit, Duration> {
         let share = self.share(destination);
+        if let Ok(place) = share.places.clone().try_acquire_owned() {
+            return Ok(share.enter(place));
+        }
+        let _waiting = share.wait_or_return(self.each.get())?;
         let place = share.places.clone().acquire_owned().await;
-        share.enter(place.expect("the semaphore is never closed"))
+        Ok(share.enter(place.expect("the semaphore is never closed")))
     }
 
     fn share(&self, destination: &Destination) -> Arc<Share> {
@@ -125,6 +142,17 @@ impl Share {
         Some(Waiting(self))
     }
 
+    /// A place among the few who wait however long that is, or when to come back.
+    fn wait_or_return(&self, at_once: usize) -> Result<Waiting<'_>, Duration> {
+        let mut book = self.book();
+        let few = (at_once / WAITING_PART).max(1);
+        if book.waiting >= few && !book.pulse.waits_here(at_once, book.oldest(), book.waiting) {
+            return Err(book.return_after(at_once));
+        }
+        book.waiting += 1;
+        Ok(Waiting(self))
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,6 +163,17 @@ impl Book {
     fn oldest(&self) -> Duration {
         let oldest = self.under_way.iter().map(Instant::elapsed).max();
         oldest.unwrap_or(Duration::ZERO)
+    }
+
+    /// Those that wait elsewhere come back one after the other, as fast as the destination takes them.
+    fn return_after(&mut self, at_once: usize) -> Duration {
+        let now = Instant::now();
+        let after = self.newest_returns_at.map_or(now, |newest| newest.max(now));
+        let apart = self.pulse.apart(at_once, self.oldest());
+        let (least, most) = RETURN_AFTER.into_inner();
+        let returns_at = (after + apart).clamp(now + least, now + most);
+        self.newest_returns_at = Some(returns_at);
+        returns_at - now
     }
 
     fn leaves(&mut self, since: Instant) {
@@ -175,10 +214,44 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use ringback_testkit::samples;
+    use std::pin::pin;
 
     fn two() -> DestinationLimits {
         DestinationLimits::new(NonZeroUsize::new(2).unwrap())
+    }
+
+    impl DestinationLimits {
+        pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
+            self.enter_or_return(destination).await.unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_slow_has_few_waiting_and_the_others_come_back_as_fast_as_it_takes_them() {
+        let limits = two();
+        let (slow, other) = (
+            samples::webhook_destination(),
+            samples::callback_destination(),
+        );
+        let held = (limits.enter(&slow).await, limits.enter(&slow).await);
+        tokio::time::advance(Duration::from_secs(8)).await;
+        let mut first = pin!(limits.enter_or_return(&slow));
+        assert!((&mut first).now_or_never().is_none(), "it waits here");
+        // At two places, of which each takes 4 s and more.
+        for expected in [2, 4, 6] {
+            let after = limits.enter_or_return(&slow).await.unwrap_err();
+            assert_eq!(after, Duration::from_secs(expected));
+        }
+        for _ in 0..100 {
+            let after = limits.enter_or_return(&slow).await.unwrap_err();
+            assert!(after <= *RETURN_AFTER.end());
+        }
+        let others = limits.enter_or_return(&other);
+        assert!(others.now_or_never().unwrap().is_ok());
+        drop(held);
+        assert!(first.await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use ringback_delivery::{
     Context, Deliver, Direct, Dispatch, Dispatched, Handled, Intake, PlainSecrets,
     port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
 };
-use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext};
+use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext, Wait};
 use std::{
     collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe,
     path::PathBuf, sync::Arc, time::Duration,
@@ -345,19 +345,28 @@ impl DeliverWorker {
     }
 
     /// In the main lane a delivery waits for its destination only for a moment: what would wait for longer moves to the slow
-    /// lane, where it waits in a window of its own.
+    /// lane, which has a window of its own. Nor does it wait for long there, where others wait that would have their turn at once:
+    /// it goes to the ladder, and comes back to the slow lane about when its turn comes.
     async fn deliver(&self, lane: Lane, delivery: &Delivery) -> Option<Handled> {
         let permit = match lane {
             Lane::Main => {
                 let turn = self.main.enter_soon(&delivery.destination);
                 match unless_stopped(&self.stop, turn).await? {
                     Some(permit) => permit,
-                    None => return Some(self.move_to_slow_lane(delivery).await),
+                    None => return Some(self.move_to_slow_lane(delivery, None).await),
                 }
             }
             Lane::Slow => {
-                let turn = self.slow.enter(&delivery.destination);
-                unless_stopped(&self.stop, turn).await?
+                let turn = self.slow.enter_or_return(&delivery.destination);
+                match unless_stopped(&self.stop, turn).await? {
+                    Ok(permit) => permit,
+                    Err(at_least) => {
+                        // With room for few rungs: it is an estimate anyway.
+                        let at_most = at_least + at_least / 4;
+                        let wait = Wait { at_least, at_most };
+                        return Some(self.move_to_slow_lane(delivery, Some(wait)).await);
+                    }
+                }
             }
         };
         let turn = self.precedence.turn(permit);
@@ -365,10 +374,10 @@ impl DeliverWorker {
         Some(self.deliver.handle_with_share(delivery, share).await)
     }
 
-    async fn move_to_slow_lane(&self, delivery: &Delivery) -> Handled {
+    async fn move_to_slow_lane(&self, delivery: &Delivery, wait: Option<Wait>) -> Handled {
         self.context
             .observer
             .saw(&Occurrence::MovedToSlowLane { delivery });
-        self.deliver.move_to(Lane::Slow, delivery).await
+        self.deliver.move_to(Lane::Slow, delivery, wait).await
     }
 }

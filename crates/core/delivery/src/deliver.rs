@@ -112,9 +112,9 @@ impl Deliver {
         self.pacing.look_ahead().await;
     }
 
-    /// Publishes the delivery to a lane as it is. No claim is taken and no attempt counted.
-    pub async fn move_to(&self, lane: Lane, delivery: &Delivery) -> Handled {
-        let publish = || self.context.queue.publish_delivery(delivery, lane, None);
+    /// Publishes the delivery to a lane as it is, at once or after a wait. No claim is taken and no attempt counted.
+    pub async fn move_to(&self, lane: Lane, delivery: &Delivery, wait: Option<Wait>) -> Handled {
+        let publish = || self.context.queue.publish_delivery(delivery, lane, wait);
         match self.context.until_done("move to lane", publish).await {
             Ok(()) => Handled::Acknowledge,
             Err(_) => Handled::GiveBack,

@@ -66,6 +66,12 @@ impl Pulse {
         self.each(oldest).saturating_mul(turns) <= WAIT_FOR_SHARE_MAX
     }
 
+    /// How far apart attempts begin at `at_once` places, the oldest of which goes on for `oldest`.
+    pub fn apart(self, at_once: usize, oldest: Duration) -> Duration {
+        let places = u32::try_from(at_once.max(1)).unwrap_or(u32::MAX);
+        self.each(oldest) / places
+    }
+
     /// An attempt that goes on for long says more than all that ended before it: this is how a hang shows.
     fn each(self, oldest: Duration) -> Duration {
         self.usually.unwrap_or(UNKNOWN_TAKES).max(oldest / 2)

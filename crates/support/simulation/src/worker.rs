@@ -129,7 +129,7 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
                     Err(unreadable) => alone(intake.handle_unreadable(unreadable)),
                     Ok(delivery) if world.dice.below(10, "slow lane", name) == 0 => {
                         let deliver = &deliver;
-                        alone(async move { deliver.move_to(Lane::Slow, &delivery).await })
+                        alone(async move { deliver.move_to(Lane::Slow, &delivery, None).await })
                     }
                     Ok(delivery) => {
                         let deliver = &deliver;
