@@ -162,3 +162,55 @@ async fn replay_what_failed(client: &Client, receiver: &Receiver, dead: &DeadLet
         "the replayed one is no longer open"
     );
 }
+
+/// Both are over their share of two; one needs a second and a half for each request, the other a tenth of one.
+const SLOW_AND_BRISK: &str = r#"
+deliver.per_destination_concurrency = 2
+deliver.slow_concurrency = 8
+[projects.slow]
+profile = "quick"
+[projects.brisk]
+profile = "quick"
+"#;
+const OF_THE_SLOW: usize = 200;
+const OF_THE_BRISK: usize = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_accepts_slowly_does_not_stand_before_the_others_on_the_embedded_default() {
+    serve_slow_and_brisk(Ground::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_accepts_slowly_does_not_stand_before_the_others_on_rabbitmq_and_redis() {
+    serve_slow_and_brisk(Ground::Shared).await;
+}
+
+async fn serve_slow_and_brisk(ground: Ground) {
+    let receiver = Receiver::start().await;
+    let (slow, brisk) = (Duration::from_millis(1500), Duration::from_millis(100));
+    receiver.script("/slow", [Answer::status(204).after(slow)]);
+    receiver.script("/brisk", [Answer::status(204).after(brisk)]);
+    let installation = Installation::new(ground, &format!("{SLOW_AND_BRISK}{QUICK}"));
+    let worker = installation.worker().await;
+    let client = installation.client().await;
+    for project in ["slow", "brisk"] {
+        let url = receiver.url(&format!("/{project}"));
+        client
+            .webhook(project, url, Some("a secret of some length"))
+            .await;
+    }
+    let publisher = client.publisher();
+    for number in 1..=OF_THE_SLOW {
+        publish(&publisher, event("slow", number, None)).await;
+    }
+    for number in 1..=OF_THE_BRISK {
+        publish(&publisher, event("brisk", number, None)).await;
+    }
+    receiver.wait_for("/brisk", OF_THE_BRISK).await;
+    let came = receiver.received("/slow").len();
+    assert!(
+        came < OF_THE_SLOW / 2,
+        "{came} of the slow one's came first"
+    );
+    worker.stop().await;
+}
