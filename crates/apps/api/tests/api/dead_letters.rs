@@ -4,6 +4,7 @@ use crate::{
     installation::{Ground, Installation},
     on_both_grounds,
 };
+use ringback_delivery::port::{ClaimAnswer, ClaimRequest, SettledAs, Settlement};
 use ringback_domain::{DeadLetter, Destination, Timestamp, WebhookId};
 use ringback_testkit::{receiver::Receiver, samples};
 use serde_json::json;
@@ -12,6 +13,7 @@ use std::time::Duration;
 on_both_grounds! {
     a_dead_letter_is_sent_again,
     what_is_too_old_to_be_of_use_is_sent_again_only_when_that_is_asked_for,
+    a_dead_letter_given_up_again_since_names_the_newer_one,
     a_dead_letter_is_left_be,
     many_are_left_be_piece_by_piece,
     a_list_of_dead_letters_goes_on_where_it_ended,
@@ -72,6 +74,40 @@ async fn a_dead_letter_is_sent_again(ground: Ground) {
     // The receiver has it now, and who is asked for it again must not say that it is on its way.
     let again = installation.post(&replay, &key, r#"{"again":true}"#).await;
     again.problem(409, "not_replayable");
+    installation.stop().await;
+}
+
+/// Its replay was published, and never marked.
+async fn a_dead_letter_given_up_again_since_names_the_newer_one(ground: Ground) {
+    let installation = Installation::start_without_workers(ground, []).await;
+    let key = installation.project_key("acme").await;
+    let older = dead_letter(&installation, "acme", "whk_1").await;
+    let replay = samples::replay_of(older.delivery().unwrap());
+    let store = &installation.services.context.store;
+    let worker = samples::worker();
+    let request = ClaimRequest {
+        delivery: &replay,
+        worker: &worker,
+        nonce: samples::claim_nonce(),
+        lease: Duration::from_secs(5),
+    };
+    let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
+        panic!("nobody holds it")
+    };
+    let newer = samples::dead_letter_of(replay.clone(), installation.services.context.clock.now());
+    let settlement = Settlement {
+        claim: &claim,
+        delivery: &replay,
+        attempts: &[],
+        settled_as: &SettledAs::DeadLettered(Box::new(newer.clone())),
+        at: newer.died_at,
+    };
+    store.settle(settlement).await.unwrap();
+    let path = format!("/api/v1/dead-letters/{}/replay", older.id);
+    let refused = installation.post(&path, &key, "").await;
+    refused.problem(409, "not_replayable");
+    let detail = refused.json(409)["detail"].to_string();
+    assert!(detail.contains(newer.id.as_str()), "{detail}");
     installation.stop().await;
 }
 
