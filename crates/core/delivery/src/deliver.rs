@@ -364,7 +364,7 @@ impl Deliver {
     }
 
     /// Makes the attempt: prepares, sends, judges. Nothing, when preparing took so long that the request could outlast
-    /// the lease: by then another worker may be at it.
+    /// the lease: by then another worker may be at it; and when the sender had no room for it.
     async fn attempt(
         &self,
         delivery: &Delivery,
@@ -387,6 +387,9 @@ impl Deliver {
             }
             Err(reason) => not_sent_exchange(reason),
         };
+        if matches!(exchange.result, Err(SendFailure::NoRoom)) {
+            return Ok(None);
+        }
         let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
         let attempt = self.record_of(delivery, started_at, &exchange, outcome);
         Ok(Some(Made { attempt, url }))

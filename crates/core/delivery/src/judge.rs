@@ -1,7 +1,9 @@
 //! What an exchange means, by the profile's rules.
 
 use crate::port::{Exchange, SendFailure};
-use ringback_domain::{AttemptOutcome, DeliveryRules, Excerpt, Timestamp, parse_retry_after};
+use ringback_domain::{
+    AttemptOutcome, DeliveryRules, Excerpt, Timestamp, UnreachableCause, parse_retry_after,
+};
 
 /// Tells what an exchange means. `now` is the end of the exchange.
 pub fn judge(exchange: &Exchange, rules: &DeliveryRules, now: Timestamp) -> AttemptOutcome {
@@ -17,6 +19,8 @@ pub fn judge(exchange: &Exchange, rules: &DeliveryRules, now: Timestamp) -> Atte
                 .and_then(|header| parse_retry_after(header, now)),
         },
         Err(SendFailure::Unreachable(cause)) => AttemptOutcome::Unreachable(*cause),
+        // A delivery is put off, and never judged; who asks for a single request is told what it comes to.
+        Err(SendFailure::NoRoom) => AttemptOutcome::Unreachable(UnreachableCause::NameLookup),
         Err(SendFailure::NotSent(reason)) => AttemptOutcome::NotSent(*reason),
     }
 }

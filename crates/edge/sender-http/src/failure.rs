@@ -1,6 +1,8 @@
 //! Why no answer came, read from the error's chain of causes and from how far the attempt had come.
 
-use crate::{address::AddressFault, destination_url::UrlFault, watch::Step};
+use crate::{
+    address::AddressFault, destination_url::UrlFault, fair_lookup::LookupFault, watch::Step,
+};
 use hyper_util::client::legacy;
 use ringback_delivery::port::SendFailure;
 use ringback_domain::{NotSentReason, UnreachableCause};
@@ -10,6 +12,9 @@ use std::{error::Error, io};
 pub(crate) fn of_request(error: &legacy::Error, step: Step) -> SendFailure {
     if let Some(fault) = find::<AddressFault>(error) {
         return SendFailure::NotSent(of_address(*fault));
+    }
+    if let Some(LookupFault::NoPlace) = find(error) {
+        return SendFailure::NoRoom;
     }
     SendFailure::Unreachable(if error.is_connect() {
         while_connecting(error, step)

@@ -80,6 +80,7 @@ impl MeteredSender {
             }
             // No request was made.
             Err(SendFailure::NotSent(reason)) => span.fail(reason.class()),
+            Err(SendFailure::NoRoom) => span.fail("no_room"),
         }
     }
 }

@@ -86,4 +86,6 @@ pub enum SendFailure {
     Unreachable(UnreachableCause),
     /// Not sent, by our own policy.
     NotSent(NotSentReason),
+    /// Not tried: we had no room for it. No attempt, and nothing that is known of the destination.
+    NoRoom,
 }

@@ -9,6 +9,7 @@ mod pacing;
 mod plans;
 mod promises;
 mod replays;
+mod room;
 mod world;
 
 use insta::assert_snapshot;

@@ -145,3 +145,15 @@ async fn the_systems_resolver_is_asked_and_its_answer_judged() {
     );
     assert_eq!(trap.connections(), 1);
 }
+
+#[tokio::test]
+async fn a_lookup_without_a_place_is_no_attempt() {
+    let sender = HttpSender::with_lookup(&config(&[]), Arc::new(Failing)).unwrap();
+    // More than may be looked up at once, of names nobody knows.
+    let hanging = (0..400).map(async |number| {
+        let url = format!("https://hangs-{number}.example.com/");
+        post(&sender, &url).await.result.unwrap_err()
+    });
+    let failures = futures_util::future::join_all(hanging).await;
+    assert!(failures.contains(&SendFailure::NoRoom));
+}
