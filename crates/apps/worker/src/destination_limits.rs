@@ -53,7 +53,7 @@ const REMEMBERED_MAX: usize = 10_000;
 const WAITING_PART: usize = 4;
 /// Waiting elsewhere costs a publish, a confirm and a trip through the broker, so it is not for less; and not for more, since a
 /// destination may be quick again.
-const RETURN_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+const RETURN_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
 impl DestinationLimits {
     pub(crate) fn new(each: NonZeroUsize) -> Self {
