@@ -338,10 +338,14 @@ fn too_long() -> Problem {
 
 /// Plain, or a string in quotation marks as the draft of the header's standard has it.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+    let refused = |problem: String| Problem::of_member("Idempotency-Key", problem);
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let refused = |problem: String| Problem::of_member("Idempotency-Key", problem);
+    if values.next().is_some() {
+        return Err(refused("is given several times; once is enough".to_owned()));
+    }
     let text = value
         .to_str()
         .map_err(|_| refused("is not visible ASCII".to_owned()))?

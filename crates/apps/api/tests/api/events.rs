@@ -236,6 +236,14 @@ async fn every_fault_of_an_event_is_told_at_once() {
     assert_eq!(named.faulty(), ["Idempotency-Key"]);
     let named = publish(&installation, &key, Some("a"), event(r#","id":"b""#)).await;
     assert_eq!(named.faulty(), ["Idempotency-Key"]);
+    let twice = Request::builder()
+        .method("POST")
+        .header("x-api-key", &key)
+        .header("content-type", "application/json")
+        .header("idempotency-key", "a")
+        .header("idempotency-key", "b");
+    let twice = installation.send("/api/v1/events", twice, event("").into());
+    assert_eq!(twice.await.faulty(), ["Idempotency-Key"]);
     publish(
         &installation,
         &key,
