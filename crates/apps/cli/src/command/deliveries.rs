@@ -2,7 +2,7 @@
 
 use crate::{
     args::{DeliveriesCommand, DeliveryListArgs},
-    command::operator,
+    command::{dead::replay_of, operator},
     failure::{Failure, Outcome},
     session::Session,
     view::{DeliveryView, ListView, deliveries_table, delivery_facts, moment, round},
@@ -13,9 +13,7 @@ use ringback_delivery::{
     port::{Cursor, DeliveryFilter, Store},
 };
 use ringback_domain::{DeadLetterId, DeliveryId, DeliveryState, Generation};
-use ringback_worker::observe::LogObserver;
 use serde::Serialize;
-use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcome {
     let config = session.config()?;
@@ -31,13 +29,7 @@ pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcom
             again,
             include_stale,
         } => {
-            let use_case = Replay {
-                queue: desk.queue.clone(),
-                store: desk.store.clone(),
-                profiles: Arc::new(config.profile_book()),
-                clock: desk.clock.clone(),
-                observer: Arc::new(LogObserver),
-            };
+            let use_case = replay_of(&config, &desk);
             let request = |id| ReplayRequest {
                 id,
                 by: operator(),

@@ -22,7 +22,7 @@ use ringback_delivery::{
     search_dead_letters,
 };
 use ringback_domain::{DeadLetter, DeadLetterId, Disposal, replay_plan::CauseCount};
-use ringback_worker::observe::LogObserver;
+use ringback_worker::{Backend, config::Config, observe::LogObserver};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -46,13 +46,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
             again,
             include_stale,
         } => {
-            let use_case = Replay {
-                queue: desk.queue.clone(),
-                store: desk.store.clone(),
-                profiles: Arc::new(config.profile_book()),
-                clock: desk.clock.clone(),
-                observer: Arc::new(LogObserver),
-            };
+            let use_case = replay_of(&config, &desk);
             let requests = ids.into_iter().map(|id| ReplayRequest {
                 id,
                 by: operator(),
@@ -167,6 +161,16 @@ struct Done {
     generation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+pub(super) fn replay_of(config: &Config, desk: &Backend) -> Replay {
+    Replay {
+        queue: desk.queue.clone(),
+        store: desk.store.clone(),
+        profiles: Arc::new(config.profile_book()),
+        clock: desk.clock.clone(),
+        observer: Arc::new(LogObserver),
+    }
 }
 
 async fn replay(session: &Session, replay: &Replay, requests: Vec<ReplayRequest>) -> Outcome {
