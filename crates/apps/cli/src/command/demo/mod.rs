@@ -287,6 +287,10 @@ async fn watch(session: &Session, timeline: &mut Timeline, ends: usize) -> BTree
             Turn::Other => {}
         }
     }
+    // An end may be told of before what led to it: a worker is faster than who published the replay.
+    while let Some(happening) = timeline.at_hand() {
+        session.terminal.say(&timeline.line(&happening));
+    }
     dead
 }
 

@@ -63,6 +63,11 @@ impl Timeline {
             .expect("the watcher lives as long as the worker")
     }
 
+    /// What has happened already, if anything.
+    pub(super) fn at_hand(&mut self) -> Option<Happening> {
+        self.happenings.try_recv().ok()
+    }
+
     pub(super) fn line(&self, happening: &Happening) -> String {
         self.line_at(happening.at, &happening.words)
     }
