@@ -25,7 +25,8 @@ pub(crate) struct DestinationLimits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     share: Arc<Share>,
-    used_from: Instant,
+    /// Since when the request has been under way, if it has begun.
+    used_from: Option<Instant>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -39,7 +40,7 @@ struct Share {
 #[derive(Debug, Default)]
 struct Book {
     pulse: Pulse,
-    /// When the attempts under way began: as many as there are places, at most.
+    /// When the requests under way began: as many as there are places, at most.
     under_way: Vec<Instant>,
     waiting: usize,
     /// When the newest of those that wait elsewhere comes back.
@@ -118,11 +119,9 @@ impl DestinationLimits {
 
 impl Share {
     fn enter(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Permit {
-        let used_from = Instant::now();
-        self.book().under_way.push(used_from);
         Permit {
             share: self.clone(),
-            used_from,
+            used_from: None,
             _place: place,
         }
     }
@@ -159,7 +158,7 @@ impl Share {
 }
 
 impl Book {
-    /// For how long the oldest attempt has been under way.
+    /// For how long the oldest request has been under way.
     fn oldest(&self) -> Duration {
         let oldest = self.under_way.iter().map(Instant::elapsed).max();
         oldest.unwrap_or(Duration::ZERO)
@@ -188,18 +187,22 @@ impl ringback_delivery::Share for Permit {
     fn used_from_now(&mut self) {
         let now = Instant::now();
         let mut book = self.share.book();
-        book.leaves(self.used_from);
+        self.used_from
+            .into_iter()
+            .for_each(|since| book.leaves(since));
         book.under_way.push(now);
         drop(book);
-        self.used_from = now;
+        self.used_from = Some(now);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut book = self.share.book();
-        book.pulse.ended(self.used_from.elapsed());
-        book.leaves(self.used_from);
+        if let Some(since) = self.used_from {
+            let mut book = self.share.book();
+            book.pulse.ended(since.elapsed());
+            book.leaves(since);
+        }
     }
 }
 
@@ -223,8 +226,11 @@ mod tests {
     }
 
     impl DestinationLimits {
+        /// A permit, its request begun.
         pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
-            self.enter_or_return(destination).await.unwrap()
+            let mut permit = self.enter_or_return(destination).await.unwrap();
+            ringback_delivery::Share::used_from_now(&mut permit);
+            permit
         }
     }
 
@@ -317,9 +323,16 @@ mod tests {
     async fn what_comes_before_the_request_does_not_make_a_destination_slow() {
         let limits = two();
         let one = samples::webhook_destination();
-        let mut permit = limits.enter(&one).await;
+        let mut permit = limits.enter_or_return(&one).await.unwrap();
         // The store takes its time to grant the claim.
         tokio::time::advance(Duration::from_secs(5)).await;
+        let also = limits.enter_or_return(&one).await.unwrap();
+        let mut waiting = pin!(limits.enter_or_return(&one));
+        assert!((&mut waiting).now_or_never().is_none());
+        let here = limits.enter_or_return(&one).now_or_never();
+        assert!(here.is_none(), "it is not the destination that is slow");
+        drop(also);
+        assert!(waiting.await.is_ok());
         ringback_delivery::Share::used_from_now(&mut permit);
         tokio::time::advance(Duration::from_millis(5)).await;
         drop(permit);
