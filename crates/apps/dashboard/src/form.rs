@@ -76,6 +76,19 @@ impl Fields {
         format!("?{}", address.finish())
     }
 
+    /// The address of a list with only these members of this one, when this one has others that are not empty.
+    pub(crate) fn without_filters(&self, kept: &[&str]) -> Option<String> {
+        let (kept, others) = self.clone().split(kept);
+        let is_filter = |(name, value): &(String, String)| {
+            !value.trim().is_empty() && !matches!(name.as_str(), "cursor" | "page")
+        };
+        let address = || match kept.0.as_slice() {
+            [] => String::new(),
+            _ => kept.with("", None),
+        };
+        others.0.iter().any(is_filter).then(address)
+    }
+
     /// Those that are named, and the others.
     pub(crate) fn split(self, names: &[&str]) -> (Self, Self) {
         let members = self.0.into_iter();
@@ -142,6 +155,17 @@ mod tests {
             fields.with("cursor", None),
             "?state=dead_lettered&q=a+%26+b"
         );
+    }
+
+    #[test]
+    fn filters_are_taken_away_where_there_are_any() {
+        let fields = Fields::parse(b"cause=c&job=task_1&state=&cursor=x");
+        assert_eq!(
+            fields.without_filters(&["cause"]).as_deref(),
+            Some("?cause=c")
+        );
+        assert_eq!(fields.without_filters(&[]).as_deref(), Some(""));
+        assert_eq!(fields.without_filters(&["cause", "job"]), None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 mod letter;
 
 use super::{
-    Answer, PAGE_ENTRIES, cursor_asked, dead_letters_asked, faulty_filter, pager, project_asked,
-    project_filter, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, REFRESH, cursor_asked, dead_letters_asked, faulty_filter, pager,
+    project_asked, project_filter, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -81,11 +81,13 @@ async fn groups(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) 
     let content = html! {
         (head(None, &html! { "Dead letters" }, &html! { "Deliveries that were given up, grouped by what went wrong: one cause, one thing to decide about." }, &actions))
         section.card aria-label="Groups by cause" {
-            div.pad { (get_form("/dead-letters", "Filter groups", &filters)) }
-            (groups)
+            div.pad { (get_form("/dead-letters", "Filter groups", asked.without_filters(&[]).as_deref(), &filters)) }
+            div #list data-live { (groups) }
         }
     };
-    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
+    let mut page = Page::new(&visitor, Section::DeadLetters, "Dead letters");
+    page.refresh = filter.after.is_none().then_some(REFRESH);
+    Ok(page.respond(&content))
 }
 
 /// The groups, and whether there is anything to replay.
@@ -222,6 +224,11 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         @if group.is_none() { (text_filter("destination", "Destination", &asked, "whk_… or cbk_…")) }
         (crate::view::filter("disposed", "State", asked.written("disposed"), Control::Choice(disposed)))
     };
+    let kept: &[&str] = if group.is_some() {
+        &["cause", "project"]
+    } else {
+        &[]
+    };
     let entries = if faults.is_empty() {
         let cursor = cursor_asked(&asked);
         let store = &desk.services.context.store;
@@ -257,7 +264,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         (discard_news(&news))
         (known)
         section.card aria-label="Dead letters" {
-            div.pad { (get_form("/dead-letters/list", "Filter dead letters", &filters)) }
+            div.pad { (get_form("/dead-letters/list", "Filter dead letters", asked.without_filters(kept).as_deref(), &filters)) }
             (entries)
         }
     };

@@ -1,15 +1,15 @@
 //! Deliveries: the list, and one with every attempt.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, cursor_asked, faulty_filter, id, pager, project_asked,
+    Answer, PAGE_ENTRIES, Path, REFRESH, cursor_asked, faulty_filter, id, pager, project_asked,
     project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
     form::{Faults, Fields},
     view::{
-        Column, Page, Section, Table, Tone, badge, card, delivery_state, empty, facts, get_form,
-        head, moment, moments, outcome, phase_legend, short_id, short_url, timeline,
+        Column, Page, Section, Table, Tone, badge, card, copy, delivery_state, empty, facts,
+        get_form, head, moment, moments, outcome, phase_legend, short_id, short_url, timeline,
     },
     visitor::Visitor,
 };
@@ -70,11 +70,13 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     let whole = html! {
         (head(None, &html! { "Deliveries" }, &lead, &html! {}))
         section.card aria-label="Deliveries" {
-            div.pad { (get_form("/deliveries", "Filter deliveries", &filters)) }
-            (content)
+            div.pad { (get_form("/deliveries", "Filter deliveries", asked.without_filters(&[]).as_deref(), &filters)) }
+            div #list data-live { (content) }
         }
     };
-    Ok(Page::new(&visitor, Section::Deliveries, "Deliveries").respond(&whole))
+    let mut page = Page::new(&visitor, Section::Deliveries, "Deliveries");
+    page.refresh = cursor_asked(&asked).is_none().then_some(REFRESH);
+    Ok(page.respond(&whole))
 }
 
 fn nothing(is_filtered: bool) -> Markup {
@@ -182,10 +184,13 @@ fn delivery_facts(record: &DeliveryRecord, now: Timestamp) -> Markup {
     };
     facts(&[
         ("State", state),
-        ("Delivery", html! { code { (record.id) } }),
+        (
+            "Delivery",
+            html! { code { (record.id) } (copy("the id of the delivery")) },
+        ),
         (
             "Event",
-            html! { a href={ "/deliveries?event=" (event.id) } { code { (event.id) } } },
+            html! { a href={ "/deliveries?event=" (event.id) } { code { (event.id) } } (copy("the id of the event")) },
         ),
         ("Project", html! { (event.project) }),
         ("Job", job(record)),
@@ -209,7 +214,7 @@ fn job(record: &DeliveryRecord) -> Markup {
         .map(|word| harmless_text(word.as_bytes()))
         .collect();
     html! {
-        a href={ "/deliveries?job=" (crate::view::escape_query(job.id.as_str())) } { code { (job.id) } }
+        a href={ "/deliveries?job=" (crate::view::escape_query(job.id.as_str())) } { code { (job.id) } } (copy("the id of the job"))
         @if !words.is_empty() { span.soft { " " (words.join(", ")) } }
     }
 }

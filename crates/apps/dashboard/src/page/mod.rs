@@ -30,6 +30,9 @@ use std::{convert::Infallible, str::FromStr, sync::Arc};
 /// Entries of a list on one page.
 pub(crate) const PAGE_ENTRIES: usize = 50;
 
+/// Seconds between two looks at what grows by itself.
+const REFRESH: u32 = 10;
+
 type Answer = Result<Response, Refusal>;
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {

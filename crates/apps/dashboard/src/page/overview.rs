@@ -1,6 +1,6 @@
 //! The overview: is all well, and if not, where to look.
 
-use super::{Answer, dead_letters::group_path, project_asked, project_filter};
+use super::{Answer, REFRESH, dead_letters::group_path, project_asked, project_filter};
 use crate::{
     Desk,
     form::Fields,
@@ -28,8 +28,6 @@ const GROUPS: usize = 5;
 const IN_TROUBLE: usize = 5;
 /// Pages of waiting deliveries that are looked through for the oldest.
 const WAITING_PAGES_MAX: usize = 4;
-/// Seconds between two looks.
-const REFRESH: u32 = 10;
 
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/", get(show))
@@ -65,7 +63,7 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     let is_new = sum(&hours).is_zero() && dead == 0 && waiting.count == 0;
     let content = html! {
         (head(None, &html! { "Overview" }, &html! {}, &html! {}))
-        @if visitor.is_operator() { (get_form("/", "Choose a project", &project_filter(&desk, &visitor, &asked))) }
+        @if visitor.is_operator() { (get_form("/", "Choose a project", asked.without_filters(&[]).as_deref(), &project_filter(&desk, &visitor, &asked))) }
         div.stack #overview data-live {
             dl.tiles { (tiles(&hour, &waiting, dead, now)) }
             @if is_new { section.card { (begin(&visitor)) } }

@@ -9,7 +9,7 @@ use crate::{
     form::{Faults, Fields},
     refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, card, count,
+        Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, card, copy, count,
         distance, empty, facts, fault_summary, form, get_form, head, moment, moments, note, shares,
         short_id, short_url, tile,
     },
@@ -69,7 +69,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         (head(None, &html! { "Replays" }, &html! { "Many dead letters sent again: planned, looked at, started, paced, and stopped when it does not help." }, &actions))
         section.card aria-label="Replay plans" {
             @if visitor.is_operator() {
-                div.pad { (get_form("/replays", "Filter plans", &project_filter(&desk, &visitor, &asked))) }
+                div.pad { (get_form("/replays", "Filter plans", asked.without_filters(&[]).as_deref(), &project_filter(&desk, &visitor, &asked))) }
             }
             @if page.entries.is_empty() {
                 (empty("No replay plan yet", &html! { "Once what was broken is repaired, choose " a href="/dead-letters" { "a group of dead letters" } " and plan its replay. Nothing is sent before you start it." }))
@@ -352,7 +352,7 @@ async fn show(
             (note(Tone::Warn, "status", &html! { "The plan had moved on meanwhile, so that nothing was done. This is where it stands." }))
         }
         div.stack #plan data-live { (progress(&visitor, &plan)) }
-        div.columns {
+        div.columns #contents data-live {
             (card("By destination", &html! {}, &by_destination(&plan)))
             div.stack {
                 (card("By cause", &html! {}, &by_cause(&plan)))
@@ -361,7 +361,7 @@ async fn show(
         }
         div.columns {
             (card("Terms", &html! { "they do not change" }, &html! { div.pad { (terms_part(&plan)) } }))
-            (card("History", &html! {}, &html! { div.pad { (history(&plan, now)) } }))
+            div #history data-live { (card("History", &html! {}, &html! { div.pad { (history(&plan, now)) } })) }
         }
     };
     let mut page = Page::new(&visitor, Section::Replays, "Replay plan");
@@ -575,7 +575,10 @@ fn terms_part(plan: &ReplayPlan) -> Markup {
         }
     };
     facts(&[
-        ("Plan", html! { code { (plan.id()) } }),
+        (
+            "Plan",
+            html! { code { (plan.id()) } (copy("the id of the plan")) },
+        ),
         (
             "Project",
             html! { @match &terms.project { Some(project) => (project), None => "all" } },

@@ -175,8 +175,8 @@ fn publishing(visitor: &Visitor, host: &str) -> Markup {
     html! {
         div.pad.stack {
             (facts(&[("Address", html! { code { (scheme) "://" (host) "/api/v1/events" } }), ("Key", html! { "one with scope " code { "publish" } })]))
-            pre #command { (command) }
-            div { button type="button" data-copy="command" hidden { "Copy" } }
+            pre { (command) }
+            button type="button" data-copy aria-live="polite" { "Copy" span.unseen { " the command" } }
         }
     }
 }
@@ -309,7 +309,7 @@ async fn create(
                 strong { "Made. Keep this key now: it is not shown again." }
                 div.secret {
                     code #secret { (made.text.expose_secret()) }
-                    button type="button" data-copy="secret" hidden { "Copy" }
+                    button type="button" data-copy aria-live="polite" { "Copy" }
                 }
             };
             let news = note(Tone::Good, "status", &news);

@@ -9,9 +9,9 @@ use crate::{
     form::{Faults, Fields},
     refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, count, empty,
-        facts, fault_summary, form, get_form, head, moment, moments, note, phase_legend, share,
-        short_url, single_attempt, spark, webhook_state,
+        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, copy, count,
+        empty, facts, fault_summary, form, get_form, head, moment, moments, note, phase_legend,
+        share, short_url, single_attempt, spark, webhook_state,
     },
     visitor::{Manager, Visitor},
 };
@@ -129,7 +129,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         (head(None, &html! { "Webhooks" }, &html! { "The registered destinations of a project: where its events are sent, and signed with which secret." }, &actions))
         section.card aria-label="Webhooks" {
             @if visitor.is_operator() {
-                div.pad { (get_form("/webhooks", "Filter webhooks", &project_filter(&desk, &visitor, &asked))) }
+                div.pad { (get_form("/webhooks", "Filter webhooks", asked.without_filters(&[]).as_deref(), &project_filter(&desk, &visitor, &asked))) }
             }
             @if webhooks.is_empty() { (none_yet(&visitor)) }
             @else {
@@ -322,7 +322,7 @@ fn webhook_facts(desk: &Desk, webhook: &Webhook, now: Timestamp) -> Markup {
     };
     facts(&[
         ("State", state),
-        ("Id", html! { code { (webhook.id) } }),
+        ("Id", html! { code { (webhook.id) } (copy("the id")) }),
         ("Project", html! { (webhook.project) }),
         (
             "Profile",
@@ -562,7 +562,7 @@ async fn shown_once(desk: &Desk, visitor: &Visitor, made: WithSecret, title: &st
                 strong { (title) ": it is not shown again." }
                 div.secret {
                     code #secret { (secret.expose()) }
-                    button type="button" data-copy="secret" hidden { "Copy" }
+                    button type="button" data-copy aria-live="polite" { "Copy" }
                 }
                 @if let Some(advice) = &made.advice { p { (advice) } }
             },

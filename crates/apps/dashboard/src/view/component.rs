@@ -93,6 +93,11 @@ pub(crate) fn short_id(id: &str) -> Markup {
     }
 }
 
+/// A button that copies what stands before it; where the browser lets no script do so, there is none.
+pub(crate) fn copy(what: &str) -> Markup {
+    html! { button.copy type="button" data-copy aria-live="polite" { "Copy" span.unseen { " " (what) } } }
+}
+
 pub(crate) fn facts(facts: &[(&str, Markup)]) -> Markup {
     html! {
         dl.facts {

@@ -41,12 +41,18 @@ pub(crate) fn button_with(
     form(action, token, &content)
 }
 
-/// A form that only asks.
-pub(crate) fn get_form(action: &str, label: &str, content: &Markup) -> Markup {
+/// A form that only asks. `unfiltered` is the address of the list without a filter, where it has some.
+pub(crate) fn get_form(
+    action: &str,
+    label: &str,
+    unfiltered: Option<&str>,
+    content: &Markup,
+) -> Markup {
     html! {
         form.filters method="get" action=(action) role="search" aria-label=(label) {
             (content)
             button type="submit" { "Filter" }
+            @if let Some(address) = unfiltered { a.button.plain href={ (action) (address) } { "Clear" } }
         }
     }
 }

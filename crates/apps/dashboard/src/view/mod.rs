@@ -7,8 +7,8 @@ mod timeline;
 mod words;
 
 pub(crate) use component::{
-    Column, Table, Tone, badge, card, delivery_state, empty, facts, fault_of, moment, moments,
-    note, outcome, short_id, short_url, tile, webhook_state,
+    Column, Table, Tone, badge, card, copy, delivery_state, empty, facts, fault_of, moment,
+    moments, note, outcome, short_id, short_url, tile, webhook_state,
 };
 pub(crate) use field::{
     Control, Field, TOKEN_FIELD, button, button_with, fault_summary, filter, form, get_form,
@@ -24,6 +24,7 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
+use ringback_domain::Timestamp;
 
 /// The parts of the dashboard, as the menu has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +121,30 @@ impl<'a> Page<'a> {
                         (form("/sign-out", &visitor.token, &html! { button.link type="submit" { "Sign out" } }))
                     }
                 }
-                main #content tabindex="-1" { (content) }
+                main #content tabindex="-1" {
+                    @if self.refresh.is_some() { (as_of(visitor.now)) }
+                    (content)
+                }
             }
         };
         let whole = document(self.title, self.refresh, self.place, &body);
         html_response(status, &whole)
+    }
+}
+
+/// Of when a page is that does not stay as it is: told when looking again failed, and where no script looks again. A page that
+/// loaded itself anew would take the place from those who read it.
+fn as_of(now: Timestamp) -> Markup {
+    let at = html! { time datetime=(now) { (now.strftime("%H:%M:%S UTC")) } };
+    let words = html! {
+        strong { "This page is not up to date" }
+        ": it shows what was so at " (at) ", and looking again failed. "
+        a href="" { "Reload it" } "; if your session has ended, you are asked to sign in."
+    };
+    html! {
+        div #stale role="status" {}
+        template #stale-words { div.note.warn { p { (words) } } }
+        noscript { p.soft { "As of " (at) ". " a href="" { "Look again" } } }
     }
 }
 
@@ -155,9 +175,6 @@ fn document(title: &str, refresh: Option<u32>, place: Option<&str>, body: &Marku
                 link rel="stylesheet" href=(STYLE.path);
                 link rel="icon" href=(ICON.path) type="image/svg+xml";
                 script src=(SCRIPT.path) defer {}
-                @if let Some(seconds) = refresh {
-                    noscript { meta http-equiv="refresh" content=(seconds * 2); }
-                }
             }
             body data-refresh=[refresh] data-place=[place] {
                 a.skip.unseen href="#content" { "Skip to the content" }

@@ -8,6 +8,7 @@ mod busy;
 mod driver;
 #[path = "../scene/mod.rs"]
 mod scene;
+mod script;
 
 use busy::Busy;
 use driver::{Browser, DESKTOP, ENTER, PHONE, Screen, TAB};
@@ -142,6 +143,8 @@ async fn signing_in_by_keyboard_and_all_else_works_without_a_script() {
     browser.press(TAB).await;
     browser.press(ENTER).await;
     browser.see("maintenance until ten o'clock").await;
+    // There is no button that would need a script.
+    assert!(!browser.text().await.contains("Copy"));
 
     browser
         .go(&format!("{}/webhooks/{}", stage.address, webhook.id))

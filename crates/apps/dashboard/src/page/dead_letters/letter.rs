@@ -7,7 +7,7 @@ use crate::{
     page::{Answer, Path, deliveries, id, on_to},
     refusal::Refusal,
     view::{
-        Field, Page, Section, Tone, button_with, card, count, distance, empty, escape_query,
+        Field, Page, Section, Tone, button_with, card, copy, count, distance, empty, escape_query,
         explain_reason, facts, fault_of, form, head, moment, moments, note, phase_legend, timeline,
     },
     visitor::{Manager, Visitor},
@@ -128,7 +128,10 @@ fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> 
     };
     facts(&[
         ("State", disposal),
-        ("Dead letter", html! { code { (letter.id) } }),
+        (
+            "Dead letter",
+            html! { code { (letter.id) } (copy("the id of the dead letter")) },
+        ),
         (
             "Cause",
             html! { (harmless_text(letter.cause.summary.as_bytes())) },
@@ -144,11 +147,11 @@ fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> 
         ),
         (
             "Event",
-            html! { @if let Some(event) = event { code { (event) } } },
+            html! { @if let Some(event) = event { code { (event) } (copy("the id of the event")) } },
         ),
         (
             "Job",
-            html! { @if let Some(job) = letter.job() { a href={ "/deliveries?job=" (escape_query(job.as_str())) } { code { (job) } } } },
+            html! { @if let Some(job) = letter.job() { a href={ "/deliveries?job=" (escape_query(job.as_str())) } { code { (job) } } (copy("the id of the job")) } },
         ),
         (
             "Destination",
@@ -168,7 +171,7 @@ fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> 
         ),
         (
             "Delivery",
-            html! { @if let Some(delivery) = delivery { a href={ "/deliveries/" (delivery.id) } { code { (delivery.id) } } } },
+            html! { @if let Some(delivery) = delivery { a href={ "/deliveries/" (delivery.id) } { code { (delivery.id) } } (copy("the id of the delivery")) } },
         ),
     ])
 }
