@@ -66,6 +66,11 @@ const HELD_EXTRA: Duration = Duration::from_millis(250);
 /// to be settled, later than a short schedule has the next one due.
 const RETRY_HELD_MAX: Duration = Duration::from_secs(2);
 
+/// A queue may round a wait up by one part in so many …
+const LATENESS_PART: u32 = 64;
+/// … which is worth another trip for who waits longer than this.
+const PUNCTUAL_MAX: Duration = Duration::from_mins(2);
+
 /// What is settled so soon after its dispatch is known long enough: its event is marked afterwards.
 const KNOWN_ANYWAY: Duration = Duration::from_secs(1);
 
@@ -337,16 +342,32 @@ impl Deliver {
         spread: Duration,
         deferral: Deferral,
     ) -> Result<(), QueueError> {
-        let wait = Wait {
-            at_least: wait + (spread / 2).mul_f64(self.context.entropy.draw()),
-            at_most: wait + spread,
+        let (wait, due_at) = match deferral.turn_at {
+            // Rather too early, and put off once more, than late together with all whose turns are near it.
+            Some(turn_at) if wait > PUNCTUAL_MAX => {
+                let early = wait / LATENESS_PART;
+                let wait = Wait {
+                    at_least: wait.saturating_sub(early),
+                    at_most: wait,
+                };
+                (wait, turn_at)
+            }
+            _ => {
+                let wait = Wait {
+                    at_least: wait + (spread / 2).mul_f64(self.context.entropy.draw()),
+                    at_most: wait + spread,
+                };
+                (wait, self.context.clock.now() + wait.at_least)
+            }
         };
         let deferred = Delivery {
-            due_at: Some(self.context.clock.now() + wait.at_least),
+            due_at: Some(due_at),
             deferral: Some(deferral),
             ..delivery.clone()
         };
         self.put_off(&deferred, wait).await?;
+        // A breaker may put it off for as long as its schedule is.
+        self.keep_event_known(&deferred, due_at).await;
         self.context.observer.saw(&Occurrence::Deferred {
             delivery: &deferred,
             wait: wait.at_least,
@@ -595,8 +616,14 @@ impl Deliver {
         self.context
             .observer
             .saw(&Occurrence::ClaimSettled { claim });
-        self.keep_event_known(delivery, settled_as, settlement.at)
-            .await;
+        let until = match settled_as {
+            SettledAs::Retrying { due_at } => Some(*due_at),
+            SettledAs::Delivered | SettledAs::DeadLettered(_) => Some(settlement.at),
+            SettledAs::Released => None,
+        };
+        if let Some(until) = until {
+            self.keep_event_known(delivery, until).await;
+        }
         if answer == SettleAnswer::Stale {
             let Claim {
                 delivery: id,
@@ -615,18 +642,8 @@ impl Deliver {
     }
 
     /// An event stays known as long as any claim of its deliveries does: published again under the same id, it would be
-    /// dispatched, and its deliveries taken for duplicates. Never waited for twice: what was settled is not to be delayed.
-    async fn keep_event_known(
-        &self,
-        delivery: &Delivery,
-        settled_as: &SettledAs,
-        settled_at: Timestamp,
-    ) {
-        let until = match settled_as {
-            SettledAs::Retrying { due_at } => *due_at,
-            SettledAs::Delivered | SettledAs::DeadLettered(_) => settled_at,
-            SettledAs::Released => return,
-        };
+    /// dispatched, and its deliveries taken for duplicates. Never waited for twice: what is safe is not to be delayed.
+    async fn keep_event_known(&self, delivery: &Delivery, until: Timestamp) {
         let event = &delivery.event;
         let late = Duration::try_from(until.duration_since(event.dispatched_at));
         if late.unwrap_or_default() < KNOWN_ANYWAY {

@@ -55,6 +55,45 @@ pub(crate) enum Turn {
     Never,
 }
 
+/// What a breaker lets pass.
+enum Admitted {
+    Freely,
+    Probe,
+    /// So many a second.
+    Paced(NonZeroU32),
+}
+
+/// The line for turns at a destination.
+struct Line {
+    pace: NonZeroU32,
+    ahead_max: Duration,
+    /// When who finds no turn comes back: after this …
+    again_after: Duration,
+    /// … within this.
+    again_within: Duration,
+}
+
+impl Line {
+    /// By the slower of a recovery's pace and a rate limit; none without either.
+    fn of(ramp: Option<NonZeroU32>, limit: Option<NonZeroU32>) -> Option<Self> {
+        Some(match (ramp, limit) {
+            (None, None) => return None,
+            (Some(pace), limit) if limit.is_none_or(|limit| pace < limit) => Self {
+                pace,
+                ahead_max: RAMP_AHEAD_MAX,
+                again_after: RAMP_AHEAD_MAX,
+                again_within: RAMP_SPREAD,
+            },
+            (_, Some(pace)) | (Some(pace), None) => Self {
+                pace,
+                ahead_max: AHEAD_MAX,
+                again_after: AHEAD_MAX / 2,
+                again_within: AHEAD_MAX / 2,
+            },
+        })
+    }
+}
+
 /// How long breakers that were read are used without asking again.
 const FRESH_FOR: Duration = Duration::from_millis(400);
 /// Breakers that one look at all of them removes.
@@ -65,6 +104,13 @@ const RUNS_MAX: usize = 10_000;
 const WAIT_HERE_MAX: Duration = Duration::from_millis(250);
 /// How far ahead turns are reserved. Who finds none asks again later.
 const AHEAD_MAX: Duration = Duration::from_hours(1);
+/// The same at the pace of a recovery, which is another in a second: turns handed out at its slow beginning would last for long
+/// after its end.
+const RAMP_AHEAD_MAX: Duration = Duration::from_secs(1);
+/// When who finds no turn in a recovery comes back: within this of the end of `RAMP_AHEAD_MAX`, as the recovery is over then.
+const RAMP_SPREAD: Duration = Duration::from_secs(16);
+/// How late a turn may be taken. Those who all come later, since no worker was there, would come together.
+const TURN_KEPT_FOR: Duration = Duration::from_secs(10);
 /// A breaker puts a delivery off for this long at least before it is given up, however short its schedule.
 const HOLD_LEAST: Duration = Duration::from_mins(10);
 
@@ -93,77 +139,82 @@ impl Pacing {
         rules: Option<&DeliveryRules>,
     ) -> Result<Turn, StoreError> {
         let ramp = match self.breaker_turn(delivery, rules).await? {
-            Ok(ramp) => ramp,
+            // One, where nothing else goes: no rate limit is exceeded by it, and all others wait for what comes of it.
+            Ok(Admitted::Probe) => return Ok(Turn::Now),
+            Ok(Admitted::Freely) => None,
+            Ok(Admitted::Paced(pace)) => Some(pace),
             Err(put_off) => return Ok(put_off),
         };
         let limit = self.rate_limit(delivery).await?;
-        let Some(pace) = ramp.into_iter().chain(limit).min() else {
+        let Some(line) = Line::of(ramp, limit) else {
             return Ok(Turn::Now);
         };
-        if delivery
-            .deferral
-            .is_some_and(|deferral| deferral.turn_at.is_some())
-        {
-            return Ok(Turn::Now);
-        }
+        let asked_at = self.context.clock.now();
+        let missed = match delivery.deferral {
+            Some(deferral) if has_its_turn(deferral, asked_at) => return Ok(Turn::Now),
+            Some(deferral) => deferral.missed || deferral.turn_at.is_some(),
+            None => false,
+        };
         let id = match limit {
             Some(_) => delivery.destination.id(),
             None => place_of(delivery),
         };
-        let reserve = || self.context.store.reserve_turn(&id, pace, AHEAD_MAX);
-        Ok(
-            match self.context.until_done("reserve a turn", reserve).await? {
-                ReservedTurn::In(wait) if wait.is_zero() => Turn::Now,
-                ReservedTurn::In(wait) if wait <= WAIT_HERE_MAX => Turn::Soon(wait),
-                ReservedTurn::In(wait) => {
-                    let now = self.context.clock.now();
-                    Turn::Later {
-                        wait,
-                        spread: Duration::ZERO,
-                        deferral: Deferral {
-                            since: held_since(delivery, now) + wait,
-                            turn_at: Some(now + wait),
-                        },
-                    }
-                }
-                ReservedTurn::Full => Turn::Later {
-                    wait: AHEAD_MAX / 2,
-                    spread: AHEAD_MAX / 2,
-                    deferral: Deferral {
-                        since: held_since(delivery, self.context.clock.now()) + AHEAD_MAX,
-                        turn_at: None,
-                    },
+        let reserve = || {
+            let store = &self.context.store;
+            store.reserve_turn(&id, line.pace, line.ahead_max)
+        };
+        let answer = self.context.until_done("reserve a turn", reserve).await?;
+        let now = self.context.clock.now();
+        Ok(match answer {
+            ReservedTurn::In(wait) if wait.is_zero() => Turn::Now,
+            ReservedTurn::In(wait) if wait <= WAIT_HERE_MAX => Turn::Soon(wait),
+            ReservedTurn::In(wait) => Turn::Later {
+                wait,
+                spread: Duration::ZERO,
+                deferral: Deferral {
+                    since: held_since(delivery, now) + wait,
+                    turn_at: Some(now + wait),
+                    missed,
                 },
             },
-        )
+            ReservedTurn::Full => Turn::Later {
+                wait: line.again_after,
+                spread: line.again_within,
+                deferral: Deferral {
+                    since: held_since(delivery, now) + line.again_after + line.again_within,
+                    turn_at: None,
+                    missed,
+                },
+            },
+        })
     }
 
-    /// The pace that a recovering destination bears, if any; else what its open breaker makes of the delivery.
+    /// What the destination's breaker lets pass; else what it makes of the delivery.
     async fn breaker_turn(
         &self,
         delivery: &Delivery,
         rules: Option<&DeliveryRules>,
-    ) -> Result<Result<Option<NonZeroU32>, Turn>, StoreError> {
+    ) -> Result<Result<Admitted, Turn>, StoreError> {
         let Some(breaker_rules) = self.rules else {
-            return Ok(Ok(None));
+            return Ok(Ok(Admitted::Freely));
         };
         let snapshot = self.snapshot().await?;
         // The usual case costs neither an id nor a look-up.
         if snapshot.breakers.is_empty() {
-            return Ok(Ok(None));
+            return Ok(Ok(Admitted::Freely));
         }
         let Some(breaker) = snapshot.breakers.get(&place_of(delivery)) else {
-            return Ok(Ok(None));
+            return Ok(Ok(Admitted::Freely));
         };
         let now = self.context.clock.now();
         match breaker.admission(now, &breaker_rules) {
-            Admission::Free => Ok(Ok(None)),
-            Admission::Paced(pace) => Ok(Ok(Some(pace))),
+            Admission::Free => Ok(Ok(Admitted::Freely)),
+            Admission::Paced(pace) => Ok(Ok(Admitted::Paced(pace))),
             Admission::Held { until, spread } => Ok(Err(hold(delivery, rules, now, until, spread))),
             Admission::Probe(next) => {
                 let written = self.write(&next).await?;
                 if written == WriteAnswer::Written {
-                    return Ok(Ok(None));
+                    return Ok(Ok(Admitted::Probe));
                 }
                 // Another worker is the probe. When the next may be made will be known by then.
                 let spread = breaker_rules.probe_first;
@@ -327,10 +378,18 @@ fn place_of(delivery: &Delivery) -> DestinationId {
     }
 }
 
+/// Whether the turn reserved for it has come. Who is late takes another, once: where everyone is, each would else be late for that one, too.
+fn has_its_turn(deferral: Deferral, now: Timestamp) -> bool {
+    deferral.turn_at.is_some_and(|turn_at| {
+        let late = Duration::try_from(now.duration_since(turn_at)).unwrap_or_default();
+        deferral.missed || late <= TURN_KEPT_FOR
+    })
+}
+
 /// Since when it would have been put off, had nothing but an open breaker done so. A wait for a turn moves that on, and so does
 /// coming later than the turn was.
 fn held_since(delivery: &Delivery, now: Timestamp) -> Timestamp {
-    let Some(Deferral { since, turn_at }) = delivery.deferral else {
+    let Some(Deferral { since, turn_at, .. }) = delivery.deferral else {
         return now;
     };
     let late = turn_at.map_or(Duration::ZERO, |turn_at| {
@@ -360,6 +419,7 @@ fn hold(
         deferral: Deferral {
             since,
             turn_at: None,
+            missed: false,
         },
     }
 }

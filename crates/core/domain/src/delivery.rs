@@ -113,6 +113,8 @@ pub struct Deferral {
     pub since: Timestamp,
     /// The turn reserved for it, if one was.
     pub turn_at: Option<Timestamp>,
+    /// Whether it came too late for an earlier turn.
+    pub missed: bool,
 }
 
 /// A replay that goes elsewhere than to its destination as that is now.

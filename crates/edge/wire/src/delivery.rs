@@ -42,6 +42,8 @@ struct DeferralLine {
     since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    missed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,6 +84,7 @@ pub fn encode(delivery: &Delivery) -> Bytes {
         deferral: delivery.deferral.map(|deferral| DeferralLine {
             since: deferral.since,
             turn_at: deferral.turn_at,
+            missed: deferral.missed,
         }),
         history: delivery.history.iter().map(AttemptLine::of).collect(),
         detour: delivery.detour.as_ref().map(DetourLine::of),
@@ -112,6 +115,7 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
         deferral: line.deferral.map(|deferral| Deferral {
             since: deferral.since,
             turn_at: deferral.turn_at,
+            missed: deferral.missed,
         }),
         history: line
             .history

@@ -31,6 +31,7 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         sent.deferral = Some(Deferral {
             since: samples::moment(3),
             turn_at: Some(samples::moment(4)),
+            missed: true,
         });
         sent.body = Bytes::from_static(b"{\"a\":\"\\u00e9\"}\n\x00\xff");
         sent.history[0].excerpt = Excerpt::new(b"not text: \xff", true);

@@ -11,7 +11,7 @@ use ringback_domain::{
 };
 use ringback_testkit::{
     samples,
-    simulation::{Script, answers},
+    simulation::{Script, SimulatedQueue, answers},
 };
 use std::{
     num::NonZeroU32,
@@ -39,8 +39,16 @@ async fn publish(world: &World, events: usize) {
 
 async fn records(world: &World) -> Vec<DeliveryRecord> {
     let filter = DeliveryFilter::default();
-    let page = world.store.deliveries(&filter, None, 500).await.unwrap();
-    page.entries
+    let (mut records, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.store.deliveries(&filter, after.as_ref(), 500).await;
+        let page = page.unwrap();
+        records.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            return records;
+        }
+    }
 }
 
 /// Every attempt, in the order they were made.
@@ -241,14 +249,7 @@ async fn a_wait_for_the_rate_limit_is_no_time_that_a_breaker_put_it_off() {
         })
         .await;
     let destination = DestinationId::webhook(&id);
-    for _ in 0..3_000 {
-        let far = Duration::from_hours(1);
-        let turn = world
-            .store
-            .reserve_turn(&destination, NonZeroU32::MIN, far)
-            .await;
-        turn.unwrap();
-    }
+    reserve_turns(&world, &destination, 1, 3_000).await;
     publish(&world, 1).await;
     let opens = async {
         tokio::time::sleep(Duration::from_secs(2_990)).await;
@@ -337,4 +338,155 @@ async fn other_destinations_do_not_wait_for_one_that_is_over_its_limit() {
             "{waited}"
         );
     }
+}
+
+/// How far apart attempts begin, the shortest first.
+async fn distances(world: &World) -> Vec<f64> {
+    let attempts = attempts(world).await;
+    let moments = attempts.windows(2);
+    let distances = moments.map(|two| seconds(two[0].started_at, two[1].started_at));
+    let mut distances: Vec<_> = distances.collect();
+    distances.sort_by(f64::total_cmp);
+    distances
+}
+
+/// All turns for so long from now on are somebody else's.
+async fn reserve_turns(world: &World, destination: &DestinationId, per_second: u32, seconds: u32) {
+    let (pace, far) = (NonZeroU32::new(per_second), Duration::from_hours(1));
+    for _ in 0..per_second * seconds {
+        let turn = world.store.reserve_turn(destination, pace.unwrap(), far);
+        turn.await.unwrap();
+    }
+}
+
+async fn limited_world(world: World, per_second: u32) -> (World, DestinationId) {
+    let id = world
+        .webhook(|webhook| {
+            webhook.secrets.clear();
+            webhook.rate_limit = NonZeroU32::new(per_second);
+        })
+        .await;
+    (world, DestinationId::webhook(&id))
+}
+
+async fn open_breaker(world: &World, destination: &DestinationId) {
+    let breaker = Breaker::opened(destination.clone(), world.clock.now(), &BREAKER_RULES);
+    world.store.put_breaker(&breaker).await.unwrap();
+}
+
+/// All turns of the next fifty minutes are taken. A probe that waited for one would be no probe, and the next came a minute later.
+#[tokio::test(start_paused = true)]
+async fn a_probe_does_not_wait_for_a_turn_of_the_rate_limit() {
+    let (world, destination) = limited_world(World::new(Some("hooked"), []), 1).await;
+    reserve_turns(&world, &destination, 1, 3_000).await;
+    open_breaker(&world, &destination).await;
+    publish(&world, 100).await;
+    world.run().await;
+
+    let attempts = attempts(&world).await;
+    assert_eq!(attempts.len(), 100, "none was given up unsent");
+    let probed_after = seconds(samples::moment(0), attempts[0].started_at);
+    assert!(probed_after < 16.0, "{probed_after}");
+}
+
+/// Or, published again under its id, it would be dispatched, and this delivery of it taken for a duplicate.
+#[tokio::test(start_paused = true)]
+async fn an_event_is_kept_known_for_as_long_as_a_delivery_is_put_off() {
+    let world = World::new(Some("standard"), []);
+    let id = world.webhook(|_| {}).await;
+    open_breaker(&world, &DestinationId::webhook(&id)).await;
+    let event = world.event();
+    world.publish(&event).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    let put_off = world.peek().await;
+    assert!(put_off.deferral.is_some(), "{}", world.recorder.story());
+    let known_until = world.store.known_until(&event.project, &event.id);
+    assert_eq!(known_until, put_off.due_at);
+}
+
+/// Of some thousand that come back while the ramp is slow.
+#[tokio::test(start_paused = true)]
+async fn a_recovery_hands_out_no_turns_beyond_its_ramp() {
+    for limit in [None, NonZeroU32::new(500)] {
+        let world = World::new(Some("hooked"), []);
+        let id = world
+            .webhook(|webhook| {
+                webhook.secrets.clear();
+                webhook.rate_limit = limit;
+            })
+            .await;
+        open_breaker(&world, &DestinationId::webhook(&id)).await;
+        publish(&world, 3_000).await;
+        let mut others = Vec::new();
+        for _ in 0..100 {
+            others.push(world.spawn_deliver().await);
+        }
+        world.run().await;
+        for other in others {
+            other.abort();
+        }
+
+        let attempts = attempts(&world).await;
+        let began = attempts[0].started_at;
+        let lasted = seconds(began, attempts.last().unwrap().started_at);
+        assert!(lasted < 30.0, "{limit:?}: {lasted}");
+        for (second, most) in [(1.0, 10), (2.0, 24), (3.0, 50), (4.0, 100)] {
+            let until = attempts.iter();
+            let until = until.filter(|attempt| seconds(began, attempt.started_at) < second);
+            assert!(until.count() <= most, "{limit:?}: in {second} s");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_are_far_away_do_not_come_together_where_long_waits_are_rounded_up() {
+    let mut world = World::new(Some("hooked"), []);
+    world.queue = SimulatedQueue::rounding_up();
+    let (world, _) = limited_world(world, 1).await;
+    publish(&world, 1_500).await;
+    world.run().await;
+    let distances = distances(&world).await;
+    assert_eq!(distances.len(), 1_499);
+    assert!(distances[0] > 0.7, "{:?}", &distances[..20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_nobody_was_there_for_do_not_come_together_afterwards() {
+    let (world, destination) = limited_world(World::new(Some("hooked"), []), 5).await;
+    reserve_turns(&world, &destination, 5, 30).await;
+    publish(&world, 300).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    // Past the last turn.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    world.run().await;
+    let distances = distances(&world).await;
+    assert_eq!(distances.len(), 299);
+    assert!(distances[0] > 0.19, "{:?}", &distances[..20]);
+}
+
+/// A worker with more to do than it can would else have everyone wait for one turn after the other.
+#[tokio::test(start_paused = true)]
+async fn who_misses_a_second_turn_goes_at_once() {
+    let (world, destination) = limited_world(World::new(Some("hooked"), []), 1).await;
+    reserve_turns(&world, &destination, 1, 5).await;
+    publish(&world, 1).await;
+    let dispatch = world.spawn_dispatch().await;
+    for _ in 0..3 {
+        // There for a moment, once a minute.
+        let deliver = world.spawn_deliver().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        deliver.abort();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        reserve_turns(&world, &destination, 1, 5).await;
+    }
+    dispatch.abort();
+    assert_eq!(attempts(&world).await.len(), 1);
 }

@@ -10,6 +10,7 @@ use ringback_domain::{Delivery, Event, TraceContext, Wait};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -25,6 +26,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    rounds_up: bool,
     ready: HashMap<QueueName, VecDeque<Message>>,
     delayed: BTreeMap<(Instant, u64), (Lane, Message)>,
     /// By tag: which consumer has it, from which queue.
@@ -105,6 +107,13 @@ impl State {
 }
 
 impl SimulatedQueue {
+    /// A queue that is late as a ladder of delays is: waits are rounded up, and those that end at about the same time end together.
+    pub fn rounding_up() -> Self {
+        let queue = Self::default();
+        queue.state().rounds_up = true;
+        queue
+    }
+
     /// How often a message may be given back before it is parked.
     pub const DELIVERY_LIMIT: u32 = 20;
 
@@ -199,9 +208,14 @@ impl Queue for SimulatedQueue {
             return Err(QueueError::Closed);
         }
         let number = state.number();
+        let waits = if state.rounds_up {
+            rounded_up(wait)
+        } else {
+            wait.at_least
+        };
         state
             .delayed
-            .insert((Instant::now() + wait.at_least, number), (lane, message));
+            .insert((Instant::now() + waits, number), (lane, message));
         drop(state);
         self.0.changed.notify_waiters();
         Ok(())
@@ -285,6 +299,21 @@ impl Queue for SimulatedQueue {
         self.state().closed = true;
         self.0.changed.notify_waiters();
     }
+}
+
+/// The shortest of the waits that such a queue has: each is longer than the one before by a 64th at most.
+fn rounded_up(wait: Wait) -> Duration {
+    /// Waits shorter than this are exact to a unit.
+    const UNITS_EXACT: u128 = 512;
+    const UNIT: Duration = Duration::from_millis(250);
+    let units = |wait: Duration| wait.as_nanos().div_ceil(UNIT.as_nanos());
+    let least = units(wait.at_least);
+    let mut step = 1;
+    while least / step >= UNITS_EXACT {
+        step *= 8;
+    }
+    let units = u32::try_from(least.next_multiple_of(step)).expect("no wait is that long");
+    UNIT * units
 }
 
 struct SimulatedConsumer<T> {
