@@ -16,6 +16,7 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 use ringback_delivery::port::StoreError;
@@ -153,6 +154,31 @@ impl Connection {
         let answer = async {
             let (used, began) = self.begin().await?;
             let answer = command.query_async(&mut Wire::clone(&used)).await;
+            self.end(step, &used, began, answer)
+        };
+        answer.await.map_err(|failure| self.fault(step, failure))
+    }
+
+    /// Runs a command that names no key, where this key lies.
+    pub(crate) async fn send_to_home_of<T: FromRedisValue>(
+        &self,
+        key: &str,
+        step: &'static str,
+        command: Cmd,
+    ) -> Result<T, StoreError> {
+        let answer = async {
+            let (used, began) = self.begin().await?;
+            let answer = match Wire::clone(&used) {
+                Wire::Single(mut connection) => command.query_async(&mut connection).await,
+                Wire::Cluster(mut connection) => {
+                    let route = Route::with_key(key, SlotAddr::Master);
+                    let node = SingleNodeRoutingInfo::SpecificNode(route);
+                    let answer = connection.route_command(command, RoutingInfo::SingleNode(node));
+                    answer
+                        .await
+                        .and_then(|answer| Ok(T::from_redis_value(answer)?))
+                }
+            };
             self.end(step, &used, began, answer)
         };
         answer.await.map_err(|failure| self.fault(step, failure))

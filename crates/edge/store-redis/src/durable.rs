@@ -1,6 +1,11 @@
 //! Waiting until Redis has a write on disk.
 
-use crate::{RedisStore, connection::Connection, error::STORE, key::Shard};
+use crate::{
+    RedisStore,
+    connection::Connection,
+    error::STORE,
+    key::{SHARDS, Shard},
+};
 use ringback_delivery::port::StoreError;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -10,35 +15,39 @@ const DISK_TIMEOUT_MS: u32 = 1500;
 /// Waits on a connection of its own, since the wait holds up whatever comes behind it.
 ///
 /// The file is written in order: a write made after ours and found on disk vouches for ours. So those who wait at the same
-/// time share one wait.
+/// time share one wait. In a cluster each server has a file of its own, and shards that share one may part.
 pub(crate) struct Barrier {
     connection: Connection,
-    /// When the last wait that succeeded began.
-    passed: Mutex<Option<Instant>>,
+    /// When the last wait that succeeded began: of all shards, in a cluster of each.
+    passed: Vec<Mutex<Option<Instant>>>,
 }
 
 impl Barrier {
     pub(crate) fn new(connection: Connection) -> Self {
+        let files = if connection.is_cluster() { SHARDS } else { 1 };
         Self {
             connection,
-            passed: Mutex::new(None),
+            passed: (0..files).map(|_| Mutex::new(None)).collect(),
         }
     }
 
     async fn pass(&self, shard: &Shard) -> Result<(), StoreError> {
         const STEP: &str = "write to disk";
         let written = Instant::now();
-        let mut passed = self.passed.lock().await;
+        let file = usize::from(shard.number()) % self.passed.len();
+        let mut passed = self.passed[file].lock().await;
         if passed.is_some_and(|began| began >= written) {
             return Ok(());
         }
         let began = Instant::now();
+        let barrier = shard.barrier();
         let mut mark = redis::cmd("SET");
-        mark.arg(shard.barrier()).arg(1).arg("PX").arg(60_000);
+        mark.arg(&barrier).arg(1).arg("PX").arg(60_000);
         let () = self.connection.send(STEP, &mark).await?;
         let mut wait = redis::cmd("WAITAOF");
         wait.arg(1).arg(0).arg(DISK_TIMEOUT_MS);
-        let (local, _replicas): (u32, u32) = self.connection.send(STEP, &wait).await?;
+        let wait = self.connection.send_to_home_of(&barrier, STEP, wait);
+        let (local, _replicas): (u32, u32) = wait.await?;
         if local == 0 {
             return Err(StoreError::Refused {
                 store: STORE,

@@ -9,16 +9,19 @@ use tokio::sync::OnceCell;
 ringback_testkit::store_contract!(open);
 
 /// Started once; ends with the process.
-static CLUSTER: OnceCell<Vec<RedisServer>> = OnceCell::const_new();
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
-const NODES: u16 = 3;
+const NODES: usize = 3;
 const SLOTS: u16 = 16_384;
 
+/// Three masters.
+pub(crate) struct Cluster(Vec<RedisServer>);
+
 async fn open() -> (RedisStore, ()) {
-    let nodes = CLUSTER.get_or_init(start).await;
-    let hosts: Vec<_> = nodes
-        .iter()
-        .map(|node| format!("127.0.0.1:{}", node.port()))
+    let cluster = CLUSTER.get_or_init(|| Cluster::start_behind(&[])).await;
+    let hosts: Vec<_> = cluster
+        .ports()
+        .map(|port| format!("127.0.0.1:{port}"))
         .collect();
     (
         store(settings(&format!("redis+cluster://{}", hosts.join(",")))),
@@ -26,36 +29,46 @@ async fn open() -> (RedisStore, ()) {
     )
 }
 
-async fn start() -> Vec<RedisServer> {
-    let started: Vec<_> = (0..NODES).map(|_| start_node()).collect();
-    let first = &started[0].0;
-    for (number, (node, _)) in (0..).zip(&started) {
-        let (from, to) = (SLOTS * number / NODES, SLOTS * (number + 1) / NODES - 1);
-        let mut node = raw(&node.url()).await;
-        redis::cmd("CLUSTER")
-            .arg("ADDSLOTSRANGE")
-            .arg(from)
-            .arg(to)
-            .exec_async(&mut node)
-            .await
-            .unwrap();
+impl Cluster {
+    /// Starts one whose servers tell clients to come to these ports, if there are any, rather than their own.
+    pub(crate) async fn start_behind(announced: &[u16]) -> Self {
+        let started: Vec<_> = (0..NODES)
+            .map(|number| start_node(announced.get(number).copied()))
+            .collect();
+        let first = &started[0].0;
+        for (number, (node, _)) in (0..).zip(&started) {
+            let slot = |number| usize::from(SLOTS) * number / NODES;
+            let mut node = raw(&node.url()).await;
+            redis::cmd("CLUSTER")
+                .arg("ADDSLOTSRANGE")
+                .arg(slot(number))
+                .arg(slot(number + 1) - 1)
+                .exec_async(&mut node)
+                .await
+                .unwrap();
+        }
+        let mut meeting = raw(&first.url()).await;
+        for (node, bus_port) in &started[1..] {
+            let mut meet = redis::cmd("CLUSTER");
+            meet.arg("MEET")
+                .arg("127.0.0.1")
+                .arg(node.port())
+                .arg(*bus_port);
+            meet.exec_async(&mut meeting).await.unwrap();
+        }
+        for (node, _) in &started {
+            wait_until_joined(&node.url()).await;
+        }
+        Self(started.into_iter().map(|(node, _)| node).collect())
     }
-    let mut meeting = raw(&first.url()).await;
-    for (node, bus_port) in &started[1..] {
-        let mut meet = redis::cmd("CLUSTER");
-        meet.arg("MEET")
-            .arg("127.0.0.1")
-            .arg(node.port())
-            .arg(*bus_port);
-        meet.exec_async(&mut meeting).await.unwrap();
+
+    /// Where its servers are.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(RedisServer::port)
     }
-    for (node, _) in &started {
-        wait_until_joined(&node.url()).await;
-    }
-    started.into_iter().map(|(node, _)| node).collect()
 }
 
-fn start_node() -> (RedisServer, u16) {
+fn start_node(announced: Option<u16>) -> (RedisServer, u16) {
     let bus_port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -63,8 +76,12 @@ fn start_node() -> (RedisServer, u16) {
         .port();
     let bus = bus_port.to_string();
     let args = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+    let mut args = args.map(String::from).to_vec();
+    if let Some(port) = announced {
+        args.extend(["--cluster-announce-port".to_owned(), port.to_string()]);
+    }
     let options = RedisOptions {
-        args: args.map(String::from).to_vec(),
+        args,
         ..RedisOptions::default()
     };
     (RedisServer::start(options).unwrap(), bus_port)
