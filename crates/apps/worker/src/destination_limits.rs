@@ -2,7 +2,7 @@
 
 use dashmap::DashMap;
 use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX, port::Lane};
-use ringback_domain::{Destination, DestinationId};
+use ringback_domain::{Delivery, Destination, ProjectName, WebhookId};
 use std::{
     num::NonZeroUsize,
     ops::RangeInclusive,
@@ -13,12 +13,33 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
+use url::Position;
 
 /// A share of the worker for every destination: the one that hangs uses up its own share and no more.
 #[derive(Debug)]
 pub(crate) struct DestinationLimits {
     each: NonZeroUsize,
-    shares: DashMap<DestinationId, Arc<Share>>,
+    shares: DashMap<Place, Arc<Share>>,
+}
+
+/// Whose share it is. A callback mostly has a URL of its own, and what hangs is a server: all of a project's to one host share.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Webhook(WebhookId),
+    /// Scheme, host and port.
+    Callbacks(ProjectName, Box<str>),
+}
+
+impl Place {
+    fn of(delivery: &Delivery) -> Self {
+        match &delivery.destination {
+            Destination::Webhook { id, .. } => Self::Webhook(id.clone()),
+            Destination::Callback { url, .. } => Self::Callbacks(
+                delivery.event.project.clone(),
+                url[..Position::BeforePath].into(),
+            ),
+        }
+    }
 }
 
 /// The right to one attempt at a destination; given back when dropped.
@@ -65,8 +86,8 @@ impl DestinationLimits {
     }
 
     /// A permit, if one is free or soon will be.
-    pub(crate) async fn enter_soon(&self, destination: &Destination) -> Option<Permit> {
-        let share = self.share(destination);
+    pub(crate) async fn enter_soon(&self, delivery: &Delivery) -> Option<Permit> {
+        let share = self.share(delivery);
         if let Ok(place) = share.places.clone().try_acquire_owned() {
             return Some(share.enter(place));
         }
@@ -77,20 +98,17 @@ impl DestinationLimits {
     }
 
     /// A permit for a direct attempt, as in [`Self::enter_soon`], or the lane that the delivery goes to.
-    pub(crate) async fn enter_directly(&self, destination: &Destination) -> Result<Permit, Lane> {
-        if !self.share(destination).is_quick() {
+    pub(crate) async fn enter_directly(&self, delivery: &Delivery) -> Result<Permit, Lane> {
+        if !self.share(delivery).is_quick() {
             return Err(Lane::Main);
         }
-        self.enter_soon(destination).await.ok_or(Lane::Slow)
+        self.enter_soon(delivery).await.ok_or(Lane::Slow)
     }
 
     /// A permit in the slow lane, once one is free; or how long the delivery is to wait elsewhere. A few of one destination wait
     /// here, so that it never lacks work; were it all of them, they would fill the lane.
-    pub(crate) async fn enter_or_return(
-        &self,
-        destination: &Destination,
-    ) -> Result<Permit, Duration> {
-        let share = self.share(destination);
+    pub(crate) async fn enter_or_return(&self, delivery: &Delivery) -> Result<Permit, Duration> {
+        let share = self.share(delivery);
         if let Ok(place) = share.places.clone().try_acquire_owned() {
             return Ok(share.enter(place));
         }
@@ -99,7 +117,7 @@ impl DestinationLimits {
         Ok(share.enter(place.expect("the semaphore is never closed")))
     }
 
-    fn share(&self, destination: &Destination) -> Arc<Share> {
+    fn share(&self, delivery: &Delivery) -> Arc<Share> {
         if self.shares.len() > REMEMBERED_MAX {
             self.shares
                 .retain(|_, share| share.places.available_permits() < self.each.get());
@@ -111,7 +129,7 @@ impl DestinationLimits {
             })
         };
         self.shares
-            .entry(destination.id())
+            .entry(Place::of(delivery))
             .or_insert_with(new)
             .clone()
     }
@@ -227,8 +245,8 @@ mod tests {
 
     impl DestinationLimits {
         /// A permit, its request begun.
-        pub(crate) async fn enter(&self, destination: &Destination) -> Permit {
-            let mut permit = self.enter_or_return(destination).await.unwrap();
+        pub(crate) async fn enter(&self, delivery: &Delivery) -> Permit {
+            let mut permit = self.enter_or_return(delivery).await.unwrap();
             ringback_delivery::Share::used_from_now(&mut permit);
             permit
         }
@@ -237,10 +255,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_slow_has_few_waiting_and_the_others_come_back_as_fast_as_it_takes_them() {
         let limits = two();
-        let (slow, other) = (
-            samples::webhook_destination(),
-            samples::callback_destination(),
-        );
+        let (slow, other) = (samples::delivery(), samples::delivery());
         let held = (limits.enter(&slow).await, limits.enter(&slow).await);
         tokio::time::advance(Duration::from_secs(8)).await;
         let mut first = pin!(limits.enter_or_return(&slow));
@@ -263,10 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_destination_has_its_share_and_no_more() {
         let limits = two();
-        let (one, other) = (
-            samples::webhook_destination(),
-            samples::callback_destination(),
-        );
+        let (one, other) = (samples::delivery(), samples::delivery());
         let held = (limits.enter(&one).await, limits.enter(&one).await);
         assert!(limits.enter_soon(&one).await.is_none(), "nobody leaves");
         assert!(limits.enter_soon(&other).await.is_some());
@@ -275,9 +287,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn callbacks_to_one_host_share_whatever_their_urls_are() {
+        let limits = two();
+        let to = |project: &str, url: &str| {
+            let destination = Destination::Callback {
+                url: url.parse().unwrap(),
+                secret: None,
+            };
+            let event = samples::event_of(&project.parse().unwrap());
+            samples::delivery_of(&event, destination)
+        };
+        let jobs = ["https://a.example/job/1", "https://a.example/job/2?token=3"];
+        let jobs = jobs.map(|url| to("acme", url));
+        let _held = (limits.enter(&jobs[0]).await, limits.enter(&jobs[1]).await);
+        let third = to("acme", "https://a.example:443/job/3");
+        assert!(limits.enter_soon(&third).await.is_none());
+        for (project, url) in [
+            ("acme", "https://b.example/job/1"),
+            ("acme", "https://a.example:8443/job/1"),
+            ("umbrella", "https://a.example/job/1"),
+        ] {
+            let other = limits.enter_soon(&to(project, url)).await;
+            assert!(other.is_some(), "{project}, {url}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_comes_while_it_hangs_does_not_wait_at_all() {
         let limits = two();
-        let one = samples::webhook_destination();
+        let one = samples::delivery();
         let _held = (limits.enter(&one).await, limits.enter(&one).await);
         assert!(limits.enter_soon(&one).await.is_none());
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -289,7 +327,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_comes_soon_is_waited_for() {
         let limits = two();
-        let one = samples::webhook_destination();
+        let one = samples::delivery();
         let held = (limits.enter(&one).await, limits.enter(&one).await);
         let leave = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -303,7 +341,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_direct_attempt_is_for_who_is_quick_and_has_a_place() {
         let limits = two();
-        let one = samples::webhook_destination();
+        let one = samples::delivery();
         let mut held = limits.enter_directly(&one).await.unwrap();
         ringback_delivery::Share::used_from_now(&mut held);
         let also = limits.enter_directly(&one).await.unwrap();
@@ -322,7 +360,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_before_the_request_does_not_make_a_destination_slow() {
         let limits = two();
-        let one = samples::webhook_destination();
+        let one = samples::delivery();
         let mut permit = limits.enter_or_return(&one).await.unwrap();
         // The store takes its time to grant the claim.
         tokio::time::advance(Duration::from_secs(5)).await;

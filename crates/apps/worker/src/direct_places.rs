@@ -3,7 +3,7 @@
 use crate::destination_limits::{DestinationLimits, Permit};
 use async_trait::async_trait;
 use ringback_delivery::{Entry, Places, Share, port::Lane};
-use ringback_domain::Destination;
+use ringback_domain::Delivery;
 use std::{future::Future, num::NonZeroUsize, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -58,11 +58,11 @@ impl Places for DirectPlaces {
         Box::new(room.expect("the semaphore is never closed"))
     }
 
-    async fn enter(&self, destination: &Destination) -> Entry {
+    async fn enter(&self, delivery: &Delivery) -> Entry {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Entry::Refused(Lane::Main);
         };
-        let entering = self.limits.enter_directly(destination);
+        let entering = self.limits.enter_directly(delivery);
         match unless_stopped(&self.stop, entering).await {
             Some(Ok(permit)) => Entry::Granted(Box::new(DirectPlace {
                 permit,
@@ -106,9 +106,9 @@ mod tests {
     #[tokio::test]
     async fn where_all_places_are_taken_deliveries_go_to_the_main_lane_at_once() {
         let (places, _) = places(1);
-        let one = samples::webhook_destination();
+        let one = samples::delivery();
         let held = places.enter(&one).await;
-        let other = samples::callback_destination();
+        let other = samples::delivery();
         assert_eq!(refused_to(&places.enter(&other).await), Some(Lane::Main));
         drop(held);
         assert_eq!(refused_to(&places.enter(&other).await), None);
@@ -118,7 +118,7 @@ mod tests {
     async fn after_the_wish_to_stop_no_attempt_begins() {
         let (places, stop) = places(8);
         stop.cancel();
-        let entry = places.enter(&samples::webhook_destination()).await;
+        let entry = places.enter(&samples::delivery()).await;
         assert_eq!(refused_to(&entry), Some(Lane::Main));
     }
 

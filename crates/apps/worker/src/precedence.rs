@@ -99,7 +99,7 @@ mod tests {
 
     async fn permit() -> Permit {
         let limits = DestinationLimits::new(NonZeroUsize::MIN);
-        limits.enter(&samples::webhook_destination()).await
+        limits.enter(&samples::delivery()).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -350,14 +350,14 @@ impl DeliverWorker {
     async fn deliver(&self, lane: Lane, delivery: &Delivery) -> Option<Handled> {
         let permit = match lane {
             Lane::Main => {
-                let turn = self.main.enter_soon(&delivery.destination);
+                let turn = self.main.enter_soon(delivery);
                 match unless_stopped(&self.stop, turn).await? {
                     Some(permit) => permit,
                     None => return Some(self.move_to_slow_lane(delivery, None).await),
                 }
             }
             Lane::Slow => {
-                let turn = self.slow.enter_or_return(&delivery.destination);
+                let turn = self.slow.enter_or_return(delivery);
                 match unless_stopped(&self.stop, turn).await? {
                     Ok(permit) => permit,
                     Err(at_least) => {

@@ -13,7 +13,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Either, select},
 };
-use ringback_domain::{Delivery, Destination};
+use ringback_domain::Delivery;
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 /// An attempt that takes no longer than this is made without a message of its own.
@@ -32,8 +32,8 @@ pub trait Places: Send + Sync {
     /// nothing yet, while one whose deliveries find no place costs a message for each.
     async fn room(&self, deliveries: usize) -> Box<dyn Send>;
 
-    /// A place for an attempt at this destination, now or soon.
-    async fn enter(&self, destination: &Destination) -> Entry;
+    /// A place for an attempt at this delivery, now or soon.
+    async fn enter(&self, delivery: &Delivery) -> Entry;
 }
 
 /// The answer to who asks for a place.
@@ -73,7 +73,7 @@ impl Direct {
     }
 
     pub(crate) async fn attempt(&self, delivery: &Arc<Delivery>) -> Tried {
-        let share = match self.places.enter(&delivery.destination).await {
+        let share = match self.places.enter(delivery).await {
             Entry::Granted(share) => share,
             Entry::Refused(lane) => return Tried::Publish(lane),
         };

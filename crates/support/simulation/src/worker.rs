@@ -17,7 +17,7 @@ use ringback_delivery::{
     ProfileBook, WebhookCache,
     port::{Clock, Lane, Queue, Receipt, Store},
 };
-use ringback_domain::{Destination, WorkerId};
+use ringback_domain::{Delivery, WorkerId};
 use ringback_signing::KeyRing;
 use ringback_testkit::simulation::{SeededEntropy, TokioClock};
 use std::{
@@ -174,7 +174,7 @@ impl Places for ChancePlaces {
         Box::new(())
     }
 
-    async fn enter(&self, _destination: &Destination) -> Entry {
+    async fn enter(&self, _delivery: &Delivery) -> Entry {
         match self.dice.below(10, "direct", &self.worker) {
             0 => Entry::Refused(Lane::Slow),
             1 | 2 => Entry::Refused(Lane::Main),

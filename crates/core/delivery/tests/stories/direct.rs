@@ -6,7 +6,7 @@ use ringback_delivery::{
     DIRECT_MAX, Direct, Dispatch, Entry, Handled, Places, PlainSecrets, Share,
     port::{Lane, Queue, QueueName},
 };
-use ringback_domain::{DeliveryState, Destination, UnreachableCause};
+use ringback_domain::{Delivery, DeliveryState, UnreachableCause};
 use ringback_testkit::simulation::{Script, accepts, answers, unreachable};
 use std::{
     sync::{
@@ -41,7 +41,7 @@ impl Places for CountedPlaces {
         Box::new(())
     }
 
-    async fn enter(&self, _destination: &Destination) -> Entry {
+    async fn enter(&self, _delivery: &Delivery) -> Entry {
         if let Some(lane) = self.refused {
             return Entry::Refused(lane);
         }
