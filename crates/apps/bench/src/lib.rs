@@ -4,6 +4,7 @@
 //! with `scenario.rs`, what is measured, and [`run`], how. What both sides wrote down is compared by `figures.rs`, which is
 //! pure. The floors are measured beside it, in the same run: figures against them mean the same on every machine.
 
+mod clearing;
 mod figures;
 mod floor;
 mod generator;
@@ -505,7 +506,7 @@ async fn deliver(
     for worker in workers {
         logs.push_str(&worker.stop()?);
     }
-    clear_up(scenario, setting).await?;
+    clearing::clear_up(stage, scenario, setting).await?;
 
     let mut generated = generator::read(&out)?;
     if let Some(begun_at) = begun_at {
@@ -702,22 +703,6 @@ async fn arrived(stage: &Stage) -> Result<Vec<Arrived>, BenchError> {
     };
     let lines = text.lines().map(read).collect::<Option<_>>();
     lines.ok_or(BenchError::Garbled("what the receiver says"))
-}
-
-/// Removes destinations in trouble, so that their retries do not meet the next scenario.
-async fn clear_up(scenario: &Scenario, setting: &Setting) -> Result<(), BenchError> {
-    let is_embedded = scenario.servers == Servers::Embedded;
-    if is_embedded || scenario.in_trouble().next().is_none() {
-        return Ok(());
-    }
-    let desk = Desk::open(&setting.config).await?;
-    for project in scenario.in_trouble() {
-        for id in &setting.registered[&project.name] {
-            desk.webhooks.remove(id).await?;
-        }
-    }
-    desk.close().await;
-    Ok(())
 }
 
 /// From publishing to settled, as the workers' logs tell.

@@ -13,7 +13,7 @@ use crate::{
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
 };
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, BreakerRules, DeadLetter, DeadLetterReason, Deferral,
     Delivery, Destination, Detour, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
@@ -45,6 +45,17 @@ struct Granted {
     expired: Option<ExpiredClaim>,
     /// By [`Clock::monotonic`](crate::port::Clock::monotonic).
     send_before: Duration,
+}
+
+/// What came of beginning an attempt.
+enum Begun<'a> {
+    /// Preparing took so long that the request could outlast the lease.
+    TooLate,
+    NotSent(NotSentReason),
+    UnderWay {
+        url: Url,
+        exchange: BoxFuture<'a, Exchange>,
+    },
 }
 
 /// An attempt that is over, and the URL that was asked, if any was.
@@ -126,6 +137,7 @@ impl Deliver {
         }
     }
 
+    /// What is large and seldom is boxed here and below: the future of each of a thousand attempts under way would have room for it.
     async fn try_handle(&self, delivery: &Delivery, mut share: impl Share) -> Result<(), Stuck> {
         let now = self.context.clock.now();
         if let Some(early) = delivery
@@ -220,7 +232,7 @@ impl Deliver {
                 disable_webhook,
             } => {
                 if let Some(url) = url.filter(|_| disable_webhook) {
-                    self.disable_webhook(delivery, &url).await?;
+                    Box::pin(self.disable_webhook(delivery, &url)).await?;
                 }
                 self.give_up(delivery, &claim, attempts, reason).await
             }
@@ -360,11 +372,11 @@ impl Deliver {
                 (wait, self.context.clock.now() + wait.at_least)
             }
         };
-        let deferred = Delivery {
+        let deferred = Box::new(Delivery {
             due_at: Some(due_at),
             deferral: Some(deferral),
             ..delivery.clone()
-        };
+        });
         self.put_off(&deferred, wait).await?;
         // A breaker may put it off for as long as its schedule is.
         self.keep_event_known(&deferred, due_at).await;
@@ -395,18 +407,17 @@ impl Deliver {
         share: &mut impl Share,
     ) -> Result<Option<Made>, StoreError> {
         let started_at = self.context.clock.now();
-        let mut url = None;
-        let exchange = match self.prepare(delivery, profile, started_at).await? {
-            Ok(_) if self.context.clock.monotonic() > send_before => return Ok(None),
-            Ok(request) => {
-                share.used_from_now();
-                url = Some(request.url.clone());
-                let sending = self.context.sender.send(request);
-                let exchange = self.shown_when_slow(delivery, sending).await;
+        let begun = self
+            .begin(delivery, profile, started_at, send_before, share)
+            .await?;
+        let (exchange, url) = match begun {
+            Begun::TooLate => return Ok(None),
+            Begun::NotSent(reason) => (not_sent_exchange(reason), None),
+            Begun::UnderWay { url, exchange } => {
+                let exchange = self.shown_when_slow(delivery, exchange).await;
                 fault_point!(RequestSent);
-                exchange
+                (exchange, Some(url))
             }
-            Err(reason) => not_sent_exchange(reason),
         };
         if matches!(exchange.result, Err(SendFailure::NoRoom)) {
             return Ok(None);
@@ -414,6 +425,29 @@ impl Deliver {
         let outcome = judge(&exchange, profile.rules(kind), self.context.clock.now());
         let attempt = self.record_of(delivery, started_at, &exchange, outcome);
         Ok(Some(Made { attempt, url }))
+    }
+
+    /// Prepares, and sends. Apart from the wait for the answer, in whose future the request would stay: a thousand may wait.
+    async fn begin(
+        &self,
+        delivery: &Delivery,
+        profile: &Profile,
+        started_at: Timestamp,
+        send_before: Duration,
+        share: &mut impl Share,
+    ) -> Result<Begun<'_>, StoreError> {
+        let request = match self.prepare(delivery, profile, started_at).await? {
+            Ok(request) => request,
+            Err(reason) => return Ok(Begun::NotSent(reason)),
+        };
+        if self.context.clock.monotonic() > send_before {
+            return Ok(Begun::TooLate);
+        }
+        share.used_from_now();
+        Ok(Begun::UnderWay {
+            url: request.url.clone(),
+            exchange: self.context.sender.send(request),
+        })
     }
 
     /// Has the log show the attempt once it takes longer than a moment. Never waited for: the store may be slow, too.
@@ -534,13 +568,13 @@ impl Deliver {
         wait: Wait,
     ) -> Result<(), Stuck> {
         let due_at = self.context.clock.now() + wait.at_least;
-        let next = Delivery {
+        let next = Box::new(Delivery {
             attempt: delivery.attempt.next(),
             due_at: Some(due_at),
             deferral: None,
             history: history_with(delivery, attempts),
             ..delivery.clone()
-        };
+        });
         self.context
             .until_done("publish retry", || {
                 self.context

@@ -8,8 +8,8 @@ use crate::{
     lookup::{Lookup, SystemLookup},
     watch::Watch,
 };
-use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -246,10 +246,11 @@ impl HttpSender {
     }
 }
 
-#[async_trait]
 impl Sender for HttpSender {
-    async fn send(&self, request: Request) -> Exchange {
-        self.observe(request).await.exchange
+    fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
+        self.observe(request)
+            .map(|observed| observed.exchange)
+            .boxed()
     }
 
     fn check_url(&self, url: &Url) -> Result<(), String> {

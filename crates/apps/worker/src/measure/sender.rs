@@ -1,7 +1,7 @@
 //! The sender, measured and traced: one span for each request, which the receiver is told of unless the profile forbids it.
 
 use super::place;
-use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender, Tracing};
 use ringback_domain::{AttemptNumber, Generation, UnreachableCause};
 use ringback_telemetry::{
@@ -106,17 +106,21 @@ fn told(request: &Request, span: &Span) -> Option<String> {
     own.or_else(|| Some(tracing.trace.as_ref()?.traceparent.clone()))
 }
 
-#[async_trait]
 impl Sender for MeteredSender {
-    async fn send(&self, mut request: Request) -> Exchange {
-        let _in_flight = self.in_flight.enter();
+    fn send(&self, mut request: Request) -> BoxFuture<'_, Exchange> {
+        let in_flight = self.in_flight.enter();
         let mut span = self.begin(&request);
         if let Some(parent) = told(&request, &span) {
             request.headers.push(("traceparent".to_owned(), parent));
         }
-        let exchange = self.inner.send(request).await;
-        self.record(&exchange, &mut span);
-        exchange
+        let sending = self.inner.send(request);
+        async move {
+            let _in_flight = in_flight;
+            let exchange = sending.await;
+            self.record(&exchange, &mut span);
+            exchange
+        }
+        .boxed()
     }
 
     fn check_url(&self, url: &Url) -> Result<(), String> {

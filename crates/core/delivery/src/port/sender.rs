@@ -1,7 +1,7 @@
 //! The outgoing POST.
 
-use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use ringback_domain::{
     Answer, AttemptNumber, DeliveryId, Generation, NotSentReason, Phases, TraceContext,
     UnreachableCause,
@@ -10,12 +10,12 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use url::Url;
 
 /// Makes one HTTP request and reports what happened. Does not judge, record or retry.
-#[async_trait]
 pub trait Sender: Send + Sync {
     /// One POST: no redirect followed, no hidden repeat, no more than `time_limit` in all.
     ///
     /// Cancel safe in the sense that nothing is left behind; whether the request arrived is then unknown.
-    async fn send(&self, request: Request) -> Exchange;
+    /// What of the request is no longer needed once it is on its way should not stay in the future: a thousand of them may wait.
+    fn send(&self, request: Request) -> BoxFuture<'_, Exchange>;
 
     /// Whether the URL may be a destination at all, by the policy known without a look-up.
     ///

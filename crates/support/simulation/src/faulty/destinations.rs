@@ -5,7 +5,7 @@ use crate::{
     plan::Plan,
     witness::{Arrived, Reaction, Witness},
 };
-use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
 use ringback_domain::{
     Answer, AttemptNumber, DeliveryId, DeliveryRules, Phases, UnreachableCause, parse_retry_after,
@@ -79,9 +79,8 @@ impl Destinations {
     }
 }
 
-#[async_trait]
 impl Sender for Destinations {
-    async fn send(&self, request: Request) -> Exchange {
+    fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
         let header = |name: &str| {
             let found = request.headers.iter().find(|(header, _)| header == name);
             found.map(|(_, value)| value.as_str()).unwrap_or_default()
@@ -130,15 +129,15 @@ impl Sender for Destinations {
             body: &request.body,
         };
         self.witness.request_arrived(&arrived, &reaction);
-        tokio::time::sleep(lasts).await;
-        Exchange {
+        let exchange = Exchange {
             phases: Phases {
                 total: lasts,
                 ..Phases::default()
             },
             address: None,
             result,
-        }
+        };
+        tokio::time::sleep(lasts).map(|()| exchange).boxed()
     }
 
     fn check_url(&self, _url: &Url) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! A sender that answers as told and remembers what it was asked to send.
 
-use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
 use ringback_delivery::port::{Exchange, Request, SendFailure, Sender};
 use ringback_domain::{Answer, Phases, UnreachableCause};
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
@@ -63,9 +63,8 @@ impl ScriptedSender {
     }
 }
 
-#[async_trait]
 impl Sender for ScriptedSender {
-    async fn send(&self, request: Request) -> Exchange {
+    fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
         let rule = self
             .rules
             .lock()
@@ -83,15 +82,15 @@ impl Sender for ScriptedSender {
             .expect("nothing panics while it holds the lock")
             .pop_front();
         let (wait, result) = script.or(rule).unwrap_or_else(accepts);
-        tokio::time::sleep(wait).await;
-        Exchange {
+        let exchange = Exchange {
             phases: Phases {
                 total: wait,
                 ..Phases::default()
             },
             address: None,
             result,
-        }
+        };
+        tokio::time::sleep(wait).map(|()| exchange).boxed()
     }
 
     fn check_url(&self, _url: &Url) -> Result<(), String> {
