@@ -24,6 +24,12 @@ impl Fields {
             .filter(|value| !value.is_empty())
     }
 
+    /// All that were written there, where there may be several.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let found = self.0.iter().filter(move |(known, _)| known == name);
+        found.map(|(_, value)| value.trim())
+    }
+
     /// As it was written, for a form that is shown again.
     pub(crate) fn written(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);

@@ -1,6 +1,6 @@
 //! Who looks, and what they may see and change: the same rules as for a call of the API with their key.
 
-use crate::{Desk, refusal::Refusal, session::Session};
+use crate::{Desk, form::Fields, refusal::Refusal, session::Session};
 use axum::extract::FromRequestParts;
 use http::{Method, request::Parts};
 use ringback_api::{
@@ -17,6 +17,10 @@ pub(crate) struct Visitor {
     pub(crate) token: String,
     /// The moment of the request.
     pub(crate) now: Timestamp,
+    /// The project that an operator looks at, as the query of an address.
+    pub(crate) chosen: String,
+    /// Open dead letters of what they look at, which the menu shows.
+    pub(crate) dead_letters: u64,
 }
 
 /// Somebody who has signed in with a key that may look and change things.
@@ -28,6 +32,8 @@ impl Visitor {
             caller: Caller::of(key)?,
             token: desk.sessions.form_token(session),
             now: desk.services.context.clock.now(),
+            chosen: String::new(),
+            dead_letters: 0,
         })
     }
 
@@ -76,6 +82,12 @@ impl Visitor {
     }
 }
 
+/// The project that the address of a list names, so that the menu leads to more of the same.
+fn chosen(parts: &Parts) -> Option<ProjectName> {
+    let asked = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    asked.get("project")?.parse().ok()
+}
+
 impl FromRequestParts<Arc<Desk>> for Visitor {
     type Rejection = Refusal;
 
@@ -91,7 +103,17 @@ impl FromRequestParts<Arc<Desk>> for Visitor {
         let key = desk.services.context.store.key(id).await?;
         let now = desk.services.context.clock.now();
         let key = key.filter(|key| key.is_usable(now)).ok_or_else(sign_in)?;
-        Self::of(desk, session, Arc::new(key))
+        let mut visitor = Self::of(desk, session, Arc::new(key))?;
+        let mut project = visitor.key().owner.project().cloned();
+        if visitor.is_operator() {
+            project = chosen(parts);
+            if let Some(project) = &project {
+                visitor.chosen = format!("?project={project}");
+            }
+        }
+        let store = &desk.services.context.store;
+        visitor.dead_letters = store.dead_letter_count(project.as_ref()).await?;
+        Ok(visitor)
     }
 }
 

@@ -17,6 +17,16 @@
     for (const [name, value] of [...formData]) if (!value) formData.delete(name);
   });
 
+  // A button chooses all of a list, and then none.
+  document.documentElement.classList.add("scripted");
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.("button[data-choose]");
+    if (!button) return;
+    const boxes = [...button.form.elements].filter((box) => box.name === button.dataset.choose);
+    const all = boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = !all;
+  });
+
   // A button copies what stands before it.
   if (navigator.clipboard) document.documentElement.classList.add("copies");
   document.addEventListener("click", async ({ target }) => {

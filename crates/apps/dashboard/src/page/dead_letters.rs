@@ -1,5 +1,6 @@
 //! Dead letters: their groups by cause, and the list.
 
+mod chosen;
 mod letter;
 
 use super::{
@@ -11,9 +12,9 @@ use crate::{
     form::{Faults, Fields},
     refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Part, Section, Table, Tone, badge, card, count, empty,
-        escape_query, explain_reason, facts, fault_of, form, get_form, head, moment, moments, note,
-        outcome, share, shares, short_id, short_url,
+        Column, Control, Field, Page, Part, Section, Table, Tone, advise, badge, card, count,
+        empty, escape_query, explain, explain_reason, facts, fault_of, form, get_form, head,
+        marked, moment, moments, note, outcome, share, shares, short_id, short_url,
     },
     visitor::{Manager, Visitor},
 };
@@ -43,6 +44,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/dead-letters/acknowledge", post(acknowledge))
         .route("/dead-letters/discard", post(discard_group))
         .route("/dead-letters/list", get(list))
+        .merge(chosen::routes())
         .merge(letter::routes())
 }
 
@@ -239,7 +241,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         };
         html! {
             @if page.entries.is_empty() { (empty("No dead letter matches", &html! { "Those that were replayed or discarded are shown when you ask for them." })) }
-            @else { (letter_table(&page.entries, visitor.now)) }
+            @else { (chosen::choice(&visitor, &letter_table(&page.entries, &visitor, true))) }
             (pager(&asked, page.next.as_ref()))
         }
     } else {
@@ -268,7 +270,11 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
             (entries)
         }
     };
-    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letters").respond(&content))
+    let name = group.map_or_else(
+        || "All dead letters".to_owned(),
+        |group| format!("{}, dead letters", group.head.cause.summary),
+    );
+    Ok(Page::new(&visitor, Section::DeadLetters, &name).respond(&content))
 }
 
 async fn group_of(
@@ -296,11 +302,14 @@ async fn group_part(
     let now = visitor.now;
     let traffic = traffic_since(desk, group, now).await?;
     let (head, sample) = (&group.head, &group.sample);
+    let letter = desk.services.context.store.dead_letter(sample).await?;
+    let last = letter.as_ref().and_then(DeadLetter::last_attempt);
+    let last = last.map(|attempt| &attempt.outcome);
     let of_traffic = html! {
         @if let Some(traffic) = traffic && traffic.ended() > 0 {
             @let part = group.open_count.min(traffic.ended());
             div.stack {
-                span { (share(ratio(part, traffic.ended()))) " of the " (count(traffic.ended())) " deliveries that came to an end there since" }
+                span { (share(ratio(part, traffic.ended()))) " of the " (count(traffic.ended())) " that came to an end there since" }
                 (shares(&[
                     Part { class: "dead", name: "open dead letters of this group", count: part },
                     Part { class: "delivered", name: "others", count: traffic.ended() - part },
@@ -319,8 +328,13 @@ async fn group_part(
         ("Share", of_traffic),
         (
             "Why",
-            html! { (explain_reason(head.reason)) span.soft { " · " (fault_of(head.reason.fault())) } },
+            html! {
+                (explain_reason(head.reason)) " "
+                @if let Some(last) = last { (marked(explain(last))) }
+                span.soft { " · " (fault_of(head.reason.fault())) }
+            },
         ),
+        ("Next", html! { (marked(advise(head.reason, last))) }),
         ("Destination", destination),
         (
             "First",
@@ -544,10 +558,10 @@ const LETTER_COLUMNS: [Column; 6] = [
     Column::tight("Given up"),
 ];
 
-fn letter_table(letters: &[DeadLetter], now: Timestamp) -> Markup {
+fn letter_table(letters: &[DeadLetter], visitor: &Visitor, is_choice: bool) -> Markup {
     let rows = letters
         .iter()
-        .map(|letter| letter_row(letter, now))
+        .map(|letter| letter_row(letter, visitor, is_choice))
         .collect();
     html! { (Table { caption: "Dead letters, newest first", columns: &LETTER_COLUMNS, rows }) }
 }
@@ -558,12 +572,16 @@ fn title_of(letter: &DeadLetter) -> String {
         .map_or_else(|| "bytes that are no event".to_owned(), ToString::to_string)
 }
 
-fn letter_row(letter: &DeadLetter, now: Timestamp) -> Vec<Markup> {
+fn letter_row(letter: &DeadLetter, visitor: &Visitor, is_choice: bool) -> Vec<Markup> {
+    let title = title_of(letter);
     let delivery = letter.delivery();
+    let project = letter.project.as_ref().filter(|_| visitor.is_operator());
     vec![
         html! {
-            a href={ "/dead-letters/" (letter.id) } { (title_of(letter)) }
+            @if is_choice { (chosen::choose_box(visitor, letter, &title)) }
+            a href={ "/dead-letters/" (letter.id) } { (title) }
             @if let Some(job) = letter.job() { span.under { "job " code { (job) } } }
+            @if let Some(project) = project { span.under { (project) } }
         },
         html! { @if let Some(delivery) = delivery { (short_url(&delivery.destination.display_url())) } },
         html! {
@@ -574,7 +592,7 @@ fn letter_row(letter: &DeadLetter, now: Timestamp) -> Vec<Markup> {
         },
         html! { @if let Some(delivery) = delivery { (delivery.history.len()) } },
         disposal_badge(&letter.disposal),
-        moments(letter.died_at, now),
+        moments(letter.died_at, visitor.now),
     ]
 }
 

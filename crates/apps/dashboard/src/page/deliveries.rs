@@ -1,25 +1,27 @@
 //! Deliveries: the list, and one with every attempt.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, REFRESH, cursor_asked, faulty_filter, id, pager, project_asked,
-    project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, Path, REFRESH, breaker_of, cursor_asked, faulty_filter, id, pager,
+    project_asked, project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
     form::{Faults, Fields},
     view::{
-        Column, Page, Section, Table, Tone, badge, card, copy, delivery_state, empty, facts,
-        get_form, head, moment, moments, outcome, phase_legend, short_id, short_url, timeline,
+        Column, Page, Section, Table, Tone, ago, badge, breaker_note, card, copy, delivery_state,
+        empty, facts, get_form, head, moment, moments, outcome, phase_legend, short_id, short_url,
+        timeline,
     },
     visitor::Visitor,
 };
 use axum::{Router, extract::State, routing::get};
 use maud::{Markup, html};
-use ringback_delivery::port::DeliveryFilter;
+use ringback_delivery::{ProfileBook, port::DeliveryFilter};
 use ringback_domain::{
     DeliveryId, DeliveryRecord, DeliveryState, Destination, Timestamp, harmless_text,
 };
-use std::sync::Arc;
+use ringback_profile::DestinationKind;
+use std::{sync::Arc, time::Duration};
 
 /// The words of [`DeliveryState::class`].
 const STATES: [&str; 4] = ["attempting", "waiting", "delivered", "dead_lettered"];
@@ -60,7 +62,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
             .await?;
         html! {
             @if page.entries.is_empty() { (nothing(is_filtered)) }
-            @else { (table("Deliveries, newest first", &page.entries, visitor.now)) }
+            @else { (table("Deliveries, newest first", &page.entries, &visitor)) }
             (pager(&asked, page.next.as_ref()))
         }
     } else {
@@ -105,17 +107,18 @@ const COLUMNS: [Column; 6] = [
 ];
 
 /// Deliveries as rows; other pages show a few, too.
-pub(super) fn table(caption: &str, records: &[DeliveryRecord], now: Timestamp) -> Markup {
-    let rows = records.iter().map(|record| row(record, now)).collect();
+pub(super) fn table(caption: &str, records: &[DeliveryRecord], visitor: &Visitor) -> Markup {
+    let rows = records.iter().map(|record| row(record, visitor)).collect();
     html! { (Table { caption, columns: &COLUMNS, rows }) }
 }
 
-fn row(record: &DeliveryRecord, now: Timestamp) -> Vec<Markup> {
-    let event = &record.event;
+fn row(record: &DeliveryRecord, visitor: &Visitor) -> Vec<Markup> {
+    let (event, now) = (&record.event, visitor.now);
     vec![
         html! {
             a href={ "/deliveries/" (record.id) } { (event.event_type) }
             span.under { span.unseen { "job " } code { (event.job.id) } }
+            @if visitor.is_operator() { span.under { (event.project) } }
         },
         html! { (delivery_state(&record.state)) (due(&record.state, now)) },
         html! { (short_url(&record.destination.display_url())) },
@@ -147,6 +150,12 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
     };
     let lead = html! { "to " (record.destination.display_url()) };
     let is_moving = !record.state.is_final();
+    let breaker = if is_moving {
+        let destination = record.destination.id();
+        breaker_of(&*desk.services.context.store, &destination).await?
+    } else {
+        None
+    };
     let attempts = html! {
         @if record.attempts.is_empty() {
             (empty("No attempt has ended yet", &html! { "The first one is under way." }))
@@ -162,13 +171,60 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
     let whole = html! {
         (head(Some(("/deliveries", "Deliveries")), &html! { (record.event.event_type) }, &lead, &actions))
         div.stack #delivery data-live {
+            @if let Some(breaker) = &breaker { (breaker_note(breaker, now)) }
             section.card aria-label="Facts" { div.pad { (delivery_facts(&record, now)) } }
-            (card("Attempts", &attempt_count, &attempts))
+            (card("Attempts", &attempt_count, &html! {
+                (attempts)
+                @if let Some(words) = rest_of_schedule(&record, &desk.services.context.profiles, now) { div.pause { (words) } }
+            }))
         }
     };
-    let mut page = Page::new(&visitor, Section::Deliveries, "Delivery");
+    let title = format!("{}, delivery", record.event.event_type);
+    let mut page = Page::new(&visitor, Section::Deliveries, &title);
     page.refresh = is_moving.then_some(3);
     Ok(page.respond(&whole))
+}
+
+/// What is yet to come of a delivery that waits, unless it is accepted.
+fn rest_of_schedule(
+    record: &DeliveryRecord,
+    profiles: &ProfileBook,
+    now: Timestamp,
+) -> Option<String> {
+    let DeliveryState::Waiting { until } = record.state else {
+        return None;
+    };
+    let kind = DestinationKind::of(&record.destination);
+    let delays = profiles
+        .profile(&record.profile)?
+        .rules(kind)
+        .retry
+        .delays();
+    let made = record.attempts.last()?.number.get();
+    schedule_words(usize::from(made), delays, until, now)
+}
+
+/// What comes after so many attempts, of which the next is due at `until`.
+fn schedule_words(
+    made: usize,
+    delays: &[Duration],
+    until: Timestamp,
+    now: Timestamp,
+) -> Option<String> {
+    let rest = delays.get(made..)?;
+    let next = format!(
+        "next: attempt {} of {} {}, at {}",
+        made + 1,
+        delays.len() + 1,
+        ago(until, now),
+        until.strftime("%H:%M:%S UTC")
+    );
+    if rest.is_empty() {
+        return Some(format!("{next}, the last one"));
+    }
+    let last_at = until.saturating_add(rest.iter().sum::<Duration>()).ok()?;
+    let last_at = last_at.strftime("%Y-%m-%d %H:%M UTC");
+    Some(format!("{next}; the last not before {last_at}"))
 }
 
 fn delivery_facts(record: &DeliveryRecord, now: Timestamp) -> Markup {
@@ -229,5 +285,30 @@ pub(super) fn destination(destination: &Destination) -> Markup {
             Destination::Callback { .. } => { (badge(Tone::Quiet, "↩", "callback")) " named by the job" }
         }
         span.soft { " · " (destination.display_url()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_schedule_is_told_to_its_end() {
+        let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let until: Timestamp = "2026-06-01T12:05:00Z".parse().unwrap();
+        let delays = [300, 3_600, 36_000].map(Duration::from_secs);
+        let words = |made| schedule_words(made, &delays, until, now);
+        assert_eq!(
+            words(1).as_deref(),
+            Some(
+                "next: attempt 2 of 4 in 5 min, at 12:05:00 UTC; the last not before 2026-06-01 23:05 UTC"
+            )
+        );
+        assert_eq!(
+            words(3).as_deref(),
+            Some("next: attempt 4 of 4 in 5 min, at 12:05:00 UTC, the last one")
+        );
+        // The profile was changed since: there is nothing true to be said.
+        assert_eq!(words(4), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod deliveries;
+mod find;
 mod overview;
 mod replays;
 mod settings;
@@ -12,7 +13,7 @@ use crate::{
     Desk,
     form::{Faults, Fields},
     refusal::Refusal,
-    view::{Control, filter},
+    view::{Control, Page, Section, button, filter, head},
     visitor::Visitor,
 };
 use axum::{
@@ -23,8 +24,8 @@ use axum::{
 use http::request::Parts;
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
-use ringback_delivery::port::{Cursor, DeadLetterFilter};
-use ringback_domain::{IdError, KeyOwner, ProjectName};
+use ringback_delivery::port::{Cursor, DeadLetterFilter, Store, StoreError};
+use ringback_domain::{Breaker, DestinationId, IdError, KeyOwner, ProjectName};
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
 /// Entries of a list on one page.
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
         .merge(overview::routes())
         .merge(webhooks::routes())
         .merge(deliveries::routes())
+        .merge(find::routes())
         .merge(dead_letters::routes())
         .merge(replays::routes())
         .merge(settings::routes())
@@ -209,6 +211,16 @@ fn text_filter(
     filter(name, label, asked.written(name), control)
 }
 
+/// The breaker of a destination, which is there only while something is wrong with it.
+async fn breaker_of(
+    store: &dyn Store,
+    destination: &DestinationId,
+) -> Result<Option<Breaker>, StoreError> {
+    let breakers = store.breakers().await?;
+    let mut breakers = breakers.into_iter();
+    Ok(breakers.find(|breaker| breaker.destination == *destination))
+}
+
 fn cursor_asked(asked: &Fields) -> Option<Cursor> {
     asked.get("cursor").map(|text| Cursor(text.to_owned()))
 }
@@ -234,6 +246,37 @@ fn faulty_filter(faults: &Faults) -> Markup {
             strong { "The filter cannot be applied" }
             @for fault in faults.iter() { p { code { (fault.member) } ": " (fault.problem) } }
         }
+    }
+}
+
+/// What somebody is asked before they do what cannot be undone, or what others notice.
+struct Question<'a> {
+    /// The page that it is about, and its name.
+    about: (&'a str, &'a str),
+    section: Section,
+    title: &'a str,
+    words: Markup,
+    /// Where the form leads, and what its button says.
+    action: String,
+    yes: &'a str,
+    no: &'a str,
+}
+
+impl Question<'_> {
+    fn ask(&self, visitor: &Visitor) -> Response {
+        let content = html! {
+            (head(Some(self.about), &html! { (self.title) }, &html! {}, &html! {}))
+            section.card aria-label=(self.title) {
+                div.pad.stack {
+                    (self.words)
+                    div.actions {
+                        (button(&self.action, &visitor.token, "danger", self.yes))
+                        a.button href=(self.about.0) { (self.no) }
+                    }
+                }
+            }
+        };
+        Page::new(visitor, self.section, self.title).respond(&content)
     }
 }
 

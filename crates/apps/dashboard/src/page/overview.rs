@@ -5,8 +5,8 @@ use crate::{
     Desk,
     form::Fields,
     view::{
-        Page, Part, Section, ago, card, count, distance, empty, get_form, head, share, shares,
-        short_url, throughput, tile,
+        Page, Part, Section, ago, breaker_badge, card, count, distance, empty, get_form, head,
+        share, shares, short_url, throughput, tile,
     },
     visitor::Visitor,
 };
@@ -17,8 +17,8 @@ use ringback_delivery::port::{
     Cursor, DeliveryFilter, GroupFilter, GroupList, GroupOrder, QueueName, Store, StoreError,
 };
 use ringback_domain::{
-    DeliveryRecord, DestinationId, ProjectName, Timestamp, Traffic, TrafficOf, TrafficPoint,
-    TrafficStep, limits::PAGE_ENTRIES_MAX,
+    Breaker, BreakerState, DeliveryRecord, DestinationId, ProjectName, Timestamp, Traffic,
+    TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId, limits::PAGE_ENTRIES_MAX,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -45,14 +45,15 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         order: GroupOrder::Count,
         ..GroupFilter::default()
     };
-    let (minutes, hours, groups, dead, waiting) = tokio::try_join!(
+    let (minutes, hours, groups, dead, waiting, breakers) = tokio::try_join!(
         store.traffic(&of, TrafficStep::Minute, now),
         store.traffic(&of, TrafficStep::Hour, now),
         store.dead_letter_groups(&groups, GROUPS),
         store.dead_letter_count(project.as_ref()),
         Waiting::look(store, project.as_ref()),
+        store.breakers(),
     )?;
-    let trouble = trouble(store, &waiting, now).await?;
+    let (trouble, in_trouble) = trouble(store, project.as_ref(), &waiting, breakers, now).await?;
     // How much others have under way is nobody else's business.
     let stages = if visitor.is_operator() {
         Some(desk.services.context.queue.depths().await)
@@ -65,14 +66,14 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         (head(None, &html! { "Overview" }, &html! {}, &html! {}))
         @if visitor.is_operator() { (get_form("/", "Choose a project", asked.without_filters(&[]).as_deref(), &project_filter(&desk, &visitor, &asked))) }
         div.stack #overview data-live {
-            dl.tiles { (tiles(&hour, &waiting, dead, now)) }
+            dl.tiles { (tiles(&visitor, &hour, &waiting, dead)) }
             @if is_new { section.card { (begin(&visitor)) } }
             @else {
                 (card("The last two hours", &html! { "by the minute" }, &html! { div.pad { (throughput("The last two hours", &minutes, "%H:%M")) } }))
             }
             div.columns {
-                (card("Dead letters by cause", &html! { a href="/dead-letters" { "all groups" } }, &causes(&groups)))
-                (card("Destinations in trouble", &html! { "what waits for a retry" }, &troubled(&trouble)))
+                (card("Dead letters by cause", &html! { a href={ "/dead-letters" (visitor.chosen) } { "all groups" } }, &causes(&groups)))
+                (card("Destinations in trouble", &html! { "spared, or waited for" }, &troubled(&trouble, in_trouble, now)))
             }
             div.columns {
                 @if !is_new {
@@ -125,7 +126,8 @@ fn begin(visitor: &Visitor) -> Markup {
     empty("Nothing was sent yet", &advice)
 }
 
-fn tiles(hour: &Traffic, waiting: &Waiting, dead: u64, now: Timestamp) -> Markup {
+fn tiles(visitor: &Visitor, hour: &Traffic, waiting: &Waiting, dead: u64) -> Markup {
+    let now = visitor.now;
     let none = || "—".to_owned();
     let success = hour.success_share().map_or_else(none, share);
     let success = html! { (success) };
@@ -140,7 +142,7 @@ fn tiles(hour: &Traffic, waiting: &Waiting, dead: u64, now: Timestamp) -> Markup
         (tile("Success", &success, &html! { "of " (count(hour.ended())) " that came to an end" }))
         (tile("Failed attempts", &html! { (count(hour.failed_attempts)) }, &html! { "in the last hour" }))
         (tile("Oldest waiting", &oldest, &html! { (more) (count(waiting.count)) " wait for a retry" }))
-        (tile("Dead letters", &html! { a href="/dead-letters" { (count(dead)) } }, &html! { "open" }))
+        (tile("Dead letters", &html! { a href={ "/dead-letters" (visitor.chosen) } { (count(dead)) } }, &html! { "open" }))
     }
 }
 
@@ -154,16 +156,40 @@ struct Waiting {
     by_destination: HashMap<DestinationId, Troubled>,
 }
 
-/// A destination and what waits for it.
+/// A destination, what waits for it, and whether it is spared.
 #[derive(Clone)]
 struct Troubled {
     id: DestinationId,
     url: String,
     count: u64,
-    oldest: Timestamp,
-    newest: DeliveryRecord,
+    /// When the oldest of what waits was first taken.
+    oldest: Option<Timestamp>,
+    newest: Option<DeliveryRecord>,
+    breaker: Option<Breaker>,
     /// Of the last hour, for webhooks.
     traffic: Option<Traffic>,
+}
+
+impl Troubled {
+    fn new(id: DestinationId, url: String) -> Self {
+        Self {
+            id,
+            url,
+            count: 0,
+            oldest: None,
+            newest: None,
+            breaker: None,
+            traffic: None,
+        }
+    }
+
+    /// The newest come first, as lists have them.
+    fn add(&mut self, record: DeliveryRecord) {
+        let at = record.created_at;
+        self.count += 1;
+        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+        self.newest.get_or_insert(record);
+    }
 }
 
 impl Waiting {
@@ -196,37 +222,71 @@ impl Waiting {
         Ok(waiting)
     }
 
-    /// Newest first, as lists have them.
     fn add(&mut self, record: DeliveryRecord) {
         let at = record.created_at;
         self.count += 1;
         self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
-        let id = record.destination.id();
+        let destination = &record.destination;
         self.by_destination
-            .entry(id.clone())
-            .and_modify(|known| {
-                known.count += 1;
-                known.oldest = known.oldest.min(at);
-            })
-            .or_insert_with(|| Troubled {
-                id,
-                url: record.destination.display_url(),
-                count: 1,
-                oldest: at,
-                newest: record,
-                traffic: None,
-            });
+            .entry(destination.id())
+            .or_insert_with(|| Troubled::new(destination.id(), destination.display_url()))
+            .add(record);
     }
 }
 
-/// The destinations that most waits for, with what they took in the last hour.
+/// The destinations in trouble, and how many there are: those that are spared first, then those that most waits for.
 async fn trouble(
     store: &dyn Store,
+    project: Option<&ProjectName>,
     waiting: &Waiting,
+    breakers: Vec<Breaker>,
     now: Timestamp,
-) -> Result<Vec<Troubled>, StoreError> {
-    let mut all: Vec<_> = waiting.by_destination.values().cloned().collect();
-    all.sort_by(|a, b| b.count.cmp(&a.count).then(a.oldest.cmp(&b.oldest)));
+) -> Result<(Vec<Troubled>, usize), StoreError> {
+    let mut all = waiting.by_destination.clone();
+    // Nothing need wait for one that is spared: what was never attempted is not in the log yet.
+    let mut unseen = HashMap::new();
+    for breaker in breakers {
+        match all.get_mut(&breaker.destination) {
+            Some(known) => known.breaker = Some(breaker),
+            None => _ = unseen.insert(breaker.destination.clone(), breaker),
+        }
+    }
+    let count = match project {
+        Some(project) if !unseen.is_empty() => {
+            for webhook in store.webhooks(project).await? {
+                let id = DestinationId::webhook(&webhook.id);
+                if let Some(breaker) = unseen.remove(&id) {
+                    all.insert(id, spared(&webhook, breaker));
+                }
+            }
+            all.len()
+        }
+        // Others' are nobody else's business.
+        Some(_) => all.len(),
+        None => {
+            let count = all.len() + unseen.len();
+            let mut unseen: Vec<_> = unseen.into_values().collect();
+            unseen.sort_by_key(|breaker| breaker.opened_at);
+            unseen.truncate(IN_TROUBLE);
+            for breaker in unseen {
+                // A callback has no record; what waits for it has its URL.
+                let id: Option<WebhookId> = breaker.destination.as_str().parse().ok();
+                let Some(id) = id else { continue };
+                if let Some(webhook) = store.webhook(&id).await? {
+                    all.insert(breaker.destination.clone(), spared(&webhook, breaker));
+                }
+            }
+            count
+        }
+    };
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by(|a, b| {
+        let is_well = |troubled: &Troubled| troubled.breaker.is_none();
+        is_well(a)
+            .cmp(&is_well(b))
+            .then(b.count.cmp(&a.count))
+            .then(a.oldest.cmp(&b.oldest))
+    });
     all.truncate(IN_TROUBLE);
     let look = all.into_iter().map(async |mut troubled: Troubled| {
         if troubled.id.as_str().starts_with("whk_") {
@@ -236,35 +296,87 @@ async fn trouble(
         }
         Ok::<_, StoreError>(troubled)
     });
-    try_join_all(look).await
+    Ok((try_join_all(look).await?, count))
 }
 
-fn troubled(trouble: &[Troubled]) -> Markup {
+fn spared(webhook: &Webhook, breaker: Breaker) -> Troubled {
+    let id = DestinationId::webhook(&webhook.id);
+    let mut spared = Troubled::new(id, webhook.display_url());
+    spared.breaker = Some(breaker);
+    spared
+}
+
+fn troubled(trouble: &[Troubled], count_of_all: usize, now: Timestamp) -> Markup {
     if trouble.is_empty() {
         return empty(
             "No destination is in trouble",
-            &html! { "Nothing waits for a retry." },
+            &html! { "Nothing waits for a retry, and none is spared." },
         );
     }
     html! {
         div.pad {
             ul.ranked {
-                @for troubled in trouble {
-                    li {
-                        div.line {
-                            a href={ "/deliveries?state=waiting&destination=" (troubled.id) } { (short_url(&troubled.url)) }
-                            strong { (count(troubled.count)) }
-                        }
-                        div.small.soft {
-                            @if let Some(attempt) = troubled.newest.attempts.last() { "last: " (attempt.outcome) ", " (ago(attempt.started_at, troubled.newest.updated_at.max(attempt.started_at))) " · " }
-                            "oldest waits since " (troubled.oldest.strftime("%H:%M UTC"))
-                            @if let Some(part) = troubled.traffic.and_then(|traffic| traffic.success_share()) { " · " (share(part)) " delivered in the last hour" }
-                        }
-                    }
-                }
+                @for troubled in trouble { li { (troubled_line(troubled, now)) } }
+            }
+            @if count_of_all > trouble.len() {
+                p.small.soft { "and " (count((count_of_all - trouble.len()) as u64)) " more" }
             }
         }
     }
+}
+
+fn troubled_line(troubled: &Troubled, now: Timestamp) -> Markup {
+    let id = &troubled.id;
+    // What is in trouble with nothing waiting is looked at where it is told why.
+    let path = if troubled.count > 0 {
+        format!("/deliveries?state=waiting&destination={id}")
+    } else {
+        format!("/webhooks/{id}")
+    };
+    html! {
+        div.line {
+            a href=(path) { (short_url(&troubled.url)) }
+            span.nowrap {
+                @if let Some(breaker) = &troubled.breaker { (breaker_badge(breaker)) " " }
+                @if troubled.count > 0 { strong { (count(troubled.count)) } }
+            }
+        }
+        div.small.soft { (trouble_words(troubled, now).join(" · ")) }
+    }
+}
+
+/// What there is to say of a destination in trouble.
+fn trouble_words(troubled: &Troubled, now: Timestamp) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(breaker) = &troubled.breaker {
+        let long = distance(now.duration_since(breaker.opened_at).unsigned_abs());
+        words.push(match breaker.state {
+            BreakerState::Open { next_probe_at, .. } => {
+                format!("spared for {long}, next probe {}", ago(next_probe_at, now))
+            }
+            BreakerState::Recovering { since } => {
+                format!("was down, a probe was accepted {}", ago(since, now))
+            }
+        });
+    }
+    let newest = troubled.newest.as_ref();
+    if let Some(last) = newest.and_then(|newest| newest.attempts.last()) {
+        let when = ago(last.started_at, now);
+        words.push(format!("last: {}, {when}", last.outcome));
+    }
+    if let Some(oldest) = troubled.oldest {
+        words.push(format!(
+            "oldest waits since {}",
+            oldest.strftime("%H:%M UTC")
+        ));
+    }
+    if let Some(traffic) = troubled.traffic {
+        words.push(match traffic.success_share() {
+            Some(part) => format!("{} delivered in the last hour", share(part)),
+            None => "nothing came to an end in the last hour".to_owned(),
+        });
+    }
+    words
 }
 
 fn causes(list: &GroupList) -> Markup {

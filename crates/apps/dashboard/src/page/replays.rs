@@ -1,8 +1,9 @@
 //! Replay plans: what one would do, how far it came, and the buttons to start, pause, resume and cancel it.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, cursor_asked, dead_letters::cause_path, dead_letters_asked, id,
-    pager, project_asked, project_filter, span_filter, text_filter, word_filter,
+    Answer, PAGE_ENTRIES, Path, Question, cursor_asked, dead_letters::cause_path,
+    dead_letters_asked, id, pager, project_asked, project_filter, span_filter, text_filter,
+    word_filter,
 };
 use crate::{
     Desk,
@@ -15,12 +16,7 @@ use crate::{
     },
     visitor::{Manager, Visitor},
 };
-use axum::{
-    Router,
-    extract::State,
-    response::Response,
-    routing::{get, post},
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use http::StatusCode;
 use maud::{Markup, html};
 use ringback_api::problem::Problem;
@@ -42,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/replays", get(list).post(create))
         .route("/replays/new", get(new))
         .route("/replays/{id}", get(show))
-        .route("/replays/{id}/{wish}", post(change))
+        .route("/replays/{id}/{wish}", get(confirm).post(change))
 }
 
 async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
@@ -106,7 +102,7 @@ fn state_badge(state: PlanState) -> Markup {
     match state {
         PlanState::Planned => badge(Tone::Quiet, "○", "planned"),
         PlanState::Running => html! { span.pulse { (badge(Tone::Accent, "▶", "running")) } },
-        PlanState::Paused => badge(Tone::Warn, "⏸", "paused"),
+        PlanState::Paused => badge(Tone::Warn, "‖", "paused"),
         PlanState::StoppedItself { .. } => badge(Tone::Bad, "■", "stopped itself"),
         PlanState::Cancelled => badge(Tone::Quiet, "–", "cancelled"),
         PlanState::Finished => badge(Tone::Good, "✓", "finished"),
@@ -335,6 +331,33 @@ async fn change(
     }
 }
 
+/// Of what may be wished, only what ends a plan is asked about first.
+async fn confirm(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path((text, wish)): Path<(String, String)>,
+) -> Answer {
+    if wish != PlanWish::Cancel.as_str() {
+        return Err(Problem::not_found("there is nothing at this address").into());
+    }
+    let plan = find(&desk, &visitor, &text).await?;
+    let path = format!("/replays/{}", plan.id());
+    let counts = &plan.progress.counts;
+    let question = Question {
+        about: (&path, "The replay plan"),
+        section: Section::Replays,
+        title: "Cancel this plan?",
+        words: html! {
+            p { (count(counts.get(EntryMark::Waiting).into())) " that were not sent stay dead letters; what is under way goes on." }
+            p.soft { "A cancelled plan cannot be resumed. To stop for a while, pause it." }
+        },
+        action: format!("{path}/cancel"),
+        yes: "Cancel the plan",
+        no: "Let it be",
+    };
+    Ok(question.ask(&visitor))
+}
+
 async fn show(
     visitor: Visitor,
     State(desk): State<Arc<Desk>>,
@@ -403,11 +426,14 @@ fn wishes(visitor: &Visitor, plan: &ReplayPlan) -> Markup {
         let action = format!("/replays/{}/{}", plan.id(), wish.as_str());
         button(&action, &visitor.token, class, words)
     };
+    // Of a plan that sent nothing, nothing is lost.
+    let cancel =
+        html! { a.button.danger href={ "/replays/" (plan.id()) "/cancel" } { "Cancel the plan" } };
     html! {
         @match plan.status.state {
             PlanState::Planned => { (to(PlanWish::Start, "main", "Start")) (to(PlanWish::Cancel, "", "Cancel the plan")) },
-            PlanState::Running => { (to(PlanWish::Pause, "main", "Pause")) (to(PlanWish::Cancel, "danger", "Cancel the plan")) },
-            PlanState::Paused | PlanState::StoppedItself { .. } => { (to(PlanWish::Resume, "main", "Resume")) (to(PlanWish::Cancel, "danger", "Cancel the plan")) },
+            PlanState::Running => { (to(PlanWish::Pause, "main", "Pause")) (cancel) },
+            PlanState::Paused | PlanState::StoppedItself { .. } => { (to(PlanWish::Resume, "main", "Resume")) (cancel) },
             PlanState::Cancelled | PlanState::Finished => {},
         }
     }

@@ -1,11 +1,12 @@
 //! Settings: the project, its profile, how events are published, and its keys.
 
-use super::{Answer, Path, id, projects};
+use super::{Answer, Path, Question, id, projects};
 use crate::{
     Desk,
     form::{Faults, Fields},
+    refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, count, facts,
+        Column, Control, Field, Page, Section, Table, Tone, badge, card, count, facts,
         fault_summary, form, head, moments, note, short_url, webhook_state,
     },
     visitor::{Manager, Visitor},
@@ -44,7 +45,10 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/settings", get(show))
         .route("/settings/keys", post(create))
-        .route("/settings/keys/{id}/revoke", post(revoke))
+        .route(
+            "/settings/keys/{id}/revoke",
+            get(confirm_revoke).post(revoke),
+        )
 }
 
 async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Answer {
@@ -228,7 +232,7 @@ fn key_row(visitor: &Visitor, key: &ApiKey) -> Vec<Markup> {
         html! {
             @if is_own { span.soft { "you" } }
             @else if visitor.may_manage() && key.is_usable(now) {
-                (button(&format!("/settings/keys/{}/revoke", key.id), &visitor.token, "danger", "Revoke"))
+                a.button.danger href={ "/settings/keys/" (key.id) "/revoke" } { "Revoke" span.unseen { " rb_" (key.id) } }
             }
         },
     ]
@@ -259,7 +263,7 @@ fn key_form(visitor: &Visitor, fields: &Fields, faults: &Faults) -> Markup {
                 }
                 @for problem in faults.of("scopes") { p.fault { (problem) } }
             }
-            (Field::text("lives", "Opens anything", fields.written("lives")).control(Control::Choice(lives)).show(faults))
+            (Field::text("lives", "Usable", fields.written("lives")).control(Control::Choice(lives)).show(faults))
             div { button.main type="submit" { "Make the key" } }
         }
     };
@@ -297,7 +301,7 @@ async fn create(
         description: fields.get("description").map(ToOwned::to_owned),
         expires_at: ends_at(&fields, visitor.now),
     };
-    let again = async |faults: &Faults| -> Result<Response, crate::refusal::Refusal> {
+    let again = async |faults: &Faults| -> Result<Response, Refusal> {
         page(&desk, &visitor, &headers, &fields, faults, &html! {}, None).await
     };
     if !faults.is_empty() {
@@ -332,14 +336,50 @@ async fn create(
     }
 }
 
+/// The key, when it is the visitor's.
+async fn find_key(desk: &Desk, visitor: &Visitor, text: &str) -> Result<ApiKey, Refusal> {
+    let id: ApiKeyId = id(text)?;
+    let found = desk.services.context.store.key(&id).await?;
+    let what = format!("key {id}");
+    Ok(visitor.if_in_reach(found, |key| key.owner.project(), &what)?)
+}
+
+async fn confirm_revoke(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let key = find_key(&desk, &visitor, &text).await?;
+    let question = Question {
+        about: ("/settings", "Settings"),
+        section: Section::Settings,
+        title: "Revoke this key?",
+        words: html! {
+            p {
+                "Whoever uses " code { "rb_" (key.id) "_…" }
+                @if let Some(description) = &key.description { " (" (harmless_text(description.as_bytes())) ")" }
+                " is refused from now on, and who signed in here with it is signed out. This cannot be undone."
+            }
+            p.soft {
+                @match key.last_used_at {
+                    Some(at) => { "It was last used " (moments(at, visitor.now)) "." },
+                    None => { "It was never used." },
+                }
+            }
+        },
+        action: format!("/settings/keys/{}/revoke", key.id),
+        yes: "Revoke it",
+        no: "Keep it",
+    };
+    Ok(question.ask(&visitor))
+}
+
 async fn revoke(
     Manager(visitor): Manager,
     State(desk): State<Arc<Desk>>,
     Path(text): Path<String>,
 ) -> Answer {
-    let id: ApiKeyId = id(&text)?;
-    let found = desk.services.context.store.key(&id).await?;
-    let key = visitor.if_in_reach(found, |key| key.owner.project(), &format!("key {id}"))?;
+    let key = find_key(&desk, &visitor, &text).await?;
     desk.services.keys.revoke(&key.id).await?;
     desk.services.authenticator.forget_accepted();
     super::on_to("/settings")

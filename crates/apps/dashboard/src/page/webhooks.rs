@@ -1,17 +1,18 @@
 //! Webhooks: the list, one with what can be done about it, and the forms.
 
 mod edit;
+mod list;
 mod rotation;
 
-use super::{Answer, Path, deliveries, id, project_asked, project_filter, projects};
+use super::{Answer, Path, Question, REFRESH, breaker_of, deliveries, id, projects};
 use crate::{
     Desk,
     form::{Faults, Fields},
     refusal::Refusal,
     view::{
-        Column, Control, Field, Page, Section, Table, Tone, badge, button, card, copy, count,
-        empty, facts, fault_summary, form, get_form, head, moment, moments, note, phase_legend,
-        share, short_url, single_attempt, spark, webhook_state,
+        Control, Field, Page, Section, Tone, badge, breaker_note, button, card, copy, count, empty,
+        facts, fault_summary, form, head, moment, moments, note, phase_legend, single_attempt,
+        spark, webhook_state,
     },
     visitor::{Manager, Visitor},
 };
@@ -21,11 +22,10 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use futures_util::future::try_join_all;
 use http::StatusCode;
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
-use ringback_delivery::port::{DeliveryFilter, StoreError};
+use ringback_delivery::port::{DeadLetterFilter, DeliveryFilter, StoreError};
 use ringback_domain::{
     DestinationId, EventFilter, EventType, ProjectName, Timestamp, Traffic, TrafficOf,
     TrafficPoint, TrafficStep, Webhook, WebhookId, WebhookState, harmless_text,
@@ -36,13 +36,12 @@ use ringback_signing::Secret;
 use ringback_worker::webhooks::{NewWebhook, Tested, WebhookChange, WithSecret};
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
-/// Webhooks on one page of the list; each is shown with its traffic.
-const WEBHOOKS_PER_PAGE: usize = 25;
 /// Deliveries shown with their webhook.
 const RECENT: usize = 10;
+
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
-        .route("/webhooks", get(list).post(create))
+        .route("/webhooks", get(list::list).post(create))
         .route("/webhooks/new", get(new))
         .route("/webhooks/{id}", get(show))
         .route("/webhooks/{id}/edit", get(edit::ask).post(edit::change))
@@ -52,7 +51,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
             get(rotation::ask).post(rotation::rotate),
         )
         .route("/webhooks/{id}/enable", post(enable))
-        .route("/webhooks/{id}/disable", post(disable))
+        .route("/webhooks/{id}/disable", get(confirm_disable).post(disable))
         .route("/webhooks/{id}/delete", get(confirm_delete).post(delete))
 }
 
@@ -82,114 +81,6 @@ fn sum(points: &[TrafficPoint]) -> Traffic {
         sum += point.traffic;
         sum
     })
-}
-
-async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) -> Answer {
-    let chosen = project_asked(&visitor, &asked)?;
-    let of = match chosen {
-        Some(project) => vec![project],
-        None => projects(&desk, &visitor),
-    };
-    let store = &desk.services.context.store;
-    let found = try_join_all(of.iter().map(|project| store.webhooks(project))).await?;
-    let mut webhooks: Vec<_> = found.into_iter().flatten().collect();
-    webhooks.sort_by(|a, b| {
-        b.created_at
-            .cmp(&a.created_at)
-            .then_with(|| a.id.cmp(&b.id))
-    });
-    let pages = webhooks.len().div_ceil(WEBHOOKS_PER_PAGE).max(1);
-    let number = asked.get("page").and_then(|page| page.parse().ok());
-    let number = number.unwrap_or(1_usize).clamp(1, pages);
-    let shown = webhooks
-        .chunks(WEBHOOKS_PER_PAGE)
-        .nth(number - 1)
-        .unwrap_or_default();
-    let hours = shown
-        .iter()
-        .map(|webhook| last_hour(&desk, webhook, visitor.now));
-    let hours = try_join_all(hours).await?;
-    let rows = shown
-        .iter()
-        .zip(&hours)
-        .map(|(webhook, hour)| row(&desk, webhook, hour))
-        .collect();
-    let columns = [
-        Column::wide("URL"),
-        Column::tight("State"),
-        Column::wide("Events"),
-        Column::tight("Profile"),
-        Column::tight("The last hour"),
-        Column::number("Delivered"),
-    ];
-    let actions =
-        html! { @if visitor.may_manage() { a.button.main href="/webhooks/new" { "New webhook" } } };
-    let page_address = |page: usize| asked.with("page", Some(&page.to_string()));
-    let content = html! {
-        (head(None, &html! { "Webhooks" }, &html! { "The registered destinations of a project: where its events are sent, and signed with which secret." }, &actions))
-        section.card aria-label="Webhooks" {
-            @if visitor.is_operator() {
-                div.pad { (get_form("/webhooks", "Filter webhooks", asked.without_filters(&[]).as_deref(), &project_filter(&desk, &visitor, &asked))) }
-            }
-            @if webhooks.is_empty() { (none_yet(&visitor)) }
-            @else {
-                (Table { caption: "Webhooks, newest first", columns: &columns, rows })
-                @if pages > 1 {
-                    footer {
-                        @if number > 1 { a href=(page_address(number - 1)) { "← Newer" } } @else { span {} }
-                        span { (count(webhooks.len() as u64)) " webhooks, page " (number) " of " (pages) }
-                        @if number < pages { a href=(page_address(number + 1)) { "Older →" } } @else { span {} }
-                    }
-                }
-            }
-        }
-    };
-    Ok(Page::new(&visitor, Section::Webhooks, "Webhooks").respond(&content))
-}
-
-fn none_yet(visitor: &Visitor) -> Markup {
-    let advice = html! {
-        "A webhook is a URL that your events are sent to. "
-        @if visitor.may_manage() {
-            a href="/webhooks/new" { "Create the first one" } ", send it a test event, and look at what came back."
-        } @else {
-            "Your key may look only; one with scope " code { "manage" } " can create a webhook."
-        }
-    };
-    empty("No webhook yet", &advice)
-}
-
-fn row(desk: &Desk, webhook: &Webhook, hour: &[TrafficPoint]) -> Vec<Markup> {
-    let traffic = sum(hour);
-    vec![
-        html! {
-            a href={ "/webhooks/" (webhook.id) } { (short_url(&webhook.display_url())) }
-            @if let Some(description) = &webhook.description { span.under { (harmless_text(description.as_bytes())) } }
-        },
-        webhook_state(webhook),
-        events_short(&webhook.events),
-        profile(desk, webhook),
-        spark(hour),
-        html! {
-            @match traffic.success_share() {
-                Some(part) => { (share(part)) },
-                None => { span.soft { "no traffic" } },
-            }
-        },
-    ]
-}
-
-fn events_short(events: &EventFilter) -> Markup {
-    const SHOWN: usize = 2;
-    html! {
-        @match events {
-            EventFilter::All => { span.soft { "every event" } },
-            EventFilter::Only(types) => {
-                @for (index, event_type) in types.iter().take(SHOWN).enumerate() { @if index > 0 { ", " } (event_type) }
-                @if types.len() > SHOWN { span.soft { " and " (types.len() - SHOWN) " more" } }
-            },
-        }
-    }
 }
 
 fn profile(desk: &Desk, webhook: &Webhook) -> Markup {
@@ -238,13 +129,21 @@ async fn page(
     let store = &desk.services.context.store;
     let recent = store.deliveries(&filter, None, RECENT).await?;
     let hour = last_hour(desk, webhook, now).await?;
+    let destination = DestinationId::webhook(&webhook.id);
+    let breaker = breaker_of(&**store, &destination).await?;
+    let open = DeadLetterFilter {
+        project: Some(webhook.project.clone()),
+        destination: Some(destination),
+        ..DeadLetterFilter::default()
+    };
+    let has_open = !store.dead_letters(&open, None, 1).await?.entries.is_empty();
     let path = format!("/webhooks/{}", webhook.id);
     let token = visitor.token.as_str();
     let actions = html! {
         @if visitor.may_manage() {
             (button(&format!("{path}/test"), token, "main", "Send a test event"))
             a.button href={ (path) "/edit" } { "Edit" }
-            @if webhook.is_enabled() { (button(&format!("{path}/disable"), token, "", "Disable")) }
+            @if webhook.is_enabled() { a.button href={ (path) "/disable" } { "Disable" } }
             @else { (button(&format!("{path}/enable"), token, "", "Enable")) }
         }
     };
@@ -252,12 +151,14 @@ async fn page(
     let all = html! { a href={ "/deliveries?destination=" (webhook.id) } { "all of them" } };
     let deliveries = html! {
         @if recent.entries.is_empty() { (empty("Nothing was sent to it yet", &html! { "Publish an event of a type it wants, or send a test event." })) }
-        @else { (deliveries::table("Newest deliveries", &recent.entries, now)) }
+        @else { (deliveries::table("Newest deliveries", &recent.entries, visitor)) }
     };
     let traffic = sum(&hour);
     let content = html! {
         (head(Some(("/webhooks", "Webhooks")), &html! { (webhook.display_url()) }, &lead, &actions))
         (news)
+        div.stack #webhook data-live {
+        @if let Some(breaker) = &breaker { (breaker_note(breaker, now)) }
         div.columns.wide-left {
             section.card aria-label="Facts" { div.pad { (webhook_facts(desk, webhook, now)) } }
             section.card aria-label="The last hour" {
@@ -267,12 +168,19 @@ async fn page(
                     (facts(&[
                         ("Delivered", html! { (count(traffic.delivered)) }),
                         ("Failed attempts", html! { (count(traffic.failed_attempts)) }),
-                        ("Dead letters", html! { (count(traffic.dead_lettered)) @if traffic.dead_lettered > 0 { " · " a href={ "/dead-letters/list?destination=" (webhook.id) } { "look at them" } } }),
+                        ("Dead letters", html! { (count(traffic.dead_lettered)) }),
                     ]))
+                    @if has_open {
+                        p { a href={ "/dead-letters/list?project=" (webhook.project) "&destination=" (webhook.id) } { "Its open dead letters" } }
+                        @if visitor.may_manage() {
+                            p { a href={ "/replays/new?project=" (webhook.project) "&destination=" (webhook.id) } { "Plan their replay" } }
+                        }
+                    }
                 }
             }
         }
         (card("Newest deliveries", &all, &deliveries))
+        }
         @if visitor.may_manage() {
             section.card aria-label="Secret and deletion" {
                 div.pad.actions {
@@ -282,8 +190,10 @@ async fn page(
             }
         }
     };
-    let mut page = Page::new(visitor, Section::Webhooks, "Webhook");
+    let title = format!("{}, webhook", webhook.display_url());
+    let mut page = Page::new(visitor, Section::Webhooks, &title);
     page.place = place;
+    page.refresh = Some(REFRESH);
     Ok(page.respond(&content))
 }
 
@@ -322,6 +232,7 @@ fn webhook_facts(desk: &Desk, webhook: &Webhook, now: Timestamp) -> Markup {
     };
     facts(&[
         ("State", state),
+        ("URL", html! { (webhook.display_url()) }),
         ("Id", html! { code { (webhook.id) } (copy("the id")) }),
         ("Project", html! { (webhook.project) }),
         (
@@ -588,6 +499,29 @@ async fn enable(
     set_state(&desk, &webhook, WebhookState::Enabled, "enabled").await
 }
 
+async fn confirm_disable(
+    Manager(visitor): Manager,
+    State(desk): State<Arc<Desk>>,
+    Path(text): Path<String>,
+) -> Answer {
+    let webhook = find(&desk, &visitor, &text).await?;
+    let path = format!("/webhooks/{}", webhook.id);
+    let shown = webhook.display_url();
+    let question = Question {
+        about: (&path, &shown),
+        section: Section::Webhooks,
+        title: "Disable this webhook?",
+        words: html! {
+            p { "Nothing more is sent to " strong { (shown) } " until somebody enables it again." }
+            p.soft { "Deliveries under way to it become dead letters, which can be replayed later. What is published meanwhile is not kept for it." }
+        },
+        action: format!("{path}/disable"),
+        yes: "Disable it",
+        no: "Keep it enabled",
+    };
+    Ok(question.ask(&visitor))
+}
+
 async fn disable(
     Manager(visitor): Manager,
     State(desk): State<Arc<Desk>>,
@@ -655,20 +589,19 @@ async fn confirm_delete(
     let webhook = find(&desk, &visitor, &text).await?;
     let path = format!("/webhooks/{}", webhook.id);
     let shown = webhook.display_url();
-    let content = html! {
-        (head(Some((&path, &shown)), &html! { "Delete this webhook?" }, &html! {}, &html! {}))
-        section.card aria-label="Delete this webhook?" {
-            div.pad.stack {
-                p { "Nothing more is sent to " strong { (shown) } ". Deliveries under way to it become dead letters. This cannot be undone." }
-                p.soft { "To stop for a while, disable it instead: it keeps its secret, and what becomes a dead letter can be replayed." }
-                div.actions {
-                    (button(&format!("{path}/delete"), &visitor.token, "danger", "Delete it"))
-                    a.button href=(path) { "Keep it" }
-                }
-            }
-        }
+    let question = Question {
+        about: (&path, &shown),
+        section: Section::Webhooks,
+        title: "Delete this webhook?",
+        words: html! {
+            p { "Nothing more is sent to " strong { (shown) } ". Deliveries under way to it become dead letters. This cannot be undone." }
+            p.soft { "To stop for a while, disable it instead: it keeps its secret, and what becomes a dead letter can be replayed." }
+        },
+        action: format!("{path}/delete"),
+        yes: "Delete it",
+        no: "Keep it",
     };
-    Ok(Page::new(&visitor, Section::Webhooks, "Delete webhook").respond(&content))
+    Ok(question.ask(&visitor))
 }
 
 async fn delete(

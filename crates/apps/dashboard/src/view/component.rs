@@ -3,7 +3,9 @@
 use super::words::{ago, explain};
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
-use ringback_domain::{AttemptOutcome, DeliveryState, Fault, Webhook, WebhookState};
+use ringback_domain::{
+    AttemptOutcome, Breaker, BreakerState, DeliveryState, Fault, Webhook, WebhookState,
+};
 
 /// What a thing means for the one who looks at it; never told by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,31 @@ pub(crate) fn webhook_state(webhook: &Webhook) -> Markup {
         WebhookState::Enabled => badge(Tone::Good, "●", "enabled"),
         WebhookState::Disabled { .. } => badge(Tone::Quiet, "○", "disabled"),
     }
+}
+
+/// That a destination is spared, or returned to step by step.
+pub(crate) fn breaker_badge(breaker: &Breaker) -> Markup {
+    match breaker.state {
+        BreakerState::Open { .. } => badge(Tone::Bad, "‖", "breaker open"),
+        BreakerState::Recovering { .. } => badge(Tone::Warn, "↗", "recovering"),
+    }
+}
+
+/// What a breaker means for what is to be sent there.
+pub(crate) fn breaker_note(breaker: &Breaker, now: Timestamp) -> Markup {
+    let words = match breaker.state {
+        BreakerState::Open { next_probe_at, .. } => html! {
+            strong { "Its breaker is open" }
+            ": it kept failing, so that nothing but probes goes there since " (moments(breaker.opened_at, now))
+            ", the next " (moments(next_probe_at, now))
+            ". What is for it waits, no attempt is counted, and it goes on by itself once a probe is accepted."
+        },
+        BreakerState::Recovering { since } => html! {
+            strong { "It recovers" }
+            ": a probe was accepted " (moments(since, now)) ", and deliveries return step by step."
+        },
+    };
+    note(Tone::Warn, "note", &html! { p { (words) } })
 }
 
 /// What came of an attempt, with what it means under the pointer.
@@ -98,6 +125,15 @@ pub(crate) fn copy(what: &str) -> Markup {
     html! { button.copy type="button" data-copy aria-live="polite" { "Copy" span.unseen { " " (what) } } }
 }
 
+/// Our own words, in which what is between backticks is to be typed.
+pub(crate) fn marked(words: &str) -> Markup {
+    html! {
+        @for (index, part) in words.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 pub(crate) fn facts(facts: &[(&str, Markup)]) -> Markup {
     html! {
         dl.facts {
@@ -137,10 +173,11 @@ pub(crate) fn note(tone: Tone, role: &str, content: &Markup) -> Markup {
     html! { div class={ "note " (tone.class()) } role=(role) { (content) } }
 }
 
-/// A URL where there is little room: `https` goes without saying, and a line breaks behind a slash rather than in a word.
+/// A URL where there is little room: `https` goes without saying, a line breaks behind a slash rather than in a word,
+/// and a very long one is cut.
 pub(crate) fn short_url(url: &str) -> Markup {
     let shown = url.strip_prefix("https://").unwrap_or(url);
-    html! { span title=(url) { @for part in shown.split_inclusive('/') { (part) wbr; } } }
+    html! { span.url title=(url) { @for part in shown.split_inclusive('/') { (part) wbr; } } }
 }
 
 /// A column of a table.

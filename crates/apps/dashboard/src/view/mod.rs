@@ -7,15 +7,16 @@ mod timeline;
 mod words;
 
 pub(crate) use component::{
-    Column, Table, Tone, badge, card, copy, delivery_state, empty, facts, fault_of, moment,
-    moments, note, outcome, short_id, short_url, tile, webhook_state,
+    Column, Table, Tone, badge, breaker_badge, breaker_note, card, copy, delivery_state, empty,
+    facts, fault_of, marked, moment, moments, note, outcome, short_id, short_url, tile,
+    webhook_state,
 };
 pub(crate) use field::{
     Control, Field, TOKEN_FIELD, button, button_with, fault_summary, filter, form, get_form,
 };
 pub(crate) use plot::{Part, shares, spark, throughput};
 pub(crate) use timeline::{phase_legend, single_attempt, timeline};
-pub(crate) use words::{ago, count, distance, explain_reason, share};
+pub(crate) use words::{advise, ago, count, distance, explain, explain_reason, share};
 
 use crate::{
     assets::{ICON, SCRIPT, STYLE},
@@ -106,12 +107,17 @@ impl<'a> Page<'a> {
                         ul {
                             @for section in Section::ALL {
                                 li {
-                                    a href=(section.path()) aria-current=[(section == self.section).then_some("page")] {
+                                    a href={ (section.path()) (visitor.chosen) } aria-current=[(section == self.section).then_some("page")] {
                                         (section.title())
                                     }
+                                    @if section == Section::DeadLetters { (open_count(visitor.dead_letters)) }
                                 }
                             }
                         }
+                    }
+                    form.find method="get" action="/find" role="search" aria-label="Find by id" {
+                        input type="search" name="q" aria-label="Id of a delivery, event, job, webhook, dead letter or plan"
+                            placeholder="Find by id" autocomplete="off" spellcheck="false";
                     }
                     div.who {
                         div {
@@ -129,6 +135,15 @@ impl<'a> Page<'a> {
         };
         let whole = document(self.title, self.refresh, self.place, &body);
         html_response(status, &whole)
+    }
+}
+
+/// How many dead letters are open, beside the way to them.
+fn open_count(dead_letters: u64) -> Markup {
+    html! {
+        span #open-count data-live {
+            @if dead_letters > 0 { span.count { (count(dead_letters)) span.unseen { " open" } } }
+        }
     }
 }
 

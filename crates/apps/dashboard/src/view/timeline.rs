@@ -1,7 +1,7 @@
 //! The attempts of a delivery, as a browser's network panel shows requests.
 
 use super::{
-    component::{fault_of, moments, outcome},
+    component::{fault_of, marked, moments, outcome},
     words::{distance, explain, took},
 };
 use jiff::Timestamp;
@@ -140,7 +140,7 @@ fn row(attempt: &Attempt, scale: Duration, now: Timestamp) -> Markup {
             }
             div.said {
                 @if !is_accepted {
-                    p { (explain(&attempt.outcome)) @if let Some(fault) = attempt.outcome.fault() { span.soft { " · " (fault_of(fault)) } } }
+                    p { (marked(explain(&attempt.outcome))) @if let Some(fault) = attempt.outcome.fault() { span.soft { " · " (fault_of(fault)) } } }
                 }
                 @if let AttemptOutcome::Refused { retry_after: Some(wait), .. } = &attempt.outcome {
                     p.soft { "It asked for a wait of " (distance(*wait)) "." }

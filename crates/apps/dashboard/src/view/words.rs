@@ -69,7 +69,7 @@ pub(crate) fn share(share: f64) -> String {
 }
 
 /// What an outcome means, for one who did not write the receiver.
-pub(super) fn explain(outcome: &AttemptOutcome) -> &'static str {
+pub(crate) fn explain(outcome: &AttemptOutcome) -> &'static str {
     match outcome {
         AttemptOutcome::Accepted { .. } => "The destination accepted it.",
         AttemptOutcome::Refused { status, .. } => match status {
@@ -142,6 +142,91 @@ pub(crate) fn explain_reason(reason: DeadLetterReason) -> &'static str {
             "The event could not be read, or no body could be made of it."
         }
         DeadLetterReason::Poison => "The broker gave the message up after its delivery limit.",
+    }
+}
+
+/// What to do about a dead letter: whose turn it is, and what comes after.
+pub(crate) fn advise(reason: DeadLetterReason, last: Option<&AttemptOutcome>) -> &'static str {
+    match reason {
+        DeadLetterReason::AttemptsExhausted | DeadLetterReason::RefusedForGood => {
+            last.map_or(TELL_OWNER, advise_after)
+        }
+        DeadLetterReason::NotAllowed => {
+            "Ask for a public URL. Where it is a network of yours that may be reached, add it to `http.allow_networks`."
+        }
+        DeadLetterReason::OutcomeUnknown => ASK_RECEIVER,
+        DeadLetterReason::DestinationGone => {
+            "Nothing, if that was meant: discard it. Else enable the webhook, or replay to another one."
+        }
+        DeadLetterReason::DestinationDown => {
+            "Tell the receiver's owner. When a test event is accepted, plan the replay of the whole group."
+        }
+        DeadLetterReason::CouldNotPrepare => {
+            "Put back the key that is missing in `secrets.keys`, or the profile: `ringback doctor` names it. Then replay."
+        }
+        DeadLetterReason::Malformed => {
+            "Look at what the producer changed, and publish it anew when it is mended. Bytes that are no event cannot be replayed."
+        }
+        DeadLetterReason::Poison => {
+            "Look into the workers' logs of that time for why they ended, before it is replayed."
+        }
+    }
+}
+
+const TELL_OWNER: &str =
+    "Tell the receiver's owner what is shown here. When a test event is accepted, plan the replay.";
+
+const ASK_RECEIVER: &str =
+    "Ask the receiver for the event's id: replay it if it never came, discard it if it did.";
+
+/// What to do about the last outcome of a delivery that was given up.
+fn advise_after(outcome: &AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Refused { status, .. } => match status {
+            300..=399 => {
+                "Give the webhook the URL that the redirect leads to, send a test event, then replay."
+            }
+            401 | 403 => {
+                "Compare the secret with the receiver's, or rotate it and hand over the new one. When a test event is accepted, replay."
+            }
+            404 | 405 => {
+                "Ask the receiver's owner for the path, change the webhook's URL, send a test event, then replay."
+            }
+            410 => {
+                "Ask the receiver's owner whether that was meant. If so, delete the webhook and discard these."
+            }
+            413 => "The receiver has to take bodies of this size, at its proxy too. Then replay.",
+            429 => {
+                "Give the webhook a rate that the receiver bears, then replay at no more than that."
+            }
+            500..=599 => TELL_OWNER,
+            _ => {
+                "If the receiver took the event by this answer, its profile's `success` should have the status; else tell its owner."
+            }
+        },
+        AttemptOutcome::Unreachable(cause) => match cause {
+            UnreachableCause::NameLookup => {
+                "Check the name in the URL. Where many destinations fail so, it is the way to the name server of ours."
+            }
+            UnreachableCause::ConnectionRefused | UnreachableCause::ConnectTimeout => {
+                "Tell the receiver's owner the address below: its server or firewall. Where many destinations fail so, it is our own way out."
+            }
+            UnreachableCause::Tls => {
+                "The receiver's owner renews or completes the certificate. For a private authority, see `http.ca_file`."
+            }
+            UnreachableCause::TimeLimit => {
+                "The receiver should answer first and work afterwards. It may have done the work: it knows the event by its id."
+            }
+            UnreachableCause::ConnectionLost => {
+                "Tell the receiver's owner: something there, often a proxy, ends connections. It may have done the work."
+            }
+            UnreachableCause::NotHttp => {
+                "Check scheme and port of the URL: what listens there is no HTTP server."
+            }
+        },
+        AttemptOutcome::NotSent(_) | AttemptOutcome::Unknown | AttemptOutcome::Accepted { .. } => {
+            ASK_RECEIVER
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use crate::scene::Scene;
 use futures_util::future::join_all;
 use ringback_delivery::{
     PlanRequest,
-    port::{ClaimAnswer, ClaimRequest, DeadLetterFilter, SettledAs, Settlement},
+    port::{ClaimAnswer, ClaimRequest, DeadLetterFilter, SettledAs, Settlement, WriteAnswer},
 };
 use ringback_domain::{
-    Attempt, AttemptNumber, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination,
-    EventSummary, Excerpt, Phases, PlanId, Timestamp, Trigger, UnreachableCause, Webhook,
+    Attempt, AttemptNumber, AttemptOutcome, Breaker, BreakerState, DeadLetter, DeadLetterReason,
+    Delivery, Destination, DestinationId, EventSummary, Excerpt, Phases, PlanId, Timestamp,
+    Trigger, UnreachableCause, Webhook,
     replay_plan::{Pacing, ReplayTarget, StopRule},
 };
 use ringback_testkit::samples;
@@ -101,6 +102,7 @@ pub(crate) async fn happen(scene: &Scene) -> Busy {
         settled.push(settle(scene, delivery, fate, attempts, at, now));
     }
     join_all(settled).await;
+    spare(scene, &orders, now).await;
     let letters = scene.dead_letters("acme", 30).await;
     let of_orders = |letter: &&DeadLetter| {
         let delivery = letter.delivery().unwrap();
@@ -113,6 +115,22 @@ pub(crate) async fn happen(scene: &Scene) -> Busy {
         letter,
         plan,
     }
+}
+
+/// Nothing but probes goes there, as after failures in a row.
+async fn spare(scene: &Scene, webhook: &Webhook, now: Timestamp) {
+    let breaker = Breaker {
+        destination: DestinationId::webhook(&webhook.id),
+        state: BreakerState::Open {
+            probes: 12,
+            next_probe_at: now.saturating_add(Duration::from_secs(40)).unwrap(),
+        },
+        opened_at: before(now, Duration::from_mins(9)),
+        revision: 1,
+    };
+    let store = &scene.services.context.store;
+    let answer = store.put_breaker(&breaker).await.unwrap();
+    assert_eq!(answer, WriteAnswer::Written);
 }
 
 async fn plan(scene: &Scene) -> PlanId {

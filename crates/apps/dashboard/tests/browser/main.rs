@@ -13,9 +13,11 @@ mod script;
 use busy::Busy;
 use driver::{Browser, DESKTOP, ENTER, PHONE, Screen, TAB};
 use ringback_api::Server;
-use ringback_domain::KeyScope;
+use ringback_domain::{KeyScope, limits};
 use ringback_testkit::receiver::Answer;
+use ringback_worker::webhooks::NewWebhook;
 use scene::Scene;
+use std::collections::BTreeSet;
 
 const MANAGE: &[KeyScope] = &[KeyScope::Read, KeyScope::Manage];
 
@@ -152,6 +154,7 @@ async fn signing_in_by_keyboard_and_all_else_works_without_a_script() {
     browser.click("Send a test event").await;
     browser.see("What came back of the test event").await;
     browser.click("Disable").await;
+    browser.click("Disable it").await;
     browser.see("Disabled. What is under way").await;
     browser
         .go(&format!("{}/dead-letters/{}", stage.address, letter.id))
@@ -195,6 +198,7 @@ async fn everybody_can_read_and_use_every_page_of_a_busy_project_on_every_screen
         ("edit-webhook", format!("/webhooks/{}/edit", webhook.id)),
         ("rotate", format!("/webhooks/{}/rotate-secret", webhook.id)),
         ("delete", format!("/webhooks/{}/delete", webhook.id)),
+        ("webhooks-none", "/webhooks?q=nowhere".to_owned()),
         ("deliveries", "/deliveries".to_owned()),
         ("deliveries-faulty", "/deliveries?state=lost".to_owned()),
         ("delivery", format!("/deliveries/{delivery}")),
@@ -237,6 +241,68 @@ async fn everybody_can_read_and_use_every_page_of_a_busy_project_on_every_screen
         .filter(|complaint| !complaint.contains("404 (Not Found)"))
         .collect();
     assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_names_and_hundreds_of_webhooks_fit_on_every_screen() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    for number in 0..300 {
+        scene.webhook("umbra", &format!("/customer-{number}")).await;
+    }
+    let path = format!("/{}", "x".repeat(1_900));
+    let mut new = NewWebhook {
+        project: "acme".parse().unwrap(),
+        url: scene.receiver.url(&path),
+        events: BTreeSet::new(),
+        profile: None,
+        secret: None,
+        headers: Vec::new(),
+        description: Some("d".repeat(limits::DESCRIPTION_CHARS_MAX)),
+        rate_limit: None,
+    };
+    let long = scene.services.webhooks.add(new.clone()).await.unwrap();
+    new.events = (0..40)
+        .map(|number| format!("{}.{number}", "e".repeat(120)).parse().unwrap())
+        .collect();
+    scene.services.webhooks.add(new).await.unwrap();
+    scene
+        .receiver
+        .script(&path, [Answer::status(503).with_body("a".repeat(2_000))]);
+    let (event_type, job) = ("t".repeat(128), "j".repeat(256));
+    let event = format!(
+        r#"{{"id":"{}","project":"acme","type":"{event_type}","occurred_at":"2026-06-01T10:00:00Z","job":{{"id":"{job}","status":"completed"}},"data":{{}}}}"#,
+        "v".repeat(128)
+    );
+    let publisher = &scene.services.publisher;
+    publisher.publish(&event.into()).await.unwrap();
+    let letter = scene.dead_letters("acme", 1).await.remove(0);
+    let delivery = letter.delivery().unwrap().id.clone();
+    let cause = &letter.cause.fingerprint;
+    let browser = Browser::start().await;
+    browser
+        .sign_in(&stage.address, &scene.key(None, MANAGE).await)
+        .await;
+    let group = format!("/dead-letters/list?project=acme&cause={cause}");
+    let pages = [
+        ("long-overview", "/".to_owned()),
+        ("many-webhooks", "/webhooks?project=umbra".to_owned()),
+        ("long-webhooks", "/webhooks?project=acme".to_owned()),
+        ("long-webhook", format!("/webhooks/{}", long.webhook.id)),
+        ("long-deliveries", "/deliveries".to_owned()),
+        ("long-delivery", format!("/deliveries/{delivery}")),
+        ("long-groups", "/dead-letters".to_owned()),
+        ("long-group", group),
+        ("long-letter", format!("/dead-letters/{}", letter.id)),
+        ("long-settings", "/settings".to_owned()),
+        (
+            "long-disable",
+            format!("/webhooks/{}/disable", long.webhook.id),
+        ),
+    ];
+    let barriers = look_at(&stage, &browser, &pages).await;
+    assert!(barriers.is_empty(), "{}", barriers.join("\n"));
     stage.end().await;
 }
 

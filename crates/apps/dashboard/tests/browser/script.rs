@@ -145,3 +145,42 @@ async fn buttons_copy_and_filters_are_short_in_the_address() {
     assert!(complaints.is_empty(), "{complaints:?}");
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_chosen_together_and_dealt_with_after_a_question() {
+    let stage = Stage::begin().await;
+    let scene = &stage.scene;
+    scene.receiver.script("/orders", [Answer::status(503)]);
+    scene.webhook("acme", "/orders").await;
+    for _ in 0..3 {
+        scene.publish("acme", "task.completed").await;
+    }
+    scene.dead_letters("acme", 3).await;
+    scene.receiver.script("/orders", [Answer::status(200)]);
+    let browser = Browser::start().await;
+    browser
+        .sign_in(&stage.address, &scene.key(Some("acme"), MANAGE).await)
+        .await;
+    let list = format!("{}/dead-letters/list", stage.address);
+    browser.go(&list).await;
+    browser.click("Choose all shown").await;
+    let first = "document.querySelector('main td input').click()";
+    browser.ask(first).await;
+    browser.click("Replay the chosen…").await;
+    browser.see("2 dead letters: replay?").await;
+    let barriers = browser.barriers().await;
+    assert!(barriers.is_empty(), "{barriers:?}");
+    browser.click("Replay them").await;
+    browser.see("2 are on their way again").await;
+    // A reload asks nothing of anybody.
+    assert_eq!(browser.url().await, list);
+    browser.go(&list).await;
+    browser.click("Choose all shown").await;
+    browser.click("Discard the chosen…").await;
+    browser.write("Why", "it was a test").await;
+    browser.click("Discard them").await;
+    browser.see("1 were discarded").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    stage.end().await;
+}

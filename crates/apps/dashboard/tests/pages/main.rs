@@ -4,11 +4,14 @@
     reason = "panicking is how tests fail, also in what they share"
 )]
 
+mod chosen;
 mod cookie;
 mod discards;
 #[path = "../scene/mod.rs"]
 mod scene;
+mod trouble;
 mod visit;
+mod ways;
 
 use http::{StatusCode, header};
 use ringback_domain::{KeyScope, limits};
@@ -621,7 +624,7 @@ async fn a_browser_is_shown_a_page_where_there_is_none_and_a_program_is_told() {
         ("/nope", StatusCode::NOT_FOUND),
         ("/settings/", StatusCode::NOT_FOUND),
         ("/webhooks/%ff", StatusCode::NOT_FOUND),
-        ("/webhooks/whk_x/disable", StatusCode::METHOD_NOT_ALLOWED),
+        ("/webhooks/whk_x/enable", StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let page = visit.send("GET", path, BROWSER, "").await;
         assert_eq!(page.status, status, "{path}");

@@ -7,8 +7,9 @@ use crate::{
     page::{Answer, Path, deliveries, id, on_to},
     refusal::Refusal,
     view::{
-        Field, Page, Section, Tone, button_with, card, copy, count, distance, empty, escape_query,
-        explain_reason, facts, fault_of, form, head, moment, moments, note, phase_legend, timeline,
+        Field, Page, Section, Tone, advise, button_with, card, copy, count, distance, empty,
+        escape_query, explain_reason, facts, fault_of, form, head, marked, moment, moments, note,
+        phase_legend, timeline,
     },
     visitor::{Manager, Visitor},
 };
@@ -92,7 +93,8 @@ async fn show(
         (content_part(&visitor, &letter, &path, asked.get("show") == Some("content")))
         @if visitor.may_manage() && is_open { (discard_part(&path, token)) }
     };
-    Ok(Page::new(&visitor, Section::DeadLetters, "Dead letter").respond(&content))
+    let name = format!("{}, dead letter", title_of(&letter));
+    Ok(Page::new(&visitor, Section::DeadLetters, &name).respond(&content))
 }
 
 fn stale_note(stale: Stale) -> Markup {
@@ -109,6 +111,7 @@ fn stale_note(stale: Stale) -> Markup {
 
 fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> Markup {
     let delivery = letter.delivery();
+    let last = letter.last_attempt().map(|attempt| &attempt.outcome);
     let signed = delivery.and_then(|delivery| profiles.signs(delivery));
     let event = match &letter.content {
         DeadLetterContent::Delivery(delivery) => Some(&delivery.event.id),
@@ -135,6 +138,10 @@ fn letter_facts(letter: &DeadLetter, profiles: &ProfileBook, now: Timestamp) -> 
         (
             "Cause",
             html! { (harmless_text(letter.cause.summary.as_bytes())) },
+        ),
+        (
+            "Next",
+            html! { @if letter.disposal == Disposal::Open { (marked(advise(letter.reason, last))) } },
         ),
         (
             "Happened",

@@ -1,0 +1,132 @@
+//! Destinations in trouble are told where one would look for why nothing arrives; webhooks are found among many.
+
+use crate::{MANAGE, scene::Scene, visit::Visit};
+use http::StatusCode;
+use ringback_delivery::port::WriteAnswer;
+use ringback_domain::{Breaker, BreakerRules, BreakerState, DestinationId, Webhook};
+use std::{num::NonZeroU32, time::Duration};
+
+/// Nothing is sent to this webhook but probes.
+async fn spare(scene: &Scene, webhook: &Webhook) -> Breaker {
+    let rules = BreakerRules {
+        failures: NonZeroU32::new(3).unwrap(),
+        probe_first: Duration::from_mins(1),
+        probe_max: Duration::from_mins(1),
+    };
+    let now = scene.services.context.clock.now();
+    let breaker = Breaker::opened(DestinationId::webhook(&webhook.id), now, &rules);
+    let store = &scene.services.context.store;
+    assert_eq!(
+        store.put_breaker(&breaker).await.unwrap(),
+        WriteAnswer::Written
+    );
+    breaker
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_spared_is_told_to_those_whose_it_is() {
+    let scene = Scene::begin().await;
+    let webhook = scene.webhook("acme", "/spared").await;
+    scene.webhook("umbra", "/well").await;
+    let mut visit = Visit::of(&scene);
+    visit
+        .sign_in(&scene.key(Some("acme"), MANAGE).await, None)
+        .await;
+    let page = format!("/webhooks/{}", webhook.id);
+    let before = visit.get("/").await.body;
+    assert!(
+        before.contains("No destination is in trouble") && !before.contains("breaker open"),
+        "{before}"
+    );
+
+    // Nothing waits for it, and nobody has looked at it yet.
+    let breaker = spare(&scene, &webhook).await;
+    let overview = visit.get("/").await.body;
+    for shown in ["breaker open", "next probe in ", &page] {
+        assert!(overview.contains(shown), "{shown}: {overview}");
+    }
+    let webhook_page = visit.get(&page).await.body;
+    assert!(
+        webhook_page.contains("nothing but probes goes there since"),
+        "{webhook_page}"
+    );
+    let in_trouble = visit.get("/webhooks?state=in_trouble").await.body;
+    assert!(in_trouble.contains(&page) && in_trouble.contains("breaker open"));
+
+    // The operator sees it, another project does not.
+    let mut operator = Visit::of(&scene);
+    operator.sign_in(&scene.key(None, MANAGE).await, None).await;
+    for path in ["/", "/?project=acme"] {
+        let seen = operator.get(path).await.body;
+        assert!(seen.contains("breaker open"), "{path}: {seen}");
+    }
+    let mut stranger = Visit::of(&scene);
+    stranger
+        .sign_in(&scene.key(Some("umbra"), MANAGE).await, None)
+        .await;
+    for path in ["/", "/webhooks"] {
+        let seen = stranger.get(path).await.body;
+        assert!(!seen.contains("breaker open"), "{path}: {seen}");
+    }
+
+    let store = &scene.services.context.store;
+    let recovering = breaker.recovering(visit_now(&scene)).unwrap();
+    assert!(matches!(recovering.state, BreakerState::Recovering { .. }));
+    store.put_breaker(&recovering).await.unwrap();
+    let webhook_page = visit.get(&page).await.body;
+    assert!(webhook_page.contains("It recovers"), "{webhook_page}");
+    scene.end().await;
+}
+
+fn visit_now(scene: &Scene) -> ringback_domain::Timestamp {
+    scene.services.context.clock.now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_webhooks_is_found_by_words_and_state() {
+    let scene = Scene::begin().await;
+    for number in 0..30 {
+        scene.webhook("acme", &format!("/Customer-{number}")).await;
+    }
+    let secret = scene.webhook("acme", "/last?token=hidden").await;
+    let mut visit = Visit::of(&scene);
+    visit
+        .sign_in(&scene.key(Some("acme"), MANAGE).await, None)
+        .await;
+    let all = visit.get("/webhooks").await.body;
+    assert!(all.contains("31 webhooks, page 1 of 2"), "{all}");
+
+    let found = visit.get("/webhooks?q=customer-1").await.body;
+    assert!(!found.contains("page 1 of") && !found.contains("Customer-2"));
+    assert_eq!(
+        found.matches("href=\"/webhooks/whk_").count(),
+        11,
+        "{found}"
+    );
+    let one = visit.get("/webhooks?q=CUSTOMER-17+127.0.0.1").await.body;
+    assert_eq!(one.matches("href=\"/webhooks/whk_").count(), 1, "{one}");
+    let by_id = visit.get(&format!("/webhooks?q={}", secret.id)).await.body;
+    assert_eq!(by_id.matches("href=\"/webhooks/whk_").count(), 1, "{by_id}");
+
+    // The pages of what was found keep what was looked for.
+    let pages = visit.get("/webhooks?q=customer&page=2").await.body;
+    assert!(pages.contains("30 webhooks, page 2 of 2"), "{pages}");
+    assert!(pages.contains("?q=customer&amp;page=1"), "{pages}");
+
+    // What may be secret in a URL cannot be found out letter by letter.
+    let none = visit.get("/webhooks?q=hidden").await.body;
+    assert!(none.contains("No webhook matches"), "{none}");
+
+    let path = format!("/webhooks/{}/disable", secret.id);
+    visit.post(&path, &[]).await;
+    let disabled = visit.get("/webhooks?state=disabled").await.body;
+    assert_eq!(disabled.matches("href=\"/webhooks/whk_").count(), 1);
+    let faulty = visit.get("/webhooks?state=lost").await;
+    assert_eq!(faulty.status, StatusCode::OK);
+    assert!(
+        faulty.body.contains("The filter cannot be applied"),
+        "{}",
+        faulty.body
+    );
+    scene.end().await;
+}
