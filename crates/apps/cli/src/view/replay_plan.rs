@@ -245,6 +245,10 @@ fn count_lines(plan: &PlanView) -> Vec<(&'static str, String)> {
         ("skipped_stale", "stale"),
         ("skipped_replayed", "replayed by somebody else"),
         ("skipped_discarded", "discarded since"),
+        (
+            "skipped_newer",
+            "given up again since, as a newer dead letter",
+        ),
         ("skipped_gone", "no longer kept"),
         ("skipped_not_an_event", "no event"),
         ("skipped_no_such_webhook", "not for that webhook"),

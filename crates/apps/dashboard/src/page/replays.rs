@@ -505,6 +505,7 @@ fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Gone => "no longer kept",
         SkipReason::Replayed => "replayed by others",
         SkipReason::Discarded => "discarded",
+        SkipReason::Newer => "given up again since",
         SkipReason::NotAnEvent => "no event",
         SkipReason::Stale => "stale",
         SkipReason::NoSuchWebhook => "no webhook for it",

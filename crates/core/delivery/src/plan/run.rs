@@ -26,11 +26,11 @@ use ringback_domain::{
     DeadLetter, DeadLetterContent, Delivery, DeliveryId, Destination, Detour, Disposal, Event,
     Generation, PlanId, Replayed, Timestamp, Webhook,
     replay_plan::{
-        EntryMark, Ledger, Pace, PlanEntry, PlanState, PlanStatus, PlanStep, PlanTerms, Position,
-        ReplayTarget, SkipReason,
+        DeliveryStanding, EntryMark, Ledger, Pace, PlanEntry, PlanState, PlanStatus, PlanStep,
+        PlanTerms, Position, ReplayTarget, SkipReason,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The shortest time for which a worker holds a plan after its last sign of life: some heartbeats.
 const LEASE_MIN: Duration = Duration::from_secs(3);
@@ -291,14 +291,36 @@ impl Run<'_> {
         let entries: Vec<PlanEntry> = picked.iter().map(entry).collect();
         let read = || self.context.store.letters_of(&entries);
         let letters = self.context.until_done("read dead letters", read).await?;
+        let standings = self.standings_of(&letters).await?;
         let bytes = letters.iter().flatten().map(body_bytes).sum();
         Ok(Batch {
             picked,
             began,
             entries,
             letters,
+            standings,
             bytes,
         })
+    }
+
+    /// How far the deliveries came whose dead letters are open.
+    async fn standings_of(
+        &self,
+        letters: &[Option<DeadLetter>],
+    ) -> Result<HashMap<DeliveryId, DeliveryStanding>, StoreError> {
+        let open = letters.iter().flatten();
+        let open = open.filter(|letter| letter.disposal == Disposal::Open);
+        let ids = open.filter_map(|letter| Some(letter.delivery()?.id.clone()));
+        let ids: Vec<_> = ids.collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let read = || self.context.store.standings(&ids);
+        let found = self.context.until_done("read standings", read).await?;
+        let known = ids.into_iter().zip(found);
+        Ok(known
+            .filter_map(|(id, standing)| Some((id, standing?)))
+            .collect())
     }
 
     /// Entries that may go, from new chunks once the open ones have no more.
@@ -337,6 +359,7 @@ impl Run<'_> {
         &self,
         entry: &PlanEntry,
         letter: &DeadLetter,
+        standing: impl Fn(&DeliveryId) -> Option<DeliveryStanding>,
         webhook: Option<&Webhook>,
         now: Timestamp,
     ) -> Act {
@@ -351,6 +374,10 @@ impl Run<'_> {
             DeadLetterContent::Event { event, .. } => return Act::PublishEvent(event.clone()),
             DeadLetterContent::Raw { .. } => return Act::Skip(SkipReason::NotAnEvent),
         };
+        let standing = standing(&delivery.id);
+        if standing.is_some_and(|standing| standing.has_newer(delivery.generation)) {
+            return Act::Skip(SkipReason::Newer);
+        }
         if !self.terms.sends_stale && stale(letter, &self.context.profiles, now).is_some() {
             return Act::Skip(SkipReason::Stale);
         }
@@ -400,14 +427,16 @@ impl Run<'_> {
             began,
             entries,
             letters,
+            standings,
             bytes,
         } = batch;
         let store = &self.context.store;
         let now = self.context.clock.now();
+        let standing = |id: &DeliveryId| standings.get(id).copied();
         let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
             let letter = letter.as_ref();
             letter.map_or(Act::Skip(SkipReason::Gone), |letter| {
-                self.act_for(entry, letter, webhook, now)
+                self.act_for(entry, letter, standing, webhook, now)
             })
         });
         let acts: Vec<_> = acts.collect();
@@ -588,6 +617,7 @@ struct Batch<'b> {
     began: Duration,
     entries: Vec<PlanEntry>,
     letters: Vec<Option<DeadLetter>>,
+    standings: HashMap<DeliveryId, DeliveryStanding>,
     bytes: usize,
 }
 

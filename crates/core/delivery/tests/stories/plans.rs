@@ -4,14 +4,15 @@ use crate::world::{LEASE_MARGIN, World};
 use insta::assert_snapshot;
 use ringback_delivery::{
     PlanError, PlanRequest, PlanRunner, Plans, ReplayError,
-    port::{DeadLetterFilter, DeadLetterStore, PlanLease, PlanStore, Queue, WebhookStore},
+    port::{DeadLetterFilter, DeadLetterStore, Lane, PlanLease, PlanStore, Queue, WebhookStore},
 };
 use ringback_domain::{
     DeadLetter, DeadLetterReason, Delivery, Destination, Disposal, EventSummary, PlanId, Timestamp,
     WebhookId,
     limits::SEARCH_GROUPS_MAX,
     replay_plan::{
-        EntryMark, Pacing, PlanState, PlanWish, ReplayPlan, ReplayTarget, SkipReason, StopRule,
+        EntryMark, Pacing, PlanState, PlanWish, ReplayOrder, ReplayPlan, ReplayTarget, SkipReason,
+        StopRule,
     },
 };
 use ringback_testkit::{samples, simulation::SeededEntropy};
@@ -542,6 +543,50 @@ async fn a_worker_that_vanishes_is_followed_by_another_and_nothing_is_sent_twice
     assert_eq!(world.requests().len(), 60);
 }
 
+/// A replay that was published and not marked leaves the older dead letter open, and was given up again as a newer one.
+#[tokio::test(start_paused = true)]
+async fn of_two_dead_letters_of_one_delivery_a_plan_sends_the_newer_and_skips_the_older() {
+    for order in [ReplayOrder::OldestFirst, ReplayOrder::NewestFirst] {
+        for diverts in [false, true] {
+            let world = World::new(Some("hooked"), []);
+            let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+            let died = die(&world, &webhook, 1, Duration::ZERO).await;
+            let replay = samples::replay_of(died[0].delivery().unwrap());
+            let publish = world.queue.publish_delivery(&replay, Lane::Main, None);
+            publish.await.unwrap();
+            let url = format!("https://hooks.example.com/{webhook}");
+            world.sender.answer_from(&url, 503);
+            world.run().await;
+            world.sender.answer_from(&url, 200);
+            let kept = world.dead_letters().await;
+            assert_eq!(kept.len(), 2);
+            let before = world.requests().len();
+
+            let target = if diverts {
+                ReplayTarget::Webhook(webhook.clone())
+            } else {
+                ReplayTarget::Current
+            };
+            let plan = world
+                .planned(|request| {
+                    request.pacing.order = order;
+                    request.target = target;
+                })
+                .await;
+            world.start(&plan).await;
+            let plan = world.run_plan(&plan).await;
+            assert_eq!(
+                numbers(&plan),
+                [("delivered", 1), ("skipped_newer", 1)].into(),
+                "{order:?}, to another webhook: {diverts}"
+            );
+            assert_eq!(world.requests().len(), before + 1);
+            let older = world.store.dead_letter(&died[0].id).await.unwrap();
+            assert_eq!(older.unwrap().disposal, Disposal::Open);
+        }
+    }
+}
+
 /// Published and marked by a worker that vanished before it noted so.
 #[tokio::test(start_paused = true)]
 async fn what_was_marked_and_not_noted_is_recognised_and_not_sent_again() {
@@ -551,10 +596,9 @@ async fn what_was_marked_and_not_noted_is_recognised_and_not_sent_again() {
     let plan = world.planned(|_| {}).await;
     world.start(&plan).await;
     let replay = samples::replay_of(died[0].delivery().unwrap());
-    let lane = ringback_delivery::port::Lane::Main;
     world
         .queue
-        .publish_delivery(&replay, lane, None)
+        .publish_delivery(&replay, Lane::Main, None)
         .await
         .unwrap();
     let marked = Disposal::Replayed(ringback_domain::Replayed {

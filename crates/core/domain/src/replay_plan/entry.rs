@@ -71,6 +71,8 @@ pub enum SkipReason {
     Replayed,
     /// Somebody discarded it since the plan was made.
     Discarded,
+    /// Its delivery went on and was given up again since: the claim would let no further request through for this one.
+    Newer,
     /// It holds bytes that are no event.
     NotAnEvent,
     /// Its event is older than its profile says a body is of use.
@@ -82,7 +84,7 @@ pub enum SkipReason {
 
 impl EntryMark {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Waiting,
         Self::Sent,
         Self::Retrying,
@@ -93,6 +95,7 @@ impl EntryMark {
         Self::Skipped(SkipReason::Gone),
         Self::Skipped(SkipReason::Replayed),
         Self::Skipped(SkipReason::Discarded),
+        Self::Skipped(SkipReason::Newer),
         Self::Skipped(SkipReason::NotAnEvent),
         Self::Skipped(SkipReason::Stale),
         Self::Skipped(SkipReason::NoSuchWebhook),
@@ -119,6 +122,7 @@ impl EntryMark {
             Self::Skipped(SkipReason::Gone) => 'G',
             Self::Skipped(SkipReason::Replayed) => 'R',
             Self::Skipped(SkipReason::Discarded) => 'D',
+            Self::Skipped(SkipReason::Newer) => 'O',
             Self::Skipped(SkipReason::NotAnEvent) => 'N',
             Self::Skipped(SkipReason::Stale) => 'S',
             Self::Skipped(SkipReason::NoSuchWebhook) => 'W',
@@ -143,6 +147,7 @@ impl EntryMark {
             Self::Skipped(SkipReason::Gone) => "skipped_gone",
             Self::Skipped(SkipReason::Replayed) => "skipped_replayed",
             Self::Skipped(SkipReason::Discarded) => "skipped_discarded",
+            Self::Skipped(SkipReason::Newer) => "skipped_newer",
             Self::Skipped(SkipReason::NotAnEvent) => "skipped_not_an_event",
             Self::Skipped(SkipReason::Stale) => "skipped_stale",
             Self::Skipped(SkipReason::NoSuchWebhook) => "skipped_no_such_webhook",
@@ -188,6 +193,13 @@ pub enum Stage {
 }
 
 impl DeliveryStanding {
+    /// Whether the dead letter of the generation `given_up` has a newer one: the generation that its replay would go out as was
+    /// given up in its turn, or replayed since. While that generation is under way, the claim lets one through.
+    pub fn has_newer(self, given_up: Generation) -> bool {
+        let next = given_up.next();
+        self.generation > next || (self.generation == next && self.stage == Stage::DeadLettered)
+    }
+
     /// What it says of an entry whose generation `given_up` was replayed; nothing while only older rounds are known of.
     pub(super) fn mark(self, given_up: Generation) -> Option<EntryMark> {
         if self.generation <= given_up {
