@@ -6,6 +6,7 @@ use ringback_domain::{Delivery, Destination, ProjectName, WebhookId};
 use std::{
     num::NonZeroUsize,
     ops::RangeInclusive,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -106,15 +107,21 @@ impl DestinationLimits {
     }
 
     /// A permit in the slow lane, once one is free; or how long the delivery is to wait elsewhere. A few of one destination wait
-    /// here, so that it never lacks work; were it all of them, they would fill the lane.
+    /// here, so that it never lacks work; were it all of them, they would fill the lane. Who came because its turn seemed near is
+    /// asked again after [`WAIT_FOR_SHARE_MAX`]: the destination may have begun to hang.
     pub(crate) async fn enter_or_return(&self, delivery: &Delivery) -> Result<Permit, Duration> {
         let share = self.share(delivery);
         if let Ok(place) = share.places.clone().try_acquire_owned() {
             return Ok(share.enter(place));
         }
-        let _waiting = share.wait_or_return(self.each.get())?;
-        let place = share.places.clone().acquire_owned().await;
-        Ok(share.enter(place.expect("the semaphore is never closed")))
+        let waiting = share.wait_or_return(self.each.get())?;
+        let mut place = pin!(share.places.clone().acquire_owned());
+        loop {
+            match timeout(WAIT_FOR_SHARE_MAX, &mut place).await {
+                Ok(place) => return Ok(share.enter(place.expect("the semaphore is never closed"))),
+                Err(_) => waiting.goes_on(self.each.get())?,
+            }
+        }
     }
 
     fn share(&self, delivery: &Delivery) -> Arc<Share> {
@@ -156,18 +163,22 @@ impl Share {
             return None;
         }
         book.waiting += 1;
-        Some(Waiting(self))
+        Some(Waiting {
+            share: self,
+            has_patience: false,
+        })
     }
 
     /// A place among the few who wait however long that is, or when to come back.
     fn wait_or_return(&self, at_once: usize) -> Result<Waiting<'_>, Duration> {
         let mut book = self.book();
-        let few = (at_once / WAITING_PART).max(1);
-        if book.waiting >= few && !book.pulse.waits_here(at_once, book.oldest(), book.waiting) {
-            return Err(book.return_after(at_once));
-        }
+        let before = book.waiting;
+        book.waits_or_returns(at_once, before)?;
         book.waiting += 1;
-        Ok(Waiting(self))
+        Ok(Waiting {
+            share: self,
+            has_patience: before < few(at_once),
+        })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -180,6 +191,14 @@ impl Book {
     fn oldest(&self) -> Duration {
         let oldest = self.under_way.iter().map(Instant::elapsed).max();
         oldest.unwrap_or(Duration::ZERO)
+    }
+
+    /// Whether one more waits in the slow lane, or when it is to come back: `others` wait there already.
+    fn waits_or_returns(&mut self, at_once: usize, others: usize) -> Result<(), Duration> {
+        if others < few(at_once) || self.pulse.waits_here(at_once, self.oldest(), others) {
+            return Ok(());
+        }
+        Err(self.return_after(at_once))
     }
 
     /// Those that wait elsewhere come back one after the other, as fast as the destination takes them.
@@ -224,20 +243,40 @@ impl Drop for Permit {
     }
 }
 
-struct Waiting<'a>(&'a Share);
+/// How many of one destination wait in the slow lane however long that is.
+fn few(at_once: usize) -> usize {
+    (at_once / WAITING_PART).max(1)
+}
+
+struct Waiting<'a> {
+    share: &'a Share,
+    /// It is one of the few.
+    has_patience: bool,
+}
+
+impl Waiting<'_> {
+    /// Whether it goes on waiting, as if it came now, or when it is to come back.
+    fn goes_on(&self, at_once: usize) -> Result<(), Duration> {
+        if self.has_patience {
+            return Ok(());
+        }
+        let mut book = self.share.book();
+        let others = book.waiting - 1;
+        book.waits_or_returns(at_once, others)
+    }
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.book().waiting -= 1;
+        self.share.book().waiting -= 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::FutureExt;
+    use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
     use ringback_testkit::samples;
-    use std::pin::pin;
 
     fn two() -> DestinationLimits {
         DestinationLimits::new(NonZeroUsize::new(2).unwrap())
@@ -273,6 +312,33 @@ mod tests {
         assert!(others.now_or_never().unwrap().is_ok());
         drop(held);
         assert!(first.await.is_ok());
+    }
+
+    /// All of them came while it was quick, so that each had reason to expect its turn soon.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_begins_to_hang_keeps_few_waiting_of_those_who_came_before_it_showed() {
+        let limits = two();
+        let slow = samples::delivery();
+        let quick = limits.enter(&slow).await;
+        tokio::time::advance(Duration::from_millis(5)).await;
+        drop(quick);
+        let held = (limits.enter(&slow).await, limits.enter(&slow).await);
+        let waiting: FuturesUnordered<_> = (0..80).map(|_| limits.enter_or_return(&slow)).collect();
+        let mut waiting = pin!(waiting);
+        let mut went = 0;
+        let all = async {
+            while let Some(turn) = waiting.next().await {
+                let after = turn.unwrap_err();
+                assert!(RETURN_AFTER.contains(&after), "{after:?}");
+                went += 1;
+            }
+        };
+        let within = 4 * WAIT_FOR_SHARE_MAX;
+        assert!(timeout(within, all).await.is_err(), "one is patient");
+        assert_eq!(went, 79);
+        drop(held);
+        assert!(waiting.next().await.unwrap().is_ok());
+        assert_eq!(limits.share(&slow).book().waiting, 0);
     }
 
     #[tokio::test(start_paused = true)]
