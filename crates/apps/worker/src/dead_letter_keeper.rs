@@ -5,7 +5,7 @@
 //! in both places, and importing what is there already changes nothing.
 
 use crate::archive::{Archive, ArchiveError};
-use ringback_delivery::port::{Clock, Store, StoreError};
+use ringback_delivery::port::{Clock, DamagedDeadLetter, Store, StoreError};
 use ringback_domain::{
     BudgetState, DeadLetter, DeadLetterBudget, DeadLetterId, DeadLetterUsage, WorkerId, limits,
 };
@@ -40,6 +40,8 @@ enum RoomError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error("{0} dead letters cannot go into a file, and none after them is looked at")]
+    TooManyStay(usize),
     #[error("could not make directory `{}`", dir.display())]
     Directory {
         dir: PathBuf,
@@ -87,7 +89,7 @@ impl DeadLetterKeeper {
 
     /// Moves the oldest into files until the rest is within the budget. How many it moved. What cannot go into a file is left out
     /// from then on, so that those after it can.
-    async fn make_room(&self, left_out: &mut HashSet<DeadLetterId>) -> Result<u64, RoomError> {
+    async fn make_room(&self, left_out: &mut HashSet<String>) -> Result<u64, RoomError> {
         let Some(dir) = &self.spill_dir else {
             return Ok(0);
         };
@@ -115,24 +117,40 @@ impl DeadLetterKeeper {
         &self,
         dir: &Path,
         surplus: usize,
-        left_out: &mut HashSet<DeadLetterId>,
+        left_out: &mut HashSet<String>,
     ) -> Result<u64, RoomError> {
         loop {
             let most = limits::PAGE_ENTRIES_MAX;
             let wanted = surplus.saturating_add(left_out.len()).min(most);
-            let mut oldest = self.store.oldest_dead_letters(wanted).await?;
-            oldest.retain(|letter| !left_out.contains(&letter.id));
-            oldest.truncate(surplus);
-            if oldest.is_empty() {
-                return Ok(0);
+            let oldest = self.store.oldest_dead_letters(wanted).await?;
+            let mut finds_more = false;
+            for DamagedDeadLetter { id, why } in oldest.damaged {
+                if !left_out.contains(&id) {
+                    tracing::error!(
+                        ringback.dead_letter.id = id,
+                        why,
+                        "a dead letter cannot be read; it stays where it is, and those after it move"
+                    );
+                    finds_more |= left_out.insert(id);
+                }
             }
-            let Written { ids, too_long } = self.write_file(dir, oldest).await?;
+            let mut letters = oldest.letters;
+            letters.retain(|letter| !left_out.contains(letter.id.as_str()));
+            letters.truncate(surplus);
+            if letters.is_empty() {
+                match left_out.len() {
+                    count if count >= most => return Err(RoomError::TooManyStay(count)),
+                    _ if finds_more => continue,
+                    _ => return Ok(0),
+                }
+            }
+            let Written { ids, too_long } = self.write_file(dir, letters).await?;
             for id in too_long {
                 tracing::error!(
                     ringback.dead_letter.id = %id,
                     "a dead letter is too long for a file; it stays until its retention is over"
                 );
-                left_out.insert(id);
+                left_out.insert(id.to_string());
             }
             if !ids.is_empty() {
                 return Ok(self.store.forget_dead_letters(&ids).await?);
@@ -292,7 +310,7 @@ mod tests {
         let callback = samples::delivery_of(&samples::event(), callback);
         let oldest = samples::dead_letter_of(callback, samples::moment(-5));
         store.put_dead_letter(&oldest).await.unwrap();
-        let before = store.oldest_dead_letters(5).await.unwrap();
+        let before = store.oldest_dead_letters(5).await.unwrap().letters;
 
         assert_eq!(
             keeper(&store, dir.path(), 5)
@@ -308,7 +326,7 @@ mod tests {
                 .unwrap(),
             2
         );
-        let left = store.oldest_dead_letters(5).await.unwrap();
+        let left = store.oldest_dead_letters(5).await.unwrap().letters;
         assert_eq!(left.len(), 3);
         assert_eq!(left[0].id, before[2].id);
 
@@ -365,21 +383,54 @@ mod tests {
             store.put_dead_letter(letter).await.unwrap();
         }
         fill(&store, 4).await;
-        let before = store.oldest_dead_letters(6).await.unwrap();
+        let before = store.oldest_dead_letters(6).await.unwrap().letters;
         let mut left_out = HashSet::new();
         let keeper = keeper(&store, dir.path(), 5);
         assert_eq!(keeper.make_room(&mut left_out).await.unwrap(), 1);
         assert_eq!(
             left_out,
-            stay.each_ref().map(|letter| letter.id.clone()).into()
+            stay.each_ref().map(|letter| letter.id.to_string()).into()
         );
-        let left = store.oldest_dead_letters(6).await.unwrap();
+        let left = store.oldest_dead_letters(6).await.unwrap().letters;
         let ids = |letters: &[DeadLetter]| -> Vec<_> {
             letters.iter().map(|letter| letter.id.clone()).collect()
         };
         assert_eq!(ids(&left), [ids(&before[..2]), ids(&before[3..])].concat());
         let files = std::fs::read_dir(dir.path().join("spilled")).unwrap();
         assert_eq!(files.count(), 1, "none without a dead letter");
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_stays_and_those_after_it_move() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SimulatedStore::new(TokioClock::begin()));
+        fill(&store, 6).await;
+        let before = store.oldest_dead_letters(6).await.unwrap().letters;
+        let damaged = [&before[0].id, &before[2].id];
+        for id in damaged {
+            store.damage(id);
+        }
+        let mut left_out = HashSet::new();
+        let keeper = keeper(&store, dir.path(), 3);
+        assert_eq!(keeper.make_room(&mut left_out).await.unwrap(), 3);
+        assert_eq!(left_out, damaged.map(ToString::to_string).into());
+        let left = store.oldest_dead_letters(6).await.unwrap();
+        assert_eq!((left.letters.len(), left.damaged.len()), (1, 2));
+        assert_eq!(left.letters[0].id, before[5].id, "the newest");
+    }
+
+    #[tokio::test]
+    async fn more_damaged_ones_than_are_looked_at_are_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SimulatedStore::new(TokioClock::begin()));
+        let most = limits::PAGE_ENTRIES_MAX;
+        fill(&store, 501).await;
+        for letter in store.oldest_dead_letters(most).await.unwrap().letters {
+            store.damage(&letter.id);
+        }
+        let keeper = keeper(&store, dir.path(), 400);
+        let refused = keeper.make_room(&mut HashSet::new()).await.unwrap_err();
+        assert!(matches!(refused, RoomError::TooManyStay(500)), "{refused}");
     }
 
     #[tokio::test]

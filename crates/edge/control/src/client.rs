@@ -16,9 +16,9 @@ use bytes::Bytes;
 use ringback_delivery::port::{
     BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore,
-    GroupFilter, GroupList, GroupStore, KeyStore, Lane, PaceStore, Page, ParkedMessage, Queue,
-    QueueError, ReservedTurn, SettleAnswer, Settlement, StoreError, StoreHealth, TrafficStore,
-    WebhookStore, WriteAnswer,
+    GroupFilter, GroupList, GroupStore, KeyStore, Lane, OldestDeadLetters, PaceStore, Page,
+    ParkedMessage, Queue, QueueError, ReservedTurn, SettleAnswer, Settlement, StoreError,
+    StoreHealth, TrafficStore, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
     Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
@@ -610,7 +610,7 @@ impl BudgetStore for ControlClient {
         }
     }
 
-    async fn oldest_dead_letters(&self, _limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    async fn oldest_dead_letters(&self, _limit: usize) -> Result<OldestDeadLetters, StoreError> {
         Err(room_stays("list dead letters"))
     }
 

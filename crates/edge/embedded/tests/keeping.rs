@@ -234,6 +234,50 @@ async fn after_the_window_an_id_stands_for_another_event() {
 }
 
 /// A file of format 1 has neither the index nor the groups, nor the count of bytes.
+fn database(dir: &Path) -> redb::Database {
+    let mut files = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "redb"));
+    redb::Database::open(file.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
+    let (dir, settings) = (tempfile::tempdir().unwrap(), Settings::default());
+    let clock = StandingClock::at(samples::moment(0));
+    let store = open(dir.path(), &settings, &clock).store();
+    let mut ids = Vec::new();
+    for second in 0..4 {
+        let dead_letter = samples::dead_letter_of(samples::delivery(), samples::moment(second));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+        ids.push(dead_letter.id);
+    }
+    drop(store);
+    let database = database(dir.path());
+    let tx = database.begin_write().unwrap();
+    let tables = [("dead_letters", 1), ("dead_letter_terms", 2)];
+    for (name, second) in tables {
+        let table: redb::TableDefinition<(i128, u64), &[u8]> = redb::TableDefinition::new(name);
+        let mut table = tx.open_table(table).unwrap();
+        let from = samples::moment(second).as_nanosecond();
+        let key = redb::ReadableTable::range(&table, (from, 0)..)
+            .unwrap()
+            .next();
+        let key = key.unwrap().unwrap().0.value();
+        table.insert(key, b"{".as_slice()).unwrap();
+    }
+    tx.commit().unwrap();
+    drop(database);
+
+    let store = open(dir.path(), &settings, &clock).store();
+    let oldest = store.oldest_dead_letters(4).await.unwrap();
+    let left: Vec<_> = oldest.letters.iter().map(|letter| &letter.id).collect();
+    assert_eq!(left, [&ids[0], &ids[3]]);
+    assert_eq!(oldest.damaged.len(), 2);
+    assert_eq!(oldest.damaged[0].id, ids[1].as_str());
+}
+
 #[tokio::test]
 async fn dead_letters_of_a_release_before_groups_are_listed_and_grouped_when_the_file_is_opened() {
     let (dir, clock) = (
@@ -284,13 +328,7 @@ async fn dead_letters_of_a_release_before_groups_are_listed_and_grouped_when_the
     );
     drop(store);
 
-    let file = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let file = file
-        .into_iter()
-        .find(|file| file.extension().is_some_and(|end| end == "redb"));
-    let database = redb::Database::open(file.unwrap()).unwrap();
+    let database = database(dir.path());
     let tx = database.begin_write().unwrap();
     let index: redb::TableDefinition<(u8, u64, i128, u64), ()> =
         redb::TableDefinition::new("dead_letter_index");

@@ -7,9 +7,9 @@ use crate::{
     script::{CLAIM_ROOM, FORGET_LETTER, OLDEST_LETTERS, USAGE},
 };
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
-use ringback_delivery::port::{BudgetStore, StoreError};
-use ringback_domain::{DeadLetter, DeadLetterId, DeadLetterUsage, WorkerId, limits};
+use futures_util::{StreamExt, future::try_join_all, stream};
+use ringback_delivery::port::{BudgetStore, OldestDeadLetters, StoreError};
+use ringback_domain::{DeadLetterId, DeadLetterUsage, WorkerId, limits};
 use std::time::Duration;
 
 /// Records fetched at once.
@@ -33,7 +33,7 @@ impl BudgetStore for RedisStore {
         Ok(usage)
     }
 
-    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<OldestDeadLetters, StoreError> {
         let limit = limit.clamp(1, limits::PAGE_ENTRIES_MAX);
         let asked = self.keys.shards().map(|shard| async move {
             let mut script = OLDEST_LETTERS.key([shard.open(), shard.disposed()].as_slice());
@@ -49,10 +49,12 @@ impl BudgetStore for RedisStore {
             // One whose record is gone, its time being over, is taken out of the index by whoever next lists it.
             self.read_letter(&shard, suffix.id()).await
         });
-        read.buffered(FETCHED_AT_ONCE)
-            .try_filter_map(async |found| Ok(found))
-            .try_collect()
-            .await
+        let mut read = read.buffered(FETCHED_AT_ONCE);
+        let mut oldest = OldestDeadLetters::default();
+        while let Some(read) = read.next().await {
+            oldest.take_in(read)?;
+        }
+        Ok(oldest)
     }
 
     async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError> {

@@ -5,6 +5,45 @@ use async_trait::async_trait;
 use ringback_domain::{DeadLetter, DeadLetterId, DeadLetterUsage, WorkerId};
 use std::time::Duration;
 
+/// The oldest dead letters. One whose record is damaged must not keep the others where they are.
+#[derive(Debug, Default)]
+pub struct OldestDeadLetters {
+    /// Oldest first.
+    pub letters: Vec<DeadLetter>,
+    /// Those among them that cannot be read.
+    pub damaged: Vec<DamagedDeadLetter>,
+}
+
+/// A dead letter whose record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedDeadLetter {
+    /// How the store calls it: its id, as a rule.
+    pub id: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl OldestDeadLetters {
+    /// Takes in what reading one came to: nothing when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not about this one record.
+    pub fn take_in(
+        &mut self,
+        read: Result<Option<DeadLetter>, StoreError>,
+    ) -> Result<(), StoreError> {
+        match read {
+            Ok(letter) => self.letters.extend(letter),
+            Err(StoreError::Corrupt { id, why, .. }) => {
+                self.damaged.push(DamagedDeadLetter { id, why });
+            }
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+}
+
 /// What dead letters take, and the way out for the oldest. Nothing here chooses what leaves: a caller makes it safe elsewhere
 /// and then has it forgotten.
 #[async_trait]
@@ -12,9 +51,9 @@ pub trait BudgetStore: Send + Sync {
     /// What they take.
     async fn dead_letter_usage(&self) -> Result<DeadLetterUsage, StoreError>;
 
-    /// The oldest that are kept, oldest first, whatever was done about them. `limit` is at most
-    /// [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
-    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+    /// The oldest that are kept, oldest first, whatever was done about them; so many of them, damaged ones included. `limit` is
+    /// at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<OldestDeadLetters, StoreError>;
 
     /// Forgets them for good. How many were there.
     async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError>;

@@ -8,7 +8,7 @@ mod queue;
 mod sender;
 mod store;
 
-pub use budget::BudgetStore;
+pub use budget::{BudgetStore, DamagedDeadLetter, OldestDeadLetters};
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
 pub use plans::{Advance, AdvanceAnswer, PlanLease, PlanStore};

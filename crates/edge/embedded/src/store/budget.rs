@@ -7,8 +7,8 @@ use super::{
 use crate::tables::{ABOUT, DEAD_LETTER_TERMS};
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
-use ringback_delivery::port::{BudgetStore, StoreError};
-use ringback_domain::{DeadLetter, DeadLetterId, DeadLetterUsage, WorkerId, limits};
+use ringback_delivery::port::{BudgetStore, OldestDeadLetters, StoreError};
+use ringback_domain::{DeadLetterId, DeadLetterUsage, WorkerId, limits};
 use std::time::Duration;
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl BudgetStore for EmbeddedStore {
             .map_err(|failure| self.error(failure))
     }
 
-    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<OldestDeadLetters, StoreError> {
         let limit = limit.clamp(1, limits::PAGE_ENTRIES_MAX);
         let look = move |tx: &ReadTransaction| {
             let mut found = Vec::new();
@@ -36,10 +36,11 @@ impl BudgetStore for EmbeddedStore {
             Ok(found)
         };
         let found = self.engine.read_long(look).await;
-        found
-            .map_err(|failure| self.error(failure))?
-            .into_iter()
-            .collect()
+        let mut oldest = OldestDeadLetters::default();
+        for read in found.map_err(|failure| self.error(failure))? {
+            oldest.take_in(read.map(Some))?;
+        }
+        Ok(oldest)
     }
 
     async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError> {

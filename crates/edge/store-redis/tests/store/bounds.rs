@@ -3,7 +3,7 @@
 use crate::{claim, raw, settings, store};
 use redis::AsyncCommands;
 use ringback_delivery::port::{
-    ClaimAnswer, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
+    BudgetStore, ClaimAnswer, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
     DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement,
     WebhookStore,
 };
@@ -256,6 +256,28 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
     // Longer than the second moment and the window.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(known(&kept).await, Some(mark));
+}
+
+#[tokio::test]
+async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let mut ids = Vec::new();
+    for second in 0..3 {
+        let dead_letter = samples::dead_letter_of(samples::delivery(), samples::moment(second));
+        store.put_dead_letter(&dead_letter).await.unwrap();
+        ids.push(dead_letter.id);
+    }
+    let keys = keys_of(&settings).await;
+    let key = keys.iter().find(|key| key.ends_with(ids[0].as_str()));
+    let mut raw = raw(&shared_redis_url()).await;
+    let () = raw.hset(key.unwrap(), "record", "{").await.unwrap();
+
+    let oldest = store.oldest_dead_letters(3).await.unwrap();
+    let left: Vec<_> = oldest.letters.iter().map(|letter| &letter.id).collect();
+    assert_eq!(left, [&ids[1], &ids[2]]);
+    let damaged: Vec<_> = oldest.damaged.iter().map(|letter| &*letter.id).collect();
+    assert_eq!(damaged, [ids[0].as_str()]);
 }
 
 /// A release before groups kept neither the note in the index nor the group.

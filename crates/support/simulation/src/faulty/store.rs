@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use ringback_delivery::port::{
     BudgetStore, Claim, ClaimAnswer, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
     DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
-    FencingToken, GroupFilter, GroupList, GroupStore, KeyStore, PaceStore, Page, ReservedTurn,
-    SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, TrafficStore, WebhookStore,
-    WriteAnswer,
+    FencingToken, GroupFilter, GroupList, GroupStore, KeyStore, OldestDeadLetters, PaceStore, Page,
+    ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, TrafficStore,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
     Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
@@ -367,7 +367,7 @@ impl BudgetStore for FaultyStore {
         self.inner.dead_letter_usage().await
     }
 
-    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<OldestDeadLetters, StoreError> {
         self.inner.oldest_dead_letters(limit).await
     }
 

@@ -1,25 +1,25 @@
 //! The store in memory.
 
+mod budget;
 mod plans;
 
 use super::TokioClock;
 use async_trait::async_trait;
 use ringback_delivery::port::{
-    BudgetStore, Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor,
-    DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark,
-    EventStore, ExpiredClaim, FencingToken, GroupFilter, GroupList, GroupStore, KeyStore,
-    PaceStore, Page, ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth,
-    TrafficStore, WebhookStore, WriteAnswer,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Clock, Cursor, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
+    ExpiredClaim, FencingToken, GroupFilter, GroupList, GroupStore, KeyStore, PaceStore, Page,
+    ReservedTurn, SettleAnswer, SettledAs, Settlement, StoreError, StoreHealth, TrafficStore,
+    WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
-    Acknowledgement, ApiKey, ApiKeyId, AttemptNumber, Breaker, DeadLetter, DeadLetterContent,
-    DeadLetterGroup, DeadLetterId, DeadLetterUsage, Delivery, DeliveryId, DeliveryRecord,
-    DeliveryState, Destination, DestinationId, Disposal, EventId, Generation, GroupHead,
-    ProjectName, Timestamp, Traffic, TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId,
-    WorkerId, limits,
+    Acknowledgement, ApiKey, ApiKeyId, AttemptNumber, Breaker, DeadLetter, DeadLetterGroup,
+    DeadLetterId, Delivery, DeliveryId, DeliveryRecord, DeliveryState, Destination, DestinationId,
+    Disposal, EventId, Generation, GroupHead, ProjectName, Timestamp, Traffic, TrafficOf,
+    TrafficPoint, TrafficStep, Webhook, WebhookId, WorkerId, limits,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     num::NonZeroU32,
     sync::{Mutex, MutexGuard},
     time::Duration,
@@ -40,6 +40,8 @@ struct State {
     dead_letters: HashMap<DeadLetterId, (u64, DeadLetter)>,
     acknowledgements: HashMap<GroupName, Acknowledgement>,
     traffic: HashMap<(TrafficOf, TrafficStep, u32), Traffic>,
+    /// Their records cannot be read.
+    damaged: HashSet<DeadLetterId>,
     making_room: Option<(WorkerId, Timestamp)>,
     webhooks: BTreeMap<WebhookId, Webhook>,
     keys: BTreeMap<ApiKeyId, ApiKey>,
@@ -667,59 +669,6 @@ impl GroupStore for SimulatedStore {
     async fn regroup(&self, _limit: usize) -> Result<u64, StoreError> {
         Ok(0)
     }
-}
-
-#[async_trait]
-impl BudgetStore for SimulatedStore {
-    async fn dead_letter_usage(&self) -> Result<DeadLetterUsage, StoreError> {
-        let state = self.state();
-        let bytes = state.dead_letters.values().map(|(_, dead)| bytes_of(dead));
-        Ok(DeadLetterUsage {
-            entry_count: state.dead_letters.len() as u64,
-            bytes: bytes.sum(),
-        })
-    }
-
-    async fn oldest_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        let mut all: Vec<_> = self.state().dead_letters.values().cloned().collect();
-        all.sort_by_key(|(arrival, dead)| (dead.died_at, *arrival));
-        Ok(all.into_iter().take(limit).map(|(_, dead)| dead).collect())
-    }
-
-    async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError> {
-        let mut state = self.state();
-        let found = ids
-            .iter()
-            .filter(|id| state.dead_letters.remove(id).is_some());
-        Ok(found.count() as u64)
-    }
-
-    async fn claim_making_room(
-        &self,
-        worker: &WorkerId,
-        lease: Duration,
-    ) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let is_free = state
-            .making_room
-            .as_ref()
-            .is_none_or(|(held_by, until)| held_by == worker || *until <= now);
-        if is_free {
-            state.making_room = Some((worker.clone(), now + lease));
-        }
-        Ok(is_free)
-    }
-}
-
-/// What it holds, and something for the rest.
-fn bytes_of(dead: &DeadLetter) -> u64 {
-    let content = match &dead.content {
-        DeadLetterContent::Delivery(delivery) => &delivery.body,
-        DeadLetterContent::Event { event, .. } => &event.document,
-        DeadLetterContent::Raw { bytes, .. } => bytes,
-    };
-    content.len() as u64 + 1_000
 }
 
 #[async_trait]

@@ -1,0 +1,80 @@
+//! Room for dead letters, and those that are damaged.
+
+use super::SimulatedStore;
+use async_trait::async_trait;
+use ringback_delivery::port::{BudgetStore, Clock, OldestDeadLetters, StoreError};
+use ringback_domain::{DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsage, WorkerId};
+use std::time::Duration;
+
+impl SimulatedStore {
+    /// From now on the record of this one cannot be read by who asks for the oldest.
+    pub fn damage(&self, id: &DeadLetterId) {
+        self.state().damaged.insert(id.clone());
+    }
+}
+
+#[async_trait]
+impl BudgetStore for SimulatedStore {
+    async fn dead_letter_usage(&self) -> Result<DeadLetterUsage, StoreError> {
+        let state = self.state();
+        let bytes = state.dead_letters.values().map(|(_, dead)| bytes_of(dead));
+        Ok(DeadLetterUsage {
+            entry_count: state.dead_letters.len() as u64,
+            bytes: bytes.sum(),
+        })
+    }
+
+    async fn oldest_dead_letters(&self, limit: usize) -> Result<OldestDeadLetters, StoreError> {
+        let state = self.state();
+        let mut all: Vec<_> = state.dead_letters.values().cloned().collect();
+        all.sort_by_key(|(arrival, dead)| (dead.died_at, *arrival));
+        let mut oldest = OldestDeadLetters::default();
+        for (_, dead) in all.into_iter().take(limit) {
+            oldest.take_in(if state.damaged.contains(&dead.id) {
+                Err(StoreError::Corrupt {
+                    what: "dead letter",
+                    id: dead.id.to_string(),
+                    why: "it is cut".into(),
+                })
+            } else {
+                Ok(Some(dead))
+            })?;
+        }
+        Ok(oldest)
+    }
+
+    async fn forget_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let found = ids
+            .iter()
+            .filter(|id| state.dead_letters.remove(id).is_some());
+        Ok(found.count() as u64)
+    }
+
+    async fn claim_making_room(
+        &self,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let is_free = state
+            .making_room
+            .as_ref()
+            .is_none_or(|(held_by, until)| held_by == worker || *until <= now);
+        if is_free {
+            state.making_room = Some((worker.clone(), now + lease));
+        }
+        Ok(is_free)
+    }
+}
+
+/// What it holds, and something for the rest.
+fn bytes_of(dead: &DeadLetter) -> u64 {
+    let content = match &dead.content {
+        DeadLetterContent::Delivery(delivery) => &delivery.body,
+        DeadLetterContent::Event { event, .. } => &event.document,
+        DeadLetterContent::Raw { bytes, .. } => bytes,
+    };
+    content.len() as u64 + 1_000
+}
