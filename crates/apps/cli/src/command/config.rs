@@ -58,7 +58,7 @@ impl From<&ConfigFault> for FaultView {
 fn check(session: &Session) -> Outcome {
     let (file, faults) = match session.try_config(&[]) {
         Ok(config) => (config.file, Vec::new()),
-        Err(error) => (None, error.faults),
+        Err(error) => (error.file, error.faults),
     };
     let checked = Checked {
         file: file.map(|file| file.display().to_string()),

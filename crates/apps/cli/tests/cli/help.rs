@@ -98,6 +98,28 @@ fn the_default_configuration_is_a_configuration() {
 }
 
 #[test]
+fn a_check_names_the_file_that_has_the_faults() {
+    let place = Place::new();
+    place.write("ringback.toml", "[api]\nlisten = 1\n");
+    place.write("broken.toml", "[api\n");
+    for (arguments, file) in [
+        (
+            ["config", "check", "-o", "json"].as_slice(),
+            "ringback.toml",
+        ),
+        (
+            &["config", "check", "-o", "json", "--config", "broken.toml"],
+            "broken.toml",
+        ),
+    ] {
+        let ran = place.run(arguments);
+        let checked: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(checked["file"], file, "{}", ran.stdout);
+        assert_eq!(checked["faults"][0]["place"], file);
+    }
+}
+
+#[test]
 fn a_new_key_is_accepted() {
     let place = Place::new();
     let key = place.json(&["config", "new-key", "k2"])["key"]

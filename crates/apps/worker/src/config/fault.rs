@@ -39,6 +39,8 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration has {}", faults_in_words(.faults))]
 pub struct ConfigError {
+    /// The file that was to be read, if any.
+    pub file: Option<PathBuf>,
     /// Never empty, in the order of reading.
     pub faults: Vec<ConfigFault>,
 }

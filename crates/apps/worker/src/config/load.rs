@@ -92,7 +92,7 @@ impl Config {
 
         if !faults.is_empty() {
             // What follows would speak of members that were only misread.
-            return Err(ConfigError { faults });
+            return Err(ConfigError { file, faults });
         }
 
         let defaults = tree::of_toml(DEFAULT_TOML, None, &mut faults);
@@ -112,11 +112,11 @@ impl Config {
             );
         }
 
-        let config = read_config(file, table, &defaults, &mut faults);
+        let config = read_config(file.clone(), table, &defaults, &mut faults);
         if faults.is_empty() {
             Ok(config)
         } else {
-            Err(ConfigError { faults })
+            Err(ConfigError { file, faults })
         }
     }
 }
