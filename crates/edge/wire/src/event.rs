@@ -64,6 +64,8 @@ const MEMBERS: [&str; 7] = [
     "data",
     "callback",
 ];
+/// The moments of a job: profiles show them to receivers.
+const JOB_MOMENTS: [&str; 2] = ["created_at", "completed_at"];
 const CALLBACK_MEMBERS: [&str; 2] = ["url", "secret"];
 
 const LIMITS: Limits = Limits {
@@ -72,7 +74,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Reads an event that is new to us. Everything is checked before anything is queued: size, depth, UTF-8, duplicate and unknown
-/// members, the form of its moment.
+/// members, the form of its moments.
 ///
 /// # Errors
 ///
@@ -92,20 +94,27 @@ pub fn parse_reporting_all(text: &Bytes) -> Result<Event, Vec<EventFault>> {
         let kind = FaultKind::TooLong { bytes, bytes_max };
         return Err(vec![fault("", format!("is not accepted: {kind}"))]);
     }
-    parse_members(text, rfc_3339)
+    parse_members(text, Age::New)
 }
 
-/// Reads an event that was accepted before: by a release that took other moments than those of RFC 3339, perhaps, and it may have
-/// grown since, up to [`limits::EVENT_BYTES_MAX`].
+/// Reads an event that was accepted before: by a release that took other moments than those of RFC 3339 and looked at none of the
+/// job's, perhaps, and it may have grown since, up to [`limits::EVENT_BYTES_MAX`].
 ///
 /// # Errors
 ///
 /// The first of those of [`parse_reporting_all`].
 pub fn parse_accepted(text: &Bytes) -> Result<Event, EventFault> {
-    parse_members(text, |moment| moment.parse().ok()).map_err(|mut faults| faults.swap_remove(0))
+    parse_members(text, Age::Accepted).map_err(|mut faults| faults.swap_remove(0))
 }
 
-fn parse_members(text: &Bytes, read_moment: ReadMoment) -> Result<Event, Vec<EventFault>> {
+/// How long an event is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    New,
+    Accepted,
+}
+
+fn parse_members(text: &Bytes, age: Age) -> Result<Event, Vec<EventFault>> {
     let mut faults = Faults(Vec::new());
     let members = match Object::read(text, 0..text.len(), "") {
         Ok(members) => members,
@@ -125,11 +134,16 @@ fn parse_members(text: &Bytes, read_moment: ReadMoment) -> Result<Event, Vec<Eve
     let id = faults.keep(members.required("id"));
     let project = faults.keep(members.required("project"));
     let event_type = faults.keep(members.required("type"));
-    let occurred_at = faults.keep(moment_of(&members, "occurred_at", read_moment));
+    let occurred_at = faults.keep(moment_of(&members, "occurred_at", age));
     let job = job.and_then(|job| {
         let id = faults.keep(job.required("id"));
         let kind = faults.keep(job.text("kind"));
         let status = faults.keep(job.text("status"));
+        if age == Age::New {
+            for member in JOB_MOMENTS {
+                faults.keep(moment_of(&job, member, age));
+            }
+        }
         Some((id?, kind?, status?))
     });
     let (Some(id), Some(project), Some(event_type), Some(occurred_at), Some(job), []) = (
@@ -315,23 +329,25 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What a moment's text is, if it is one.
-type ReadMoment = fn(&str) -> Option<Timestamp>;
-
 fn moment_of(
     members: &Object<'_>,
     member: &str,
-    read: ReadMoment,
+    age: Age,
 ) -> Result<Option<Timestamp>, EventFault> {
     let not_a_moment = || {
         fault(
-            member,
+            &members.path_of(member),
             "is not a moment of RFC 3339, such as `2026-06-01T10:01:30.250Z`",
         )
     };
-    let text = members.text(member)?;
-    text.map(|text| read(&text).ok_or_else(not_a_moment))
-        .transpose()
+    let Some(text) = members.text(member)? else {
+        return Ok(None);
+    };
+    let moment = match age {
+        Age::New => rfc_3339(&text),
+        Age::Accepted => text.parse().ok(),
+    };
+    moment.map(Some).ok_or_else(not_a_moment)
 }
 
 /// The form of RFC 3339, section 5.6, and no other: bodies hand the text on as it is, to receivers that may know no other.

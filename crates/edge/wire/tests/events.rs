@@ -96,6 +96,30 @@ fn a_moment_has_the_form_of_rfc_3339_and_no_other() {
 }
 
 #[test]
+fn a_moment_of_the_job_is_one_or_is_named() {
+    for member in ["created_at", "completed_at"] {
+        let at = |moment: &str| {
+            let job = format!(r#"{{"id":"task_1","{member}":{moment}}}"#);
+            Bytes::from(with("").replace(r#"{"id":"task_1"}"#, &job))
+        };
+        for moment in [r#""2026-06-01T12:00:00.5+02:00""#, "null"] {
+            parse(&at(moment)).unwrap_or_else(|fault| panic!("{moment}: {fault}"));
+        }
+        for (moment, problem) in [
+            (r#""soon""#, "is not a moment of RFC 3339"),
+            (r#""2026-06-01""#, "is not a moment of RFC 3339"),
+            ("1780307600", "is not a string"),
+        ] {
+            let fault = parse(&at(moment)).unwrap_err();
+            assert_eq!(fault.member, format!("job.{member}"));
+            assert!(fault.problem.contains(problem), "{moment}: {fault}");
+            // Profiles that do not show it took it, and it may be under way.
+            assert!(parse_accepted(&at(moment)).is_ok());
+        }
+    }
+}
+
+#[test]
 fn a_moment_may_be_left_out_and_is_then_when_the_message_was_sent() {
     let moment = r#""occurred_at":"2026-06-01T10:01:30.250Z","#;
     let absent = with("").replace(moment, "");

@@ -81,6 +81,10 @@ struct JobBody {
     id: String,
     kind: Option<String>,
     status: Option<String>,
+    /// When it was created, in the same form as `occurred_at`.
+    created_at: Option<jiff::Timestamp>,
+    /// When it ended, in the same form.
+    completed_at: Option<jiff::Timestamp>,
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -149,7 +149,7 @@ async fn each_line_of_a_batch_is_answered_for(ground: Ground) {
         String::new(),
         "{".to_owned(),
         event("").replace("acme", "hinto"),
-        event(r#","colour":"red""#).replace("task_1", "a b"),
+        event(r#","colour":"red""#).replace("task_1", r#"a b","created_at":"soon"#),
         event(r#","id":"b-2""#),
     ];
     let answer = batch(&installation, &key, lines.join("\r\n")).await;
@@ -181,7 +181,7 @@ async fn each_line_of_a_batch_is_answered_for(ground: Ground) {
         .iter()
         .map(|fault| fault["member"].as_str().unwrap())
         .collect();
-    assert_eq!(faulty, ["colour", "job.id"]);
+    assert_eq!(faulty, ["colour", "job.id", "job.created_at"]);
 
     let request = Request::builder()
         .method("POST")
@@ -211,7 +211,7 @@ async fn each_line_of_a_batch_is_answered_for(ground: Ground) {
 async fn every_fault_of_an_event_is_told_at_once() {
     let installation = Installation::start_with(Ground::Embedded, Limits::default(), []).await;
     let key = installation.project_key("acme").await;
-    let text = r#"{"project":"acme","type":"no type","occurred_at":"yesterday","job":{"id":7,"status":[]},
+    let text = r#"{"project":"acme","type":"no type","occurred_at":"yesterday","job":{"id":7,"status":[],"created_at":"soon","completed_at":1},
                    "callback":{"url":"ftp://x","secret":"","colour":1},"color":"red"}"#;
     let mut faulty = publish(&installation, &key, None, text.to_owned())
         .await
@@ -223,6 +223,8 @@ async fn every_fault_of_an_event_is_told_at_once() {
             "callback.colour",
             "callback.secret",
             "color",
+            "job.completed_at",
+            "job.created_at",
             "job.id",
             "job.status",
             "occurred_at",
