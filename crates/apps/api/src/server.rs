@@ -41,6 +41,8 @@ pub struct Limits {
     pub head_time_limit: Duration,
     /// How long a body may take to arrive.
     pub body_time_limit: Duration,
+    /// How long a body has been on its way when its connection makes room, where all are taken and none is quiet.
+    pub body_yields_after: Duration,
     /// Wrong keys that one address may show within [`FAILURES_WINDOW`](crate::auth::FAILURES_WINDOW).
     pub key_failures_max: u32,
     /// How long answers under way may go on after the wish to stop.
@@ -53,6 +55,7 @@ impl Default for Limits {
             connections_max: 1024,
             head_time_limit: Duration::from_secs(20),
             body_time_limit: Duration::from_secs(30),
+            body_yields_after: Duration::from_secs(5),
             key_failures_max: crate::auth::FAILURES_MAX,
             stop_grace: Duration::from_secs(35),
         }
@@ -129,7 +132,8 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: TaskTracker) {
-    let slots = Slots::new(connections.limits.connections_max);
+    let limits = connections.limits;
+    let slots = Slots::new(limits.connections_max, limits.body_yields_after);
     let stop = connections.stop.clone();
     loop {
         let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
@@ -181,7 +185,7 @@ async fn answer(
     slot: &Arc<Slot>,
 ) -> Result<http::Response<Writing>, Infallible> {
     let busy = slot.busy();
-    let mut request = request.map(axum::body::Body::new);
+    let mut request = request.map(|body| axum::body::Body::new(slot.arriving(body)));
     request.extensions_mut().insert(Peer(peer));
     let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let answered = answering.await.unwrap_or_else(|_| {

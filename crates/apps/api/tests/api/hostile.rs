@@ -5,7 +5,10 @@ use http::Request;
 use ringback_api::Limits;
 use ringback_domain::limits::{BODY_BYTES_MAX, JSON_DEPTH_MAX};
 use ringback_testkit::receiver::{Answer, Receiver};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -223,6 +226,50 @@ async fn the_network_with_most_connections_makes_room_first() {
         closed += usize::from(reading.is_ok());
     }
     assert_eq!(closed, 33, "of 8 connections seven are theirs");
+    drop(flood);
+    installation.stop().await;
+}
+
+/// The head of a call that has a body of 64 bytes.
+fn head_of_a_call(key: &str) -> String {
+    format!(
+        "POST /api/v1/webhooks HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_takes_long_makes_room_where_no_connection_is_quiet() {
+    let limits = Limits {
+        connections_max: 8,
+        body_yields_after: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let installation = Installation::start_with(Ground::Embedded, limits, []).await;
+    let key = installation.project_key("acme").await;
+    // As long as there is room, it may take its time.
+    let mut patient = TcpStream::connect(installation.address()).await.unwrap();
+    let head = head_of_a_call(&key);
+    patient.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(2 * limits.body_yields_after).await;
+    patient.write_all(&[b' '; 64]).await.unwrap();
+    let mut begin = [0; 12];
+    patient.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 400");
+    drop(patient);
+
+    let started_at = Instant::now();
+    let mut flood = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(installation.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"{").await.unwrap();
+        flood.push(stream);
+    }
+    let mut stream = TcpStream::connect(installation.address()).await.unwrap();
+    ask_health(&mut stream).await;
+    let took = started_at.elapsed();
+    assert!(took < limits.body_time_limit / 2, "{took:?}");
+    assert!(took >= limits.body_yields_after, "{took:?}");
     drop(flood);
     installation.stop().await;
 }
