@@ -30,7 +30,7 @@ impl Observer for LogObserver {
                     ringback.attempt.number = attempt.number.get(),
                     ringback.attempt.outcome = attempt.outcome.class(),
                     error.r#type = error_type(&attempt.outcome),
-                    http.response.status_code = attempt.outcome.status(),
+                    http.response.status_code = attempt.status(),
                     duration_ms = millis(attempt),
                     "attempt made"
                 );

@@ -413,6 +413,7 @@ impl Webhooks {
             phases: Phases::default(),
             address: None,
             outcome: AttemptOutcome::NotSent(NotSentReason::SecretUnreadable),
+            cut_off: None,
             excerpt: Excerpt::default(),
         };
         let attempt = match self.test_request(&delivery, &webhook, &profile) {
@@ -427,6 +428,7 @@ impl Webhooks {
                     outcome: judge(&exchange, rules, self.clock.now()),
                     phases: exchange.phases,
                     address: exchange.address,
+                    cut_off: exchange.cut_off,
                     excerpt: exchange
                         .result
                         .map(|answer| answer.excerpt)

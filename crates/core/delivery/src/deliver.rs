@@ -524,6 +524,7 @@ impl Deliver {
             phases: exchange.phases,
             address: exchange.address,
             outcome,
+            cut_off: exchange.cut_off,
             excerpt: excerpt_of(exchange),
         }
     }
@@ -769,6 +770,7 @@ fn unknown_attempt(delivery: &Delivery, expired: ExpiredClaim) -> Attempt {
         phases: Phases::default(),
         address: None,
         outcome: AttemptOutcome::Unknown,
+        cut_off: None,
         excerpt: Excerpt::default(),
     }
 }
@@ -778,5 +780,6 @@ fn not_sent_exchange(reason: NotSentReason) -> Exchange {
         phases: Phases::default(),
         address: None,
         result: Err(SendFailure::NotSent(reason)),
+        cut_off: None,
     }
 }

@@ -23,8 +23,17 @@ pub struct Attempt {
     pub address: Option<SocketAddr>,
     /// What it told us.
     pub outcome: AttemptOutcome,
+    /// The status of an answer of which the rest did not come; why not is the outcome.
+    pub cut_off: Option<u16>,
     /// The beginning of the answer's body.
     pub excerpt: Excerpt,
+}
+
+impl Attempt {
+    /// The HTTP status, when there was an answer or the beginning of one.
+    pub fn status(&self) -> Option<u16> {
+        self.outcome.status().or(self.cut_off)
+    }
 }
 
 /// Why an attempt was made.
@@ -229,7 +238,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, when there was a whole answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Accepted { status } | Self::Refused { status, .. } => Some(*status),

@@ -130,7 +130,8 @@ impl HttpSender {
             failure
         })?;
         let reached = response.extensions().get::<HttpInfo>();
-        watch.answered(reached.map(HttpInfo::remote_addr));
+        let status = response.status().as_u16();
+        watch.answered(status, reached.map(HttpInfo::remote_addr));
         let retry_after = response
             .headers()
             .get(header::RETRY_AFTER)
@@ -139,7 +140,6 @@ impl HttpSender {
             .filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX)
             .map(str::to_owned);
         let head = Head::of(&response);
-        let status = response.status().as_u16();
         let excerpt = self
             .read_body(response.into_body())
             .await
@@ -238,6 +238,7 @@ impl HttpSender {
             exchange: Exchange {
                 phases,
                 address,
+                cut_off: watch.status().filter(|_| result.is_err()),
                 result,
             },
             location: head.location,

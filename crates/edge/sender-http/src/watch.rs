@@ -39,6 +39,7 @@ struct State {
     step_started_at: Instant,
     phases: Phases,
     address: Option<SocketAddr>,
+    status: Option<u16>,
 }
 
 impl Watch {
@@ -49,6 +50,7 @@ impl Watch {
             step_started_at: now,
             phases: Phases::default(),
             address: None,
+            status: None,
         };
         Arc::new(Self {
             port,
@@ -78,8 +80,8 @@ impl Watch {
         });
     }
 
-    /// The answer's status line is here.
-    pub(crate) fn answered(&self, address: Option<SocketAddr>) {
+    /// The answer's head is here.
+    pub(crate) fn answered(&self, status: u16, address: Option<SocketAddr>) {
         let first_byte = self.started_at.elapsed();
         self.with(|state| {
             if state.step != Step::Connected {
@@ -88,12 +90,18 @@ impl Watch {
                 state.step = Step::Connected;
             }
             state.phases.first_byte = Some(first_byte);
+            state.status = Some(status);
             state.address = address.or(state.address);
         });
     }
 
     pub(crate) fn step(&self) -> Step {
         self.with(|state| state.step)
+    }
+
+    /// That of the answer, once its head is here.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.with(|state| state.status)
     }
 
     /// The times so far, and whom it reached.

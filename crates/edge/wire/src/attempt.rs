@@ -23,6 +23,7 @@ pub(crate) struct AttemptLine {
     address: Option<SocketAddr>,
     /// A word of `AttemptOutcome::class`.
     outcome: String,
+    /// With any other than `accepted` and `refused`, that of an answer which did not come whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +99,7 @@ impl AttemptLine {
             },
             address: attempt.address,
             outcome: attempt.outcome.class().to_owned(),
-            status: attempt.outcome.status(),
+            status: attempt.status(),
             retry_after_ms,
             excerpt: (!attempt.excerpt.is_empty()).then(|| ExcerptLine::of(&attempt.excerpt)),
         }
@@ -110,6 +111,8 @@ impl AttemptLine {
             member,
             problem: problem.to_owned(),
         };
+        let outcome = outcome(&self.outcome, self.status, self.retry_after_ms)
+            .ok_or_else(|| member("outcome", "is no outcome"))?;
         Ok(Attempt {
             generation: Generation::new(self.generation),
             number: AttemptNumber::try_new(self.number).ok_or_else(|| member("number", "is 0"))?,
@@ -129,8 +132,8 @@ impl AttemptLine {
                 total: Duration::from_micros(self.phases.total),
             },
             address: self.address,
-            outcome: outcome(&self.outcome, self.status, self.retry_after_ms)
-                .ok_or_else(|| member("outcome", "is no outcome"))?,
+            cut_off: self.status.filter(|_| outcome.status().is_none()),
+            outcome,
             excerpt: match self.excerpt {
                 Some(line) => line
                     .read()

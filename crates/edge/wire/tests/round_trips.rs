@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use ringback_domain::{
-    Acknowledgement, Breaker, BreakerRules, DeadLetter, DeadLetterReason, Deferral, Disposal,
-    Excerpt, Generation, GroupHead, KeyOwner, Replayed, SecretDigest, limits,
+    Acknowledgement, Attempt, AttemptOutcome, Breaker, BreakerRules, DeadLetter, DeadLetterReason,
+    Deferral, Disposal, Excerpt, Generation, GroupHead, KeyOwner, Replayed, SecretDigest,
+    UnreachableCause, limits,
     replay_plan::{EntryMark, PlanState, PlanWish, ReplayTarget},
 };
 use ringback_testkit::samples;
@@ -155,11 +156,17 @@ fn records_survive() {
             breaker
         );
     }
-    let attempt = samples::attempt();
-    assert_eq!(
-        record::decode_attempt(&record::encode_attempt(&attempt)).unwrap(),
-        attempt
-    );
+    let lost = Attempt {
+        outcome: AttemptOutcome::Unreachable(UnreachableCause::ConnectionLost),
+        cut_off: Some(200),
+        ..samples::attempt()
+    };
+    for attempt in [samples::attempt(), lost] {
+        assert_eq!(
+            record::decode_attempt(&record::encode_attempt(&attempt)).unwrap(),
+            attempt
+        );
+    }
     for mut dead in [
         samples::dead_letter(),
         samples::event_dead_letter(),

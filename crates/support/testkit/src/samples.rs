@@ -221,6 +221,7 @@ pub fn attempt_of(delivery: &Delivery) -> Attempt {
             status: 503,
             retry_after: Some(Duration::from_secs(30)),
         },
+        cut_off: None,
         excerpt: Excerpt::new(b"upstream\xff timed \x1b[31mout", true),
     }
 }

@@ -23,6 +23,7 @@ pub struct AttemptView {
     pub address: Option<String>,
     /// `accepted`, `refused`, or why there was no answer.
     pub outcome: &'static str,
+    /// Of the answer. With an outcome other than `accepted` and `refused`, its body was cut off after it.
     #[schema(required)]
     pub status: Option<u16>,
     /// Whose fault it was: `destination`, `network` or `ours`; null when nothing went wrong.
@@ -59,7 +60,7 @@ impl From<&Attempt> for AttemptView {
             worker: attempt.worker.to_string(),
             address: attempt.address.map(|address| address.to_string()),
             outcome: attempt.outcome.class(),
-            status: attempt.outcome.status(),
+            status: attempt.status(),
             fault: attempt.outcome.fault().map(ringback_domain::Fault::class),
             phases_ms: PhasesView::from(attempt.phases),
             excerpt: attempt.excerpt.display(),

@@ -79,6 +79,7 @@ impl Sender for NoWayOut {
             phases: Phases::default(),
             address: None,
             result: Err(SendFailure::NotSent(NotSentReason::AddressForbidden)),
+            cut_off: None,
         };
         ready(exchange).boxed()
     }

@@ -12,6 +12,10 @@ use ringback_testkit::{
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 on_both_grounds! {
     a_webhook_from_registering_to_removing,
@@ -265,6 +269,33 @@ async fn a_test_event_is_signed_and_sent_at_once(ground: Ground) {
     assert_eq!(tested["accepted"], false);
     assert_eq!(tested["attempt"]["status"], 500);
     assert_eq!(tested["attempt"]["excerpt"], "no\\u{1b}");
+    installation.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_is_told_with_its_status() {
+    let installation = Installation::start(Ground::Embedded).await;
+    let key = installation.project_key("acme").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let webhook = format!(r#"{{"url":"http://{}/"}}"#, listener.local_addr().unwrap());
+    let receive = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let part = b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\nhalf";
+        stream.write_all(part).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let added = installation.post("/api/v1/webhooks", &key, &webhook).await;
+    let id = added.json(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/webhooks/{id}/test");
+    let (tested, ()) = tokio::join!(installation.post(&path, &key, ""), receive);
+    let tested = tested.json(200);
+    assert_eq!(tested["accepted"], false);
+    let attempt = &tested["attempt"];
+    assert_eq!(
+        (&attempt["outcome"], &attempt["status"]),
+        (&json!("connection_lost"), &json!(202))
+    );
     installation.stop().await;
 }
 

@@ -29,6 +29,10 @@ pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {
             moment(attempt.started_at),
             attempt.trigger.to_owned(),
             match attempt.status {
+                Some(status) if !is_whole(attempt) => {
+                    let why = attempt.outcome.replace('_', " ");
+                    format!("{why}, cut off after {status}")
+                }
                 Some(status) => format!("{} {status}", attempt.outcome),
                 None => attempt.outcome.replace('_', " "),
             },
@@ -41,6 +45,11 @@ pub(crate) fn attempts_table(attempts: &[AttemptView]) -> String {
     table(ATTEMPT_COLUMNS, rows)
 }
 
+/// Whether its answer came to its end.
+fn is_whole(attempt: &AttemptView) -> bool {
+    matches!(attempt.outcome, "accepted" | "refused")
+}
+
 /// The beginning of an answer on one line.
 pub(crate) fn one_line(excerpt: &str) -> String {
     const CHARS_MAX: usize = 60;
@@ -48,5 +57,26 @@ pub(crate) fn one_line(excerpt: &str) -> String {
     match text.char_indices().nth(CHARS_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringback_domain::{Attempt, AttemptOutcome, UnreachableCause};
+    use ringback_testkit::samples;
+
+    #[test]
+    fn an_answer_that_was_cut_off_shows_its_status() {
+        let lost = |cut_off| {
+            let attempt = Attempt {
+                outcome: AttemptOutcome::Unreachable(UnreachableCause::ConnectionLost),
+                cut_off,
+                ..samples::attempt()
+            };
+            attempts_table(&[AttemptView::from(&attempt)])
+        };
+        assert!(lost(Some(200)).contains("connection lost, cut off after 200"));
+        assert!(!lost(None).contains("cut off"));
     }
 }

@@ -142,6 +142,9 @@ fn row(attempt: &Attempt, scale: Duration, now: Timestamp) -> Markup {
                 @if !is_accepted {
                     p { (marked(explain(&attempt.outcome))) @if let Some(fault) = attempt.outcome.fault() { span.soft { " · " (fault_of(fault)) } } }
                 }
+                @if let Some(status) = attempt.cut_off {
+                    p { "It answered " (status) "; the body was cut off." }
+                }
                 @if let AttemptOutcome::Refused { retry_after: Some(wait), .. } = &attempt.outcome {
                     p.soft { "It asked for a wait of " (distance(*wait)) "." }
                 }
@@ -162,6 +165,8 @@ fn row(attempt: &Attempt, scale: Duration, now: Timestamp) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringback_domain::UnreachableCause;
+    use ringback_testkit::samples;
 
     #[expect(clippy::unnecessary_wraps, reason = "phases may be absent")]
     fn ms(number: u64) -> Option<Duration> {
@@ -204,5 +209,19 @@ mod tests {
         };
         assert_eq!(drawn(&phases), [("connect", 0, 3), ("wait", 3, 30_000)]);
         assert!(drawn(&Phases::default()).is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_off_shows_its_status() {
+        let shown = |cut_off| {
+            let attempt = Attempt {
+                outcome: AttemptOutcome::Unreachable(UnreachableCause::TimeLimit),
+                cut_off,
+                ..samples::attempt()
+            };
+            row(&attempt, Duration::from_secs(1), samples::moment(60)).into_string()
+        };
+        assert!(shown(Some(202)).contains("It answered 202; the body was cut off."));
+        assert!(!shown(None).contains("cut off"));
     }
 }

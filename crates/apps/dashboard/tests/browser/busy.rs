@@ -257,6 +257,7 @@ fn attempts(
                 },
                 address: Some(([203, 0, 113, 24], 443).into()),
                 outcome,
+                cut_off: None,
                 excerpt,
             }
         });

@@ -77,6 +77,8 @@ pub struct Exchange {
     pub address: Option<SocketAddr>,
     /// The answer, or why there is none.
     pub result: Result<Answer, SendFailure>,
+    /// The status of an answer of which the rest did not come.
+    pub cut_off: Option<u16>,
 }
 
 /// Why there is no answer.

@@ -56,19 +56,20 @@ async fn a_receiver_that_never_answers_costs_the_time_limit_and_no_more() {
 
 #[tokio::test]
 async fn one_byte_at_a_time_does_not_stretch_the_limit() {
-    assert_unreachable(
-        &dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x").await,
-        UnreachableCause::TimeLimit,
-    );
-    assert_unreachable(
-        &dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x").await,
-        UnreachableCause::TimeLimit,
-    );
-    let body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_unreachable(
-        &dripping(body, b"1\r\nx\r\n").await,
-        UnreachableCause::TimeLimit,
-    );
+    let body = b"HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (opening, drip, cut_off) in [
+        (
+            b"HTTP/1.1 200 OK\r\nX-Slow: ".as_slice(),
+            b"x".as_slice(),
+            None,
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", Some(200)),
+        (body, b"1\r\nx\r\n", Some(202)),
+    ] {
+        let exchange = dripping(opening, drip).await;
+        assert_unreachable(&exchange, UnreachableCause::TimeLimit);
+        assert_eq!(exchange.cut_off, cut_off);
+    }
 }
 
 #[tokio::test]
@@ -85,21 +86,27 @@ async fn interim_answers_without_end_do_not_stretch_the_limit() {
 
 #[tokio::test]
 async fn a_connection_that_ends_before_the_answer_does_is_lost() {
-    for part in [
-        "",
-        "HTTP/1.1 200",
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+    for (part, cut_off) in [
+        ("", None),
+        ("HTTP/1.1 200", None),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n", None),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            Some(200),
+        ),
+        (
+            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\n",
+            Some(503),
+        ),
     ] {
         let receiver = Receiver::start(move |mut stream| async move {
             read_request(&mut stream).await?;
             stream.write_all(part.as_bytes()).await
         })
         .await;
-        assert_unreachable(
-            &post(&local_sender(), &receiver.url()).await,
-            UnreachableCause::ConnectionLost,
-        );
+        let exchange = post(&local_sender(), &receiver.url()).await;
+        assert_unreachable(&exchange, UnreachableCause::ConnectionLost);
+        assert_eq!(exchange.cut_off, cut_off, "{part}");
         assert_eq!(receiver.connections(), 1, "no hidden repeat");
     }
 }

@@ -136,6 +136,7 @@ impl Sender for Destinations {
             },
             address: None,
             result,
+            cut_off: None,
         };
         tokio::time::sleep(lasts).map(|()| exchange).boxed()
     }

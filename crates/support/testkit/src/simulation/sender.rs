@@ -89,6 +89,7 @@ impl Sender for ScriptedSender {
             },
             address: None,
             result,
+            cut_off: None,
         };
         tokio::time::sleep(wait).map(|()| exchange).boxed()
     }
