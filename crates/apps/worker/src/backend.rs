@@ -151,6 +151,8 @@ pub struct Parts {
     pub queue: Option<Arc<dyn Queue>>,
     /// Where the rest is kept, and what it promises.
     pub store: Option<(Arc<dyn Store>, StoreHealth)>,
+    /// What opens secrets.
+    pub keys: Option<KeyRing>,
     /// What cannot be had, and why.
     pub faults: Vec<(Part, OpenError)>,
     /// Held while the parts are looked at.
@@ -212,14 +214,16 @@ impl Parts {
             None
         });
         let are_generated = uses_directory(config) && config.secrets.keys.is_empty();
-        if !is_told(are_generated)
-            && let Err(error) = key_ring(config)
-        {
-            part_of(Part::Keys, error);
-        }
+        let keys = if is_told(are_generated) {
+            None
+        } else {
+            let keys = key_ring(config);
+            keys.map_err(|error| part_of(Part::Keys, error)).ok()
+        };
         Self {
             queue,
             store,
+            keys,
             faults,
             _local: local,
         }

@@ -58,7 +58,7 @@ pub use group_shares::shares_of_traffic;
 pub use judge::judge;
 pub use parked::Intake;
 pub use plan::{PlanError, PlanRequest, PlanRunner, Plans, RunError};
-pub use prepare::{Route, build_request};
+pub use prepare::{Route, build_request, check_sealed};
 pub use profiles::{ProfileBook, UnknownProject};
 pub use replay::{Replay, ReplayError, ReplayRequest};
 pub use search::{SearchText, SearchTextError, TooManyCauses, search_dead_letters};

@@ -5,7 +5,7 @@ use ringback_domain::{
     Delivery, Destination, Detour, NotSentReason, SealedSecret, Timestamp, Webhook,
 };
 use ringback_profile::{DestinationKind, HeaderContext, Profile};
-use ringback_signing::{KeyRing, SealedFor, Secret, Signable};
+use ringback_signing::{KeyRing, OpenError, SealedFor, Secret, Signable};
 use url::Url;
 
 /// Where an attempt goes and what it is signed with, as of now: a webhook's URL and secrets are read fresh, a callback's
@@ -94,6 +94,30 @@ impl<'a> Route<'a> {
             added_headers: added_headers.collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Whether the keys open what is kept sealed with a webhook: the secrets that sign now or will, and the values of its headers.
+///
+/// # Errors
+///
+/// What keeps the first of them shut.
+pub fn check_sealed(webhook: &Webhook, keys: &KeyRing, now: Timestamp) -> Result<(), OpenError> {
+    let later = webhook
+        .secrets
+        .iter()
+        .filter(|secret| secret.signs_from > now);
+    let later = later.map(|secret| &secret.sealed);
+    let place = SealedFor::webhook(&webhook.project, &webhook.id);
+    for sealed in webhook.signing_secrets(now, true).into_iter().chain(later) {
+        keys.open(sealed, &place)?;
+    }
+    let place = SealedFor::webhook_header(&webhook.project, &webhook.id);
+    for (_, value) in &webhook.headers {
+        if let Some(sealed) = SealedSecret::try_new(value) {
+            keys.open(&sealed, &place)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_all(

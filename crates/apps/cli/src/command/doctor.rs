@@ -5,14 +5,18 @@ use crate::{
     session::Session,
 };
 use owo_colors::OwoColorize;
-use ringback_delivery::port::{Queue, QueueName, Store, StoreError, StoreHealth};
+use ringback_delivery::{
+    check_sealed,
+    port::{Clock, Queue, QueueName, Store, StoreError, StoreHealth},
+};
 use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
 use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{
     Exposure, Greeting, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
 };
+use ringback_signing::KeyRing;
 use ringback_worker::{
-    Part, Parts,
+    Part, Parts, SystemClock,
     config::{Broker, Config, StoreAt, show_duration},
 };
 use serde::Serialize;
@@ -147,6 +151,9 @@ async fn examine(session: &Session, checks: &mut Vec<Check>) -> Outcome {
     if let Some((store, health)) = &parts.store {
         check_store(&config, health, checks);
         check_dead_letters(&config, &**store, checks).await;
+        if let Some(keys) = &parts.keys {
+            check_secrets(&config, &**store, keys, checks).await;
+        }
     }
     if let Some(queue) = &parts.queue {
         check_queue(&config, &**queue, checks).await;
@@ -426,6 +433,43 @@ async fn check_dead_letters(config: &Config, store: &dyn Store, checks: &mut Vec
             }
         }
         Err(error) => Check::broken(NAME, error.to_string()),
+    });
+}
+
+/// A delivery to a webhook whose secret does not open is given up without an attempt.
+async fn check_secrets(
+    config: &Config,
+    store: &dyn Store,
+    keys: &KeyRing,
+    checks: &mut Vec<Check>,
+) {
+    const NAME: &str = "secrets";
+    let (mut count, mut shut) = (0_usize, Vec::new());
+    for project in config.projects.keys() {
+        let webhooks = match store.webhooks(project).await {
+            Ok(webhooks) => webhooks,
+            Err(error) => return checks.push(Check::broken(NAME, error.to_string())),
+        };
+        count += webhooks.len();
+        for webhook in webhooks {
+            if let Err(why) = check_sealed(&webhook, keys, SystemClock.now()) {
+                shut.push((webhook.id, why));
+            }
+        }
+    }
+    checks.push(match shut.first() {
+        None => Check::well(
+            NAME,
+            format!("the keys at hand open those of all webhooks: {count}"),
+        ),
+        Some((id, why)) => Check::broken(
+            NAME,
+            format!(
+                "the keys at hand do not open those of {} of {count} webhooks, and what is for them becomes dead letters\n\
+                 `secret_unreadable`; of {id}: {why}",
+                shut.len()
+            ),
+        ),
     });
 }
 

@@ -24,6 +24,34 @@ fn a_store_without_its_keys_is_not_opened() {
     assert_eq!(list().code, 0);
 }
 
+/// It would show only as dead letters.
+#[test]
+fn the_doctor_tells_of_secrets_that_the_keys_do_not_open() {
+    let place = Place::new();
+    place.write(
+        "ringback.toml",
+        "[http]\nallow_networks = [\"127.0.0.1/32\"]\n",
+    );
+    for number in 0..3 {
+        let url = format!("http://127.0.0.1:9/{number}");
+        let added = place.run(["webhooks", "add", &url]);
+        assert_eq!(added.code, 0, "{}", added.stderr);
+    }
+    let said = place.run(["doctor"]).stdout;
+    assert!(said.contains("open those of all webhooks: 3"), "{said}");
+
+    let key = place.run(["config", "new-key", "other"]).stdout;
+    let keys = [("RINGBACK_SECRETS__KEYS", key.trim())];
+    let ran = place.run_with(keys, ["doctor"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    let (_, told) = ran.stdout.split_once("broken  secrets").expect(&ran.stdout);
+    assert!(
+        told.contains("do not open those of 3 of 3 webhooks"),
+        "{told}"
+    );
+    assert!(told.contains("which is not configured"), "{told}");
+}
+
 #[test]
 fn every_kind_of_failure_has_its_exit_code() {
     let place = Place::new();

@@ -14,6 +14,7 @@ use ringback_domain::{
     WebhookSecret, WebhookState,
     replay_plan::{EntryMark, PlanCounts, PlanState, ReplayPlan, SkipReason},
 };
+use ringback_signing::{NONCE_BYTES, SealedFor, Secret};
 use ringback_testkit::samples;
 use ringback_worker::{Backend, Opener, SystemClock, config::Config};
 use std::{
@@ -246,8 +247,12 @@ impl Scene {
         let config = Config::load(Some(&file), variables).unwrap();
         let backend = Backend::open(&config, Opener::Command).await.unwrap();
         let store = &*backend.store;
-        let [webhook, disabled] = registered();
-        for webhook in [&webhook, &disabled] {
+        let [mut webhook, mut disabled] = registered();
+        for webhook in [&mut webhook, &mut disabled] {
+            let secret = Secret::try_new("for this webhook alone".to_owned()).unwrap();
+            let place = SealedFor::webhook(&webhook.project, &webhook.id);
+            let nonce = [7; NONCE_BYTES];
+            webhook.secrets[0].sealed = backend.keys.seal(&secret, &place, nonce);
             store.put_webhook(webhook).await.unwrap();
         }
         let refused = |status| AttemptOutcome::Refused {
