@@ -17,8 +17,8 @@ pub(crate) struct Visitor {
     pub(crate) token: String,
     /// The moment of the request.
     pub(crate) now: Timestamp,
-    /// The project that an operator looks at, as the query of an address.
-    pub(crate) chosen: String,
+    /// The project that an operator chose to look at.
+    pub(crate) chosen: Option<ProjectName>,
     /// Open dead letters of what they look at, which the menu shows.
     pub(crate) dead_letters: u64,
 }
@@ -32,7 +32,7 @@ impl Visitor {
             caller: Caller::of(key)?,
             token: desk.sessions.form_token(session),
             now: desk.services.context.clock.now(),
-            chosen: String::new(),
+            chosen: None,
             dead_letters: 0,
         })
     }
@@ -56,6 +56,12 @@ impl Visitor {
             KeyOwner::Project(project) => project.to_string(),
             KeyOwner::Operator => "Operator".to_owned(),
         }
+    }
+
+    /// What keeps the chosen project in an address.
+    pub(crate) fn choice(&self) -> String {
+        let chosen = self.chosen.as_ref();
+        chosen.map_or_else(String::new, |project| format!("?project={project}"))
     }
 
     /// Who they are, for the record.
@@ -104,15 +110,13 @@ impl FromRequestParts<Arc<Desk>> for Visitor {
         let now = desk.services.context.clock.now();
         let key = key.filter(|key| key.is_usable(now)).ok_or_else(sign_in)?;
         let mut visitor = Self::of(desk, session, Arc::new(key))?;
-        let mut project = visitor.key().owner.project().cloned();
         if visitor.is_operator() {
-            project = chosen(parts);
-            if let Some(project) = &project {
-                visitor.chosen = format!("?project={project}");
-            }
+            visitor.chosen = chosen(parts);
         }
+        let project = visitor.key().owner.project();
+        let project = project.or(visitor.chosen.as_ref());
         let store = &desk.services.context.store;
-        visitor.dead_letters = store.dead_letter_count(project.as_ref()).await?;
+        visitor.dead_letters = store.dead_letter_count(project).await?;
         Ok(visitor)
     }
 }

@@ -42,6 +42,15 @@
     }, COPIED_SHOWN);
   });
 
+  // Who points at a moment is told when it was on their own clock, too.
+  document.addEventListener("pointerover", ({ target }) => {
+    const time = target.closest?.("time[datetime]");
+    if (!time || time.dataset.told) return;
+    const here = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    time.title = [time.title, `${here} where you are`].filter(Boolean).join("\n");
+    time.dataset.told = "yes";
+  });
+
   // What somebody is at is left alone: it holds the focus, an open part, chosen words, or the pointer on its way to a click.
   let pointed = -Infinity;
   document.addEventListener("pointermove", () => { pointed = performance.now(); }, { passive: true });

@@ -8,9 +8,9 @@ use crate::{
     Desk,
     form::{Faults, Fields},
     view::{
-        Column, Page, Section, Table, Tone, ago, badge, breaker_note, card, copy, delivery_state,
-        empty, facts, get_form, head, moment, moments, outcome, phase_legend, short_id, short_url,
-        timeline,
+        Column, Page, Section, Table, Tone, ago, badge, breaker_note, card, copy, counted,
+        delivery_state, empty, facts, get_form, head, moment, moments, outcome, phase_legend,
+        short_id, short_url, timeline,
     },
     visitor::Visitor,
 };
@@ -164,10 +164,8 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
             (timeline(&record.attempts, now))
         }
     };
-    let attempt_count = match record.attempts.len() {
-        1 => html! { "1 attempt" },
-        count => html! { (count) " attempts" },
-    };
+    let attempt_count = counted(record.attempts.len() as u64, "attempt", "attempts");
+    let attempt_count = html! { (attempt_count) };
     let whole = html! {
         (head(Some(("/deliveries", "Deliveries")), &html! { (record.event.event_type) }, &lead, &actions))
         div.stack #delivery data-live {

@@ -5,8 +5,8 @@ use crate::{
     Desk,
     form::Fields,
     view::{
-        Page, Part, Section, ago, breaker_badge, card, count, distance, empty, get_form, head,
-        share, shares, short_url, throughput, tile,
+        Page, Part, Section, ago, breaker_badge, card, count, counted, distance, empty, get_form,
+        head, share, shares, short_url, throughput, tile,
     },
     visitor::Visitor,
 };
@@ -72,7 +72,7 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
                 (card("The last two hours", &html! { "by the minute" }, &html! { div.pad { (throughput("The last two hours", &minutes, "%H:%M")) } }))
             }
             div.columns {
-                (card("Dead letters by cause", &html! { a href={ "/dead-letters" (visitor.chosen) } { "all groups" } }, &causes(&groups)))
+                (card("Dead letters by cause", &html! { a href={ "/dead-letters" (visitor.choice()) } { "all groups" } }, &causes(&groups)))
                 (card("Destinations in trouble", &html! { "spared, or waited for" }, &troubled(&trouble, in_trouble, now)))
             }
             div.columns {
@@ -141,8 +141,8 @@ fn tiles(visitor: &Visitor, hour: &Traffic, waiting: &Waiting, dead: u64) -> Mar
         (tile("Delivered", &html! { (count(hour.delivered)) }, &html! { "in the last hour" }))
         (tile("Success", &success, &html! { "of " (count(hour.ended())) " that came to an end" }))
         (tile("Failed attempts", &html! { (count(hour.failed_attempts)) }, &html! { "in the last hour" }))
-        (tile("Oldest waiting", &oldest, &html! { (more) (count(waiting.count)) " wait for a retry" }))
-        (tile("Dead letters", &html! { a href={ "/dead-letters" (visitor.chosen) } { (count(dead)) } }, &html! { "open" }))
+        (tile("Oldest waiting", &oldest, &html! { (more) (counted(waiting.count, "waits for a retry", "wait for a retry")) }))
+        (tile("Dead letters", &html! { a href={ "/dead-letters" (visitor.choice()) } { (count(dead)) } }, &html! { "open" }))
     }
 }
 
@@ -409,7 +409,7 @@ fn causes(list: &GroupList) -> Markup {
                 }
             }
             @if list.group_count > list.groups.len() as u64 {
-                p.small.soft { "and " (count(list.group_count - list.groups.len() as u64)) " more groups" }
+                p.small.soft { "and " (counted(list.group_count - list.groups.len() as u64, "more group", "more groups")) }
             }
         }
     }

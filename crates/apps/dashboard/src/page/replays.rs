@@ -11,8 +11,8 @@ use crate::{
     refusal::Refusal,
     view::{
         Column, Control, Field, Page, Part, Section, Table, Tone, badge, button, card, copy, count,
-        distance, empty, facts, fault_summary, form, get_form, head, moment, moments, note, shares,
-        short_id, short_url, tile,
+        counted, distance, empty, facts, fault_summary, form, get_form, head, moment, moments,
+        note, shares, short_id, short_url, tile,
     },
     visitor::{Manager, Visitor},
 };
@@ -348,7 +348,7 @@ async fn confirm(
         section: Section::Replays,
         title: "Cancel this plan?",
         words: html! {
-            p { (count(counts.get(EntryMark::Waiting).into())) " that were not sent stay dead letters; what is under way goes on." }
+            p { (counted(counts.get(EntryMark::Waiting).into(), "that was not sent stays a dead letter", "that were not sent stay dead letters")) "; what is under way goes on." }
             p.soft { "A cancelled plan cannot be resumed. To stop for a while, pause it." }
         },
         action: format!("{path}/cancel"),
@@ -367,7 +367,7 @@ async fn show(
     let plan = find(&desk, &visitor, &text).await?;
     let now = visitor.now;
     let terms = &plan.terms;
-    let title = html! { "Replay of " (count(terms.preview.entries.into())) " dead letters" };
+    let title = html! { "Replay of " (counted(terms.preview.entries.into(), "dead letter", "dead letters")) };
     let is_moving = plan.is_active();
     let content = html! {
         (head(Some(("/replays", "Replays")), &title, &html! { (said(&terms.reason)) }, &html! {}))
@@ -489,13 +489,13 @@ fn warnings(plan: &ReplayPlan) -> Markup {
     html! {
         @if preview.stale > 0 {
             (note(Tone::Warn, "note", &html! { p {
-                strong { (count(preview.stale.into())) " are stale" }
+                strong { (counted(preview.stale.into(), "is stale", "are stale")) }
                 ": their events are older than their profile says a body is of use, such as links that have died. "
                 @if plan.terms.sends_stale { "They are sent all the same, as the plan says." } @else { "They are skipped." }
             } }))
         }
         @if preview.not_events > 0 {
-            (note(Tone::Warn, "note", &html! { p { (count(preview.not_events.into())) " hold bytes that are no event, and are skipped." } }))
+            (note(Tone::Warn, "note", &html! { p { (counted(preview.not_events.into(), "holds bytes that are no event, and is skipped.", "hold bytes that are no event, and are skipped.")) } }))
         }
     }
 }

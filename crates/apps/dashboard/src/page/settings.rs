@@ -18,6 +18,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use futures_util::future::try_join_all;
 use http::{StatusCode, header};
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
@@ -84,10 +85,24 @@ async fn page(
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let host = host.unwrap_or("127.0.0.1:8080");
+    let mut shown = projects(desk, visitor);
+    shown.retain(|project| {
+        visitor
+            .chosen
+            .as_ref()
+            .is_none_or(|chosen| chosen == project)
+    });
+    let parts = shown
+        .iter()
+        .map(|project| project_part(desk, visitor, project));
+    let parts = try_join_all(parts).await?;
+    let lead = html! {
+        @if let Some(chosen) = &visitor.chosen { "Of project " strong { (chosen) } ". " a href="/settings" { "All projects" } }
+    };
     let content = html! {
-        (head(None, &html! { "Settings" }, &html! {}, &html! {}))
+        (head(None, &html! { "Settings" }, &lead, &html! {}))
         (news)
-        @for project in projects(desk, visitor) { (project_part(desk, visitor, &project).await?) }
+        @for part in &parts { (part) }
         (card("Publish an event", &html! { a href="/docs" { "all calls of the API" } }, &publishing(visitor, host)))
         (card("Keys", &html! { "to the API and to this dashboard" }, &keys_part(visitor, &keys, fields, faults)))
     };

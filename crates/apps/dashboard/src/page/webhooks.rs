@@ -147,7 +147,6 @@ async fn page(
             @else { (button(&format!("{path}/enable"), token, "", "Enable")) }
         }
     };
-    let lead = html! { @if let Some(description) = &webhook.description { (harmless_text(description.as_bytes())) } };
     let all = html! { a href={ "/deliveries?destination=" (webhook.id) } { "all of them" } };
     let deliveries = html! {
         @if recent.entries.is_empty() { (empty("Nothing was sent to it yet", &html! { "Publish an event of a type it wants, or send a test event." })) }
@@ -155,7 +154,7 @@ async fn page(
     };
     let traffic = sum(&hour);
     let content = html! {
-        (head(Some(("/webhooks", "Webhooks")), &html! { (webhook.display_url()) }, &lead, &actions))
+        (head(Some(("/webhooks", "Webhooks")), &html! { (webhook.display_url()) }, &html! {}, &actions))
         (news)
         div.stack #webhook data-live {
         @if let Some(breaker) = &breaker { (breaker_note(breaker, now)) }
@@ -233,6 +232,10 @@ fn webhook_facts(desk: &Desk, webhook: &Webhook, now: Timestamp) -> Markup {
     facts(&[
         ("State", state),
         ("URL", html! { (webhook.display_url()) }),
+        (
+            "Description",
+            html! { @if let Some(description) = &webhook.description { (harmless_text(description.as_bytes())) } },
+        ),
         ("Id", html! { code { (webhook.id) } (copy("the id")) }),
         ("Project", html! { (webhook.project) }),
         (

@@ -16,7 +16,7 @@ pub(crate) use field::{
 };
 pub(crate) use plot::{Part, shares, spark, throughput};
 pub(crate) use timeline::{phase_legend, single_attempt, timeline};
-pub(crate) use words::{advise, ago, count, distance, explain, explain_reason, share};
+pub(crate) use words::{advise, ago, count, counted, distance, explain, explain_reason, share};
 
 use crate::{
     assets::{ICON, SCRIPT, STYLE},
@@ -107,7 +107,7 @@ impl<'a> Page<'a> {
                         ul {
                             @for section in Section::ALL {
                                 li {
-                                    a href={ (section.path()) (visitor.chosen) } aria-current=[(section == self.section).then_some("page")] {
+                                    a href={ (section.path()) (visitor.choice()) } aria-current=[(section == self.section).then_some("page")] {
                                         (section.title())
                                     }
                                     @if section == Section::DeadLetters { (open_count(visitor.dead_letters)) }

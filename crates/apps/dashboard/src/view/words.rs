@@ -54,6 +54,14 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// So many of something, in words that fit one as well.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", count(number)),
+    }
+}
+
 /// A share in percent. All and nothing are said only when they are exact.
 pub(crate) fn share(share: f64) -> String {
     let percent = share * 100.0;
@@ -239,6 +247,9 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(counted(1, "is stale", "are stale"), "1 is stale");
+        assert_eq!(counted(0, "is stale", "are stale"), "0 are stale");
+        assert_eq!(counted(1_000, "group", "groups"), "1\u{202f}000 groups");
         for (value, text) in [
             (1.0, "100 %"),
             (0.999_99, "> 99.9 %"),

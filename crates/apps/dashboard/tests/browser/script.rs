@@ -132,6 +132,12 @@ async fn buttons_copy_and_filters_are_short_in_the_address() {
     browser.click("Copy the id").await;
     browser.see("Not copied").await;
 
+    // A moment is told on the clock of the one who points at it.
+    let title = "const time = document.querySelector('main time'); \
+         time.dispatchEvent(new PointerEvent('pointerover', { bubbles: true })); return time.title";
+    let told = browser.ask(title).await;
+    assert!(told.as_str().unwrap().ends_with(" where you are"), "{told}");
+
     browser.go(&format!("{}/deliveries", stage.address)).await;
     browser.write("Event", "evt_1").await;
     browser.click("Filter").await;
@@ -179,7 +185,7 @@ async fn dead_letters_are_chosen_together_and_dealt_with_after_a_question() {
     browser.click("Discard the chosen…").await;
     browser.write("Why", "it was a test").await;
     browser.click("Discard them").await;
-    browser.see("1 were discarded").await;
+    browser.see("1 was discarded").await;
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:?}");
     stage.end().await;

@@ -66,7 +66,7 @@ async fn what_was_chosen_is_shown_and_then_replayed_or_discarded() {
     assert_eq!(no_reason.status, StatusCode::UNPROCESSABLE_ENTITY);
     let discard = [discard.as_slice(), &[("note", "a test")]].concat();
     let done = visit.post(PATH, &discard).await;
-    assert!(done.body.contains("1 were discarded"), "{}", done.body);
+    assert!(done.body.contains("1 was discarded"), "{}", done.body);
     assert!(matches!(
         disposal(&scene, &letters[2]).await,
         Disposal::Discarded { .. }
@@ -85,7 +85,7 @@ async fn only_what_is_ones_own_can_be_chosen_and_no_more_than_a_list_shows() {
     visit.sign_in(&key, None).await;
     let sure = [("id", id.as_str()), ("wish", "replay"), ("sure", "yes")];
     let done = visit.post(PATH, &sure).await;
-    assert!(done.body.contains("1 are no longer kept"), "{}", done.body);
+    assert!(done.body.contains("1 is no longer kept"), "{}", done.body);
     assert_eq!(disposal(&scene, &theirs).await, Disposal::Open);
 
     let none = visit.post(PATH, &[("wish", "replay")]).await;

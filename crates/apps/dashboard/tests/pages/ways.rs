@@ -147,6 +147,8 @@ async fn an_operator_who_chose_a_project_stays_with_it() {
     }
     let all = visit.get("/").await.body;
     assert!(all.contains("href=\"/webhooks\""), "{all}");
+    let settings = visit.get("/settings?project=acme").await.body;
+    assert!(settings.contains("Project acme") && !settings.contains("Project umbra"));
     let open = "1<span class=\"unseen\"> open</span>";
     assert!(!all.contains(open));
 

@@ -6,7 +6,7 @@ use crate::{
     form::{Faults, Fields},
     page::{Answer, PAGE_ENTRIES},
     refusal::Refusal,
-    view::{Field, Page, Section, Tone, card, count, form, head, note},
+    view::{Field, Page, Section, Tone, card, counted, form, head, note},
     visitor::{Manager, Visitor},
 };
 use axum::{Router, extract::State, routing::post};
@@ -148,7 +148,8 @@ fn question(
         .iter()
         .filter(|letter| stale(letter, profiles, visitor.now).is_some())
         .count();
-    let title = format!("{} dead letters: {}?", letters.len(), wish.word());
+    let what = counted(letters.len() as u64, "dead letter", "dead letters");
+    let title = format!("{what}: {}?", wish.word());
     let fields = html! {
         div.form {
             @for letter in letters { input type="hidden" name="id" value=(letter.id); }
@@ -160,7 +161,7 @@ fn question(
                     @if stale > 0 {
                         label.check {
                             input type="checkbox" name="stale" value="yes";
-                            "Also the " (count(stale as u64)) " that are stale: older than their profile says a body is of use"
+                            "Also " (counted(stale as u64, "that is stale", "that are stale")) ": older than their profile says a body is of use"
                         }
                     }
                     div.actions { button.main type="submit" { "Replay them" } a.button href="/dead-letters/list" { "Leave them" } }
@@ -175,7 +176,7 @@ fn question(
     };
     let content = html! {
         (head(Some(("/dead-letters/list", "All dead letters")), &html! { (title) }, &html! {}, &html! {}))
-        @if gone > 0 { (note(Tone::Warn, "note", &html! { p { (count(gone)) " of those that you chose are no longer kept." } })) }
+        @if gone > 0 { (note(Tone::Warn, "note", &html! { p { (counted(gone, "that you chose is no longer kept.", "that you chose are no longer kept.")) } })) }
         @if !letters.is_empty() {
             section.card aria-label="What to do" { div.pad { (form(PATH, &visitor.token, &fields)) } }
             (card("Which", &html! {}, &letter_table(letters, visitor, false)))
@@ -242,18 +243,17 @@ impl Done {
 }
 
 fn outcome(visitor: &Visitor, wish: Wish, done: &Done) -> axum::response::Response {
-    let words = match wish {
-        Wish::Replay => "are on their way again",
-        Wish::Discard => "were discarded",
+    let title = match wish {
+        Wish::Replay => counted(done.count, "is on its way again", "are on their way again"),
+        Wish::Discard => counted(done.count, "was discarded", "were discarded"),
     };
-    let title = format!("{} {words}", count(done.count));
     let is_all = done.left.is_empty() && done.gone == 0;
     let tone = if is_all { Tone::Good } else { Tone::Warn };
     let news = html! {
         @if is_all { p { "That is all that were chosen." } }
-        @if done.gone > 0 { p { (count(done.gone)) " are no longer kept." } }
+        @if done.gone > 0 { p { (counted(done.gone, "is no longer kept.", "are no longer kept.")) } }
         @if !done.left.is_empty() {
-            p { (count(done.left.len() as u64)) " were left as they are:" }
+            p { (counted(done.left.len() as u64, "was left as it is:", "were left as they are:")) }
             ul { @for (id, why) in &done.left { li { a href={ "/dead-letters/" (id) } { code { (id) } } ": " (harmless_text(why.as_bytes())) } } }
         }
     };
