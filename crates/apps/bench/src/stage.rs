@@ -152,6 +152,8 @@ impl Stage {
         command.args(["serve", "--roles", roles, "--config"]);
         command.arg(&place.config);
         command.env("RINGBACK_API__LISTEN", format!("127.0.0.1:{api_port}"));
+        // As in `Dockerfile` and `deploy/`.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
         let mut process = Group::start("worker", command, &folder)?;
         process.wait_until_says(": ready ", READY_WITHIN)?;
         Ok(Worker {
