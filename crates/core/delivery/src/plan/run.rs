@@ -371,6 +371,12 @@ impl Run<'_> {
         }
         let delivery = match &letter.content {
             DeadLetterContent::Delivery(delivery) => delivery,
+            // It has no body yet, and goes to whoever wants it.
+            DeadLetterContent::Event { .. }
+                if matches!(self.terms.target, ReplayTarget::Webhook(_)) =>
+            {
+                return Act::Skip(SkipReason::NoSuchWebhook);
+            }
             DeadLetterContent::Event { event, .. } => return Act::PublishEvent(event.clone()),
             DeadLetterContent::Raw { .. } => return Act::Skip(SkipReason::NotAnEvent),
         };

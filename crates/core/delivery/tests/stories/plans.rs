@@ -453,6 +453,25 @@ async fn a_body_goes_to_no_webhook_of_another_profile() {
     assert_eq!(world.requests(), Vec::<String>::new());
 }
 
+/// Dispatched anew, it would reach every webhook there is rather than the one.
+#[tokio::test(start_paused = true)]
+async fn an_event_goes_to_no_single_webhook() {
+    let world = World::new(Some("hooked"), []);
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    let staging = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let why = "no body could be made of it".to_owned();
+    let reason = DeadLetterReason::Malformed;
+    let letter = DeadLetter::of_event(world.event(), reason, why, samples::moment(-1));
+    world.store.put_dead_letter(&letter).await.unwrap();
+    let plan = world
+        .planned(|request| request.target = ReplayTarget::Webhook(staging))
+        .await;
+    world.start(&plan).await;
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(numbers(&plan), [("skipped_no_such_webhook", 1)].into());
+    assert!(world.queue.is_idle(), "nothing was published");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_plan_goes_to_the_url_of_now_or_to_the_original_one() {
     let world = World::new(Some("hooked"), []);

@@ -78,7 +78,7 @@ pub enum SkipReason {
     /// Its event is older than its profile says a body is of use.
     Stale,
     /// The webhook that the plan names instead is not there, disabled, of another project, or has another profile: the
-    /// body is of the old one, and would be signed by the wrong rules.
+    /// body is of the old one, and would be signed by the wrong rules. Or the entry is an event, which goes to no single webhook.
     NoSuchWebhook,
 }
 
