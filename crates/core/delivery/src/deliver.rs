@@ -12,6 +12,7 @@ use crate::{
         Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
+    unmarked::Unmarked,
 };
 use futures_util::future::{BoxFuture, Either, select};
 use ringback_domain::{
@@ -28,6 +29,7 @@ pub struct Deliver {
     context: Arc<Context>,
     lease_margin: Duration,
     pacing: Pacing,
+    pub(crate) unmarked: Unmarked,
 }
 
 /// Could not be handled, by our own failure.
@@ -97,6 +99,7 @@ impl Deliver {
             pacing: Pacing::new(context.clone(), breakers),
             context,
             lease_margin,
+            unmarked: Unmarked::default(),
         }
     }
 
@@ -681,7 +684,7 @@ impl Deliver {
     async fn keep_event_known(&self, delivery: &Delivery, until: Timestamp) {
         let event = &delivery.event;
         let late = Duration::try_from(until.duration_since(event.dispatched_at));
-        if late.unwrap_or_default() < KNOWN_ANYWAY {
+        if late.unwrap_or_default() < KNOWN_ANYWAY || self.unmarked.remembers(&delivery.id, until) {
             return;
         }
         let store = &self.context.store;

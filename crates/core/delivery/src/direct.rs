@@ -7,7 +7,7 @@
 //!
 //! It also keeps what is new apart from what comes again: an event waits behind no retry and no replay.
 
-use crate::{Deliver, Handled, Share, port::Lane};
+use crate::{Deliver, Handled, Share, port::Lane, unmarked::UnmarkedEvent};
 use async_trait::async_trait;
 use futures_util::{
     FutureExt,
@@ -66,6 +66,11 @@ impl Direct {
     /// Reads what every attempt looks at, if what was read is fresh no more.
     pub(crate) async fn look_ahead(&self) {
         self.deliver.look_ahead().await;
+    }
+
+    /// The deliveries of an event that is about to be marked.
+    pub(crate) fn unmarked(&self, deliveries: &[Delivery]) -> UnmarkedEvent<'_> {
+        self.deliver.unmarked.event(deliveries)
     }
 
     pub(crate) async fn room(&self, deliveries: usize) -> Box<dyn Send> {

@@ -42,6 +42,7 @@ mod profiles;
 mod replay;
 mod search;
 mod share;
+mod unmarked;
 mod webhook_cache;
 
 pub use age::{Stale, occurred_at, stale};

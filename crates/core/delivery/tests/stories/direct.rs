@@ -6,7 +6,7 @@ use ringback_delivery::{
     DIRECT_MAX, Direct, Dispatch, Entry, Handled, Places, PlainSecrets, Share,
     port::{Lane, Queue, QueueName},
 };
-use ringback_domain::{Delivery, DeliveryState, UnreachableCause};
+use ringback_domain::{Delivery, DeliveryState, EventSummary, UnreachableCause};
 use ringback_testkit::simulation::{Script, accepts, answers, unreachable};
 use std::{
     sync::{
@@ -119,6 +119,24 @@ async fn a_delivery_refused_at_once_waits_in_the_ladder_like_any_other() {
     scene.world.run().await;
     assert_eq!(scene.requests(), 2);
     assert!(scene.world.recorder.story().ends_with("delivered"));
+}
+
+/// What is not marked cannot be kept known, and the attempt is over before its event is marked.
+#[tokio::test(start_paused = true)]
+async fn an_event_is_kept_known_until_the_retry_of_a_direct_attempt() {
+    let in_two_days = ringback_domain::Answer {
+        retry_after: Some("172800".to_owned()),
+        ..ringback_domain::Answer::bare(503)
+    };
+    let later = (Duration::ZERO, Ok(in_two_days));
+    let scene = Scene::new([later], CountedPlaces::default()).await;
+    assert_eq!(scene.handle_event().await, 0);
+    let record = scene.world.only_record().await;
+    let DeliveryState::Waiting { until } = record.state else {
+        panic!("it waits for its retry")
+    };
+    let EventSummary { project, id, .. } = &record.event;
+    assert_eq!(scene.world.store.known_until(project, id), Some(until));
 }
 
 #[tokio::test(start_paused = true)]

@@ -725,7 +725,7 @@ impl EventStore for SimulatedStore {
         Ok(())
     }
 
-    /// Marks are kept for ever here.
+    /// Marks are kept for ever here; what is not marked stays so.
     async fn keep_event_known(
         &self,
         project: &ProjectName,
@@ -733,7 +733,10 @@ impl EventStore for SimulatedStore {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let key = (project.clone(), id.clone());
-        self.state().known_until.insert(key, until);
+        let mut state = self.state();
+        if state.events.contains_key(&key) {
+            state.known_until.insert(key, until);
+        }
         Ok(())
     }
 
