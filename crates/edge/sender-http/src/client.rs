@@ -34,6 +34,8 @@ const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
 /// Several destinations may share a host, each with its share of requests under way; a connection made anew costs as much as the request.
 const POOL_CONNECTIONS_PER_HOST: usize = 64;
 const ANSWER_HEADERS_MAX: usize = 64;
+/// What is read of an answer at once; no head is longer than twice that. The library would give each of some hundred requests 400 KiB.
+const READ_BYTES_MAX: usize = 32 * 1024;
 const TLS_SESSIONS_MAX: usize = 1024;
 
 /// Why there is no sender.
@@ -85,6 +87,7 @@ pub(crate) fn build(
     let client = legacy::Client::builder(TokioExecutor::new())
         .http1_title_case_headers(true) // as most are written; the library can keep no profile's own spelling
         .http1_max_headers(ANSWER_HEADERS_MAX)
+        .http1_max_buf_size(READ_BYTES_MAX)
         .pool_max_idle_per_host(POOL_CONNECTIONS_PER_HOST)
         .pool_idle_timeout(POOL_IDLE_MAX)
         .pool_timer(TokioTimer::new())

@@ -252,6 +252,23 @@ async fn more_headers_than_the_limit_are_not_http_to_us() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_longer_than_any_is_not_http_to_us() {
+    for (each, accepted) in [(500, true), (2_000, false), (6_000, false)] {
+        let headers = format!("X-Flood: {}\r\n", "x".repeat(each)).repeat(50);
+        let receiver = Receiver::answering(format!(
+            "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n"
+        ))
+        .await;
+        let exchange = post(&local_sender(), &receiver.url()).await;
+        if accepted {
+            assert_eq!(status(&exchange), 200, "{each}");
+        } else {
+            assert_unreachable(&exchange, UnreachableCause::NotHttp);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_without_end_is_cut_off() {
     let receiver = Receiver::start(|mut stream| async move {
         read_request(&mut stream).await?;
