@@ -734,9 +734,8 @@ impl EventStore for SimulatedStore {
     ) -> Result<(), StoreError> {
         let key = (project.clone(), id.clone());
         let mut state = self.state();
-        if state.events.contains_key(&key) {
-            state.known_until.insert(key, until);
-        }
+        let known = state.events.contains_key(&key).then_some((key, until));
+        state.known_until.extend(known);
         Ok(())
     }
 
