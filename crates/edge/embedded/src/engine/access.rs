@@ -84,10 +84,11 @@ impl Access {
         }
     }
 
-    fn reopen_if_failed(&self) {
+    /// Whether it is open then.
+    pub(super) fn reopen_if_failed(&self) -> bool {
         // A long read must not hold up the writer, so the look that finds nothing wrong excludes nobody.
         if let State::Open(_) = *self.state() {
-            return;
+            return true;
         }
         let mut state = self
             .database
@@ -104,6 +105,7 @@ impl Access {
                 Err(why) => State::failed(Arc::new(why)),
             };
         }
+        matches!(*state, State::Open(_))
     }
 }
 

@@ -17,6 +17,8 @@ const NOTES_DELAY: Duration = Duration::from_millis(20);
 
 /// A change that somebody waits for.
 pub(super) trait Work: Send {
+    /// The message that it puts into the file, if it does.
+    fn message(&self) -> Option<MessageKey>;
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
     fn conclude(self: Box<Self>, committed: Result<(), Failure>);
 }

@@ -15,9 +15,10 @@ pub(crate) use inbox::{Note, Notes};
 
 use crate::{
     store::{self, Keeper},
-    tables::{PARKED, Tables},
+    tables::{MESSAGES, MessageKey, PARKED, Tables},
 };
 use access::{Access, Commit};
+use bytes::Bytes;
 use inbox::{Inbox, Woken, Work};
 use redb::{Database, ReadTransaction};
 use ringback_domain::{Timestamp, WorkerId};
@@ -137,17 +138,34 @@ impl Engine {
         &self,
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.write_then(change, |changed| changed).await
+        self.submit(None, change, |changed| changed).await
     }
 
-    /// Like [`Engine::write`]; `then` runs after the commit, in the order of commits, also when the caller no longer waits.
-    pub(crate) async fn write_then<T: Send + 'static, U: Send + 'static>(
+    /// Puts a message into the file; `then` runs after the commit, in the order of commits, also when the caller no longer waits.
+    ///
+    /// One that failed is not there, also when the disk had it after all: whoever publishes it again gives it another number.
+    pub(crate) async fn write_message(
         &self,
+        key: MessageKey,
+        message: Bytes,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Failure> {
+        let change = move |tables: &mut Tables<'_>| {
+            tables.messages()?.insert(key, &*message)?;
+            Ok(())
+        };
+        self.submit(Some(key), change, |()| then()).await
+    }
+
+    async fn submit<T: Send + 'static, U: Send + 'static>(
+        &self,
+        message: Option<MessageKey>,
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
         then: impl FnOnce(T) -> U + Send + 'static,
     ) -> Result<U, Failure> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
+            message,
             change: Some(change),
             changed: None,
             then,
@@ -195,6 +213,7 @@ impl Drop for Engine {
 
 /// Something asked for, its outcome, and who waits for it.
 struct Job<C, T, N, U> {
+    message: Option<MessageKey>,
     change: Option<C>,
     changed: Option<T>,
     then: N,
@@ -208,6 +227,10 @@ where
     N: FnOnce(T) -> U + Send,
     U: Send,
 {
+    fn message(&self) -> Option<MessageKey> {
+        self.message
+    }
+
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
         let change = self.change.take().expect("applied once");
         self.changed = Some(change(tables)?);
@@ -231,10 +254,11 @@ fn write_until_closed(access: &Access, inbox: &Inbox, mut keeper: Keeper) {
     // However this ends, nobody must wait for it afterwards.
     let _closes = inbox.closes_on_drop();
     let mut sweep_in = Duration::ZERO;
+    let mut doubtful = Doubtful::default();
     loop {
         match inbox.wait(sweep_in) {
             Woken::ForWork(mut works, notes) => {
-                let committed = commit(access, &mut works, &notes);
+                let committed = commit(access, &mut works, &notes, &mut doubtful);
                 if let Err(failure) = &committed {
                     inbox.put_back(notes, AFTER_FAILURE);
                     tracing::warn!(error = ?failure, "the embedded store could not commit");
@@ -251,18 +275,62 @@ fn write_until_closed(access: &Access, inbox: &Inbox, mut keeper: Keeper) {
     }
 }
 
-fn commit(access: &Access, works: &mut [Box<dyn Work>], notes: &[Note]) -> Result<(), Failure> {
-    access.write(|tx| {
+/// Messages of transactions that failed. A disk may have written one and said that it could not.
+#[derive(Default)]
+struct Doubtful(Vec<MessageKey>);
+
+impl Doubtful {
+    /// Looks which are there, once the file is open again: few or none.
+    fn look(&mut self, access: &Access) {
+        if self.0.is_empty() {
+            return;
+        }
+        let found = access.read(|tx| {
+            let messages = tx.open_table(MESSAGES)?;
+            let mut found = Vec::new();
+            for key in &self.0 {
+                if messages.get(*key)?.is_some() {
+                    found.push(*key);
+                }
+            }
+            Ok(found)
+        });
+        if let Ok(found) = found {
+            self.0 = found;
+        }
+    }
+}
+
+fn commit(
+    access: &Access,
+    works: &mut [Box<dyn Work>],
+    notes: &[Note],
+    doubtful: &mut Doubtful,
+) -> Result<(), Failure> {
+    let is_open = access.reopen_if_failed();
+    doubtful.look(access);
+    let committed = access.write(|tx| {
         let mut tables = Tables::of(tx);
+        for key in &doubtful.0 {
+            tables.messages()?.remove(*key)?;
+        }
         for note in notes {
             apply_note(&mut tables, note)?;
         }
-        for work in works {
+        for work in &mut *works {
             work.apply(&mut tables)?;
         }
         store::write_counted(&mut tables)?;
         Ok(((), Commit::Yes))
-    })
+    });
+    match committed {
+        Ok(()) => doubtful.0.clear(),
+        Err(_) if is_open => doubtful
+            .0
+            .extend(works.iter().filter_map(|work| work.message())),
+        Err(_) => {}
+    }
+    committed
 }
 
 fn apply_note(tables: &mut Tables<'_>, note: &Note) -> Result<(), redb::Error> {

@@ -11,11 +11,12 @@ use std::{
     sync::{Mutex, atomic::AtomicBool},
 };
 
-/// A disk that is full at times. Opened again, it holds what it held.
+/// A disk that is full at times, or cannot say that it has written what it has. Opened again, it holds what it held.
 #[derive(Debug, Clone, Default)]
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     is_full: Arc<AtomicBool>,
+    does_not_sync: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -56,6 +57,9 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        if self.does_not_sync.load(Ordering::Relaxed) {
+            return Err(io::Error::other("input/output error"));
+        }
         self.check()
     }
 
@@ -153,6 +157,24 @@ async fn a_failure_fails_all_that_shared_the_transaction_and_keeps_nothing_of_it
     drop(engine);
     disk.fill(false);
     assert!(numbers(&engine_on(&disk)).unwrap().is_empty());
+}
+
+/// Or it would come after the next start, beside the one that was published in its place: long after that was delivered, perhaps.
+#[tokio::test]
+async fn a_message_that_failed_is_not_there_although_the_disk_had_it() {
+    let disk = Disk::default();
+    let engine = engine_on(&disk);
+    let publish = |number: u64| engine.write_message((0, 0, number), vec![0; 100].into(), || {});
+    publish(1).await.unwrap();
+    disk.does_not_sync.store(true, Ordering::Relaxed);
+    assert!(matches!(publish(2).await, Err(Failure::Database(_))));
+    disk.does_not_sync.store(false, Ordering::Relaxed);
+    let mut number = 3;
+    while publish(number).await.is_err() {
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(numbers(&engine).unwrap(), [1, number]);
 }
 
 #[tokio::test]

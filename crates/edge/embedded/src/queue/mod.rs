@@ -51,14 +51,10 @@ impl EmbeddedQueue {
     ) -> Result<(), QueueError> {
         self.check_open()?;
         let key = (lane.code(), self.lanes.due(wait), self.engine.number());
-        let written = message.clone();
         let lanes = self.lanes.clone();
-        let write = move |tables: &mut crate::tables::Tables<'_>| {
-            tables.messages()?.insert(key, &*written)?;
-            Ok(())
-        };
+        let arrived = message.clone();
         self.engine
-            .write_then(write, move |()| lanes.arrived(key, message))
+            .write_message(key, message, move || lanes.arrived(key, arrived))
             .await
             .map_err(|failure| queue_error(&self.engine, failure))
     }
