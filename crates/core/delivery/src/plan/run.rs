@@ -608,12 +608,10 @@ impl Run<'_> {
     }
 }
 
-/// How many batches go at once after one took so long: one more, or as many as would have been through after it in time.
+/// How many batches go at once after one took so long.
 fn adapted(at_once: usize, took: Duration) -> usize {
     if took < BATCH_WITHIN {
-        let fit = BATCH_WITHIN.as_micros() / took.as_micros().max(1);
-        let more = usize::try_from(fit - 1).unwrap_or(BATCHES_MAX);
-        (at_once + more.clamp(1, BATCHES_MAX)).min(BATCHES_MAX)
+        (at_once + 1).min(BATCHES_MAX)
     } else {
         (at_once - 1).max(1)
     }
@@ -677,8 +675,6 @@ mod tests {
         let quick = |at_once, _| adapted(at_once, BATCH_WITHIN / 2);
         let slow = |at_once, _| adapted(at_once, BATCH_WITHIN);
         assert_eq!((0..5).fold(1, quick), 6);
-        assert_eq!(adapted(1, BATCH_WITHIN / 10), 10);
-        assert_eq!(adapted(1, Duration::ZERO), BATCHES_MAX);
         assert_eq!((0..100).fold(1, quick), BATCHES_MAX);
         assert_eq!((0..3).fold(5, slow), 2);
         assert_eq!((0..100).fold(5, slow), 1);
