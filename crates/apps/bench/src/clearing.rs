@@ -1,8 +1,8 @@
 //! What destinations in trouble leave behind must not be worked off in the next scenario, which would pay for it.
 
-use crate::{BenchError, Desk, Setting, scenario::Scenario, scenario::Servers, stage::Stage};
-use lapin::{Connection, ConnectionProperties, options::QueuePurgeOptions};
-use ringback_queue_rabbitmq::Topology;
+use crate::{
+    BenchError, Desk, Setting, broker::Broker, scenario::Scenario, scenario::Servers, stage::Stage,
+};
 
 /// Removes destinations in trouble, and what waits for them.
 pub(crate) async fn clear_up(
@@ -21,22 +21,8 @@ pub(crate) async fn clear_up(
         }
     }
     desk.close().await;
-    empty_queues(stage, setting).await
-}
-
-/// A delivery whose webhook is gone when it comes due would be a dead letter, for the store to keep.
-async fn empty_queues(stage: &Stage, setting: &Setting) -> Result<(), BenchError> {
-    let Some(urls) = stage.urls() else {
-        return Ok(());
-    };
-    let connection = Connection::connect(&urls.broker, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    for queue in Topology::of(&setting.config.rabbit_config()).queues {
-        let name = queue.name.as_str().into();
-        channel
-            .queue_purge(name, QueuePurgeOptions::default())
-            .await?;
-    }
-    connection.close(200, "purged".into()).await?;
-    Ok(())
+    // A delivery whose webhook is gone when it comes due would be a dead letter, for the store to keep.
+    let broker = Broker::connect(stage).await?;
+    broker.empty_all(&setting.config).await?;
+    broker.close().await
 }

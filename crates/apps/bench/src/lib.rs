@@ -4,6 +4,7 @@
 //! with `scenario.rs`, what is measured, and [`run`], how. What both sides wrote down is compared by `figures.rs`, which is
 //! pure. The floors are measured beside it, in the same run: figures against them mean the same on every machine.
 
+mod broker;
 mod clearing;
 mod figures;
 mod floor;
@@ -22,11 +23,12 @@ pub use report::{Cpu, Floor, Floors, Measured, Report};
 pub use scenario::{Scenario, scenarios};
 pub use stage::Urls;
 
+use broker::Broker;
 use figures::{Arrived, Micros, compare, late};
 use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
 use ringback_delivery::{
     PlanError,
-    port::{Clock, Depth, Lane, QueueError, QueueName, StoreError},
+    port::{Clock, StoreError},
 };
 use ringback_domain::{
     DeliveryId, DestinationId, EventId, KeyOwner, KeyScope, Timestamp, WebhookId,
@@ -116,8 +118,6 @@ pub enum BenchError {
     Key(#[from] KeyError),
     #[error("could not use the store")]
     Store(#[from] StoreError),
-    #[error("could not use the queue")]
-    Queue(#[from] QueueError),
     #[error("{due} of {wanted} deliveries are due, and no more come")]
     NotDue { due: u64, wanted: u64 },
     #[error("{given_up} of {wanted} deliveries are given up, and no more come")]
@@ -456,7 +456,7 @@ async fn deliver(
             let names = storm.projects.iter().map(|project| project.name.clone());
             let run = format!("{}-due", scenario.name);
             let told = setting.events(run, names.collect(), storm.events, None, storm_out.clone());
-            gather(stage, place, &setting.config, &told, storm.events).await?;
+            gather(stage, place, &told, storm.events).await?;
             start_workers(stage, place, &mut workers, count)?;
         }
         Before::Warm => {
@@ -588,27 +588,25 @@ fn start_workers(
 async fn gather(
     stage: &mut Stage,
     place: &Place,
-    config: &Config,
     events: &Part,
     count: u64,
 ) -> Result<(), BenchError> {
     let dispatching = block_in_place(|| stage.start_worker(place, "dispatch", free_port()))?;
     stage.run_part("generator", events).await?;
-    let desk = Desk::open(config).await?;
-    until_due(&desk, count).await?;
-    desk.close().await;
+    let broker = Broker::connect(stage).await?;
+    until_due(&broker, count).await?;
+    broker.close().await?;
     dispatching.stop()?;
     Ok(())
 }
 
 /// Waits until so many deliveries are due; how long it took from the first few seen, and how many came since.
-async fn until_due(desk: &Desk, wanted: u64) -> Result<(Duration, u64), BenchError> {
+async fn until_due(broker: &Broker, wanted: u64) -> Result<(Duration, u64), BenchError> {
     let (mut seen, mut moved_at) = (0, Instant::now());
     let mut first = None;
+    let queue = format!("{PREFIX}.deliveries");
     loop {
-        let depths = desk.backend.queue.depths().await?;
-        let is_due = |depth: &&Depth| depth.queue == QueueName::Deliveries(Lane::Main);
-        let due = depths.iter().find(is_due).map_or(0, |depth| depth.waiting);
+        let due = broker.waiting(&queue).await?;
         if due != seen {
             (seen, moved_at) = (due, Instant::now());
             first.get_or_insert((moved_at, due));

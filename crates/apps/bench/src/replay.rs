@@ -4,8 +4,9 @@
 //! plan alone; in the end somebody delivers, so that what is lost or comes twice is seen.
 
 use crate::{
-    BenchError, Desk, LOOK_EVERY, PATIENCE, Reading, Setting, accepted, arrived, cpu,
-    destinations_of,
+    BenchError, Desk, LOOK_EVERY, PATIENCE, Reading, Setting, accepted, arrived,
+    broker::Broker,
+    cpu, destinations_of,
     figures::compare,
     generator, memory_peak, per_second,
     report::Measured,
@@ -49,11 +50,13 @@ pub(crate) async fn measure(
     let plan = plans.plan(&everything_of(project), &|_| ()).await?;
     let runner = block_in_place(|| stage.start_worker(place, "replay", free_port()))?;
     let mut workers = vec![runner];
+    let broker = Broker::connect(stage).await?;
     let at_first = Reading::take(stage, &workers, scenario.servers)?;
     plans.change(plan.id(), PlanWish::Start, BY).await?;
-    let (took, sent) = until_due(&desk, entries).await?;
+    let (took, sent) = until_due(&broker, entries).await?;
     let in_the_end = Reading::take(stage, &workers, scenario.servers)?;
     let worker_memory_peak = memory_peak(&workers)?;
+    broker.close().await?;
     desk.close().await;
 
     let accepted_before = accepted(stage).await?;
