@@ -4,6 +4,7 @@ use dashmap::DashMap;
 use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX, port::Lane};
 use ringback_domain::{Delivery, Destination, ProjectName, WebhookId};
 use std::{
+    collections::VecDeque,
     num::NonZeroUsize,
     ops::RangeInclusive,
     pin::pin,
@@ -64,7 +65,9 @@ struct Book {
     pulse: Pulse,
     /// When the requests under way began: as many as there are places, at most.
     under_way: Vec<Instant>,
-    waiting: usize,
+    /// The tickets of those that wait, in the order of their turns.
+    waiting: VecDeque<u64>,
+    next_ticket: u64,
     /// When the newest of those that wait elsewhere comes back.
     newest_returns_at: Option<Instant>,
 }
@@ -159,25 +162,24 @@ impl Share {
     /// A place among those who wait, unless that would be for long.
     fn wait_if_short(&self, at_once: usize) -> Option<Waiting<'_>> {
         let mut book = self.book();
-        if !book.pulse.waits_here(at_once, book.oldest(), book.waiting) {
+        let before = book.waiting.len();
+        if !book.pulse.waits_here(at_once, book.oldest(), before) {
             return None;
         }
-        book.waiting += 1;
         Some(Waiting {
             share: self,
-            has_patience: false,
+            ticket: book.ticket(),
         })
     }
 
     /// A place among the few who wait however long that is, or when to come back.
     fn wait_or_return(&self, at_once: usize) -> Result<Waiting<'_>, Duration> {
         let mut book = self.book();
-        let before = book.waiting;
+        let before = book.waiting.len();
         book.waits_or_returns(at_once, before)?;
-        book.waiting += 1;
         Ok(Waiting {
             share: self,
-            has_patience: before < few(at_once),
+            ticket: book.ticket(),
         })
     }
 
@@ -193,9 +195,22 @@ impl Book {
         oldest.unwrap_or(Duration::ZERO)
     }
 
-    /// Whether one more waits in the slow lane, or when it is to come back: `others` wait there already.
-    fn waits_or_returns(&mut self, at_once: usize, others: usize) -> Result<(), Duration> {
-        if others < few(at_once) || self.pulse.waits_here(at_once, self.oldest(), others) {
+    /// A ticket to wait with, behind all others.
+    fn ticket(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back(ticket);
+        ticket
+    }
+
+    /// How many have their turn before this ticket.
+    fn before(&self, ticket: u64) -> usize {
+        self.waiting.partition_point(|other| *other < ticket)
+    }
+
+    /// Whether one waits in the slow lane, or when it is to come back: `before` have their turn before it.
+    fn waits_or_returns(&mut self, at_once: usize, before: usize) -> Result<(), Duration> {
+        if before < few(at_once) || self.pulse.waits_here(at_once, self.oldest(), before) {
             return Ok(());
         }
         Err(self.return_after(at_once))
@@ -250,25 +265,24 @@ fn few(at_once: usize) -> usize {
 
 struct Waiting<'a> {
     share: &'a Share,
-    /// It is one of the few.
-    has_patience: bool,
+    ticket: u64,
 }
 
 impl Waiting<'_> {
-    /// Whether it goes on waiting, as if it came now, or when it is to come back.
+    /// Whether it goes on waiting, or when it is to come back. Who came after it does not count: it is asked before them, and would
+    /// go although its turn is near.
     fn goes_on(&self, at_once: usize) -> Result<(), Duration> {
-        if self.has_patience {
-            return Ok(());
-        }
         let mut book = self.share.book();
-        let others = book.waiting - 1;
-        book.waits_or_returns(at_once, others)
+        let before = book.before(self.ticket);
+        book.waits_or_returns(at_once, before)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.share.book().waiting -= 1;
+        let mut book = self.share.book();
+        let at = book.before(self.ticket);
+        book.waiting.remove(at);
     }
 }
 
@@ -338,7 +352,48 @@ mod tests {
         assert_eq!(went, 79);
         drop(held);
         assert!(waiting.next().await.unwrap().is_ok());
-        assert_eq!(limits.share(&slow).book().waiting, 0);
+        assert!(limits.share(&slow).book().waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_slows_down_keeps_those_whose_turn_is_near() {
+        let limits = DestinationLimits::new(NonZeroUsize::new(16).unwrap());
+        let slow = samples::delivery();
+        let quick = limits.enter(&slow).await;
+        tokio::time::advance(Duration::from_millis(5)).await;
+        drop(quick);
+        let mut held = Vec::new();
+        for _ in 0..16 {
+            held.push(limits.enter(&slow).await);
+        }
+        let waiting: FuturesUnordered<_> = (0..400)
+            .map(|number| {
+                let turn = limits.enter_or_return(&slow);
+                turn.map(move |turn| (number, turn))
+            })
+            .collect();
+        let mut waiting = pin!(waiting);
+        let mut went = Vec::new();
+        let all = async {
+            while let Some((number, turn)) = waiting.next().await {
+                assert!(turn.is_err());
+                went.push(number);
+            }
+        };
+        let within = WAIT_FOR_SHARE_MAX * 3 / 2;
+        assert!(timeout(within, all).await.is_err(), "some go on waiting");
+        let kept = 400 - went.len();
+        assert!((16..=32).contains(&kept), "{kept}: a turn or two");
+        went.sort_unstable();
+        assert!(went.into_iter().eq(kept..400), "the last in line go");
+        drop(held);
+        // Kept, since each place is given back only with the last of them.
+        let mut entered = Vec::new();
+        for expected in 0..16 {
+            let (number, turn) = waiting.next().await.unwrap();
+            assert_eq!(number, expected);
+            entered.push(turn.unwrap());
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -401,7 +456,7 @@ mod tests {
         };
         let (entered, ()) = tokio::join!(limits.enter_soon(&one), leave);
         assert!(entered.is_some());
-        assert!(limits.share(&one).book().waiting == 0);
+        assert!(limits.share(&one).book().waiting.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
