@@ -169,10 +169,12 @@ async fn serve(stream: TcpStream, peer: IpAddr, connections: Arc<Connections>, s
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // One that hangs up early, or sends what is no HTTP, is no event of ours.
+    // One that hangs up early, or sends what is no HTTP, is no event of ours. One that makes room does nothing more: what is begun
+    // for a body whose end came this very moment would be cut off in the middle.
     tokio::select! {
-        _ = serving.as_mut() => return,
+        biased;
         () = slot.is_wanted() => return,
+        _ = serving.as_mut() => return,
         () = connections.stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
     let _ = connections.cut_off.run_until_cancelled(serving).await;

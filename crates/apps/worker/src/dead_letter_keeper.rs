@@ -121,7 +121,11 @@ impl DeadLetterKeeper {
     ) -> Result<u64, RoomError> {
         loop {
             let most = limits::PAGE_ENTRIES_MAX;
-            let wanted = surplus.saturating_add(left_out.len()).min(most);
+            // Where some are damaged, there may be many.
+            let wanted = match left_out.len() {
+                0 => surplus.min(most),
+                _ => most,
+            };
             let oldest = self.store.oldest_dead_letters(wanted).await?;
             let mut finds_more = false;
             for DamagedDeadLetter { id, why } in oldest.damaged {

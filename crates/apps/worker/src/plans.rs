@@ -25,7 +25,6 @@ const ROOM_AFTER: Duration = Duration::from_secs(30);
 pub(crate) async fn run(context: Arc<Context>, lease_margin: Duration, stop: CancellationToken) {
     let desk = Arc::new(Desk {
         runner: PlanRunner::new(context, lease_margin),
-        stop: stop.clone(),
         book: Mutex::default(),
     });
     let tasks = TaskTracker::new();
@@ -47,7 +46,6 @@ pub(crate) async fn run(context: Arc<Context>, lease_margin: Duration, stop: Can
 
 struct Desk {
     runner: PlanRunner,
-    stop: CancellationToken,
     book: Mutex<Book>,
 }
 
@@ -55,8 +53,13 @@ struct Desk {
 #[derive(Default)]
 struct Book {
     in_hand: HashMap<PlanId, Held>,
-    /// When those that are not in hand were it last.
-    left_at: HashMap<PlanId, Instant>,
+    /// When those that are not in hand were it last, and from when on they may be again.
+    left: HashMap<PlanId, Left>,
+}
+
+struct Left {
+    at: Instant,
+    rests_until: Instant,
 }
 
 struct Held {
@@ -76,10 +79,14 @@ impl Book {
         stop: &CancellationToken,
     ) -> Vec<(PlanId, CancellationToken)> {
         let known: HashSet<_> = active.iter().collect();
-        self.left_at.retain(|id, _| known.contains(id));
+        self.left.retain(|id, _| known.contains(id));
+        let now = Instant::now();
         let mut waiting = active;
-        waiting.retain(|id| !self.in_hand.contains_key(id));
-        waiting.sort_by_key(|id| self.left_at.get(id).copied());
+        waiting.retain(|id| {
+            let rests = self.left.get(id).is_some_and(|left| now < left.rests_until);
+            !self.in_hand.contains_key(id) && !rests
+        });
+        waiting.sort_by_key(|id| self.left.get(id).map(|left| left.at));
         let longest = self.in_hand.values().min_by_key(|held| held.since);
         let mut room = PLANS_MAX.saturating_sub(self.in_hand.len());
         if let Some(longest) = longest.filter(|held| held.since.elapsed() >= ROOM_AFTER) {
@@ -101,9 +108,12 @@ impl Book {
         taken.collect()
     }
 
-    fn left(&mut self, id: PlanId) {
+    /// One that failed rests, out of hand: nobody makes room for it meanwhile.
+    fn left(&mut self, id: PlanId, rest: Duration) {
         self.in_hand.remove(&id);
-        self.left_at.insert(id, Instant::now());
+        let at = Instant::now();
+        let rests_until = at + rest;
+        self.left.insert(id, Left { at, rests_until });
     }
 }
 
@@ -114,16 +124,16 @@ impl Desk {
     }
 
     async fn run(self: Arc<Self>, id: PlanId, leave: CancellationToken) {
+        let mut rest = Duration::ZERO;
         if let Err(failure) = self.runner.run(&id, &|| leave.is_cancelled()).await {
             tracing::warn!(
                 ringback.plan.id = %id,
                 error = &failure as &(dyn Error + 'static),
                 "a replay plan could not go on, it is taken up again soon"
             );
-            let wait = tokio::time::sleep(AFTER_FAILURE);
-            let _ = self.stop.run_until_cancelled(wait).await;
+            rest = AFTER_FAILURE;
         }
-        self.book().left(id);
+        self.book().left(id, rest);
     }
 }
 
@@ -206,6 +216,30 @@ mod tests {
             .await
             .unwrap();
         plan.id().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_makes_room_for_a_plan_that_cannot_go_on() {
+        let (mut book, stop) = (Book::default(), CancellationToken::new());
+        let plans: Vec<_> = (0..=PLANS_MAX)
+            .map(|_| samples::unique("rpl_").parse::<PlanId>().unwrap())
+            .collect();
+        let (failing, running) = plans.split_last().unwrap();
+        let held = book.take(running.to_vec(), &stop);
+        assert_eq!(held.len(), PLANS_MAX);
+        tokio::time::advance(ROOM_AFTER).await;
+        for _ in 0..3 {
+            let taken = book.take(plans.clone(), &stop);
+            assert_eq!(taken.len(), 1);
+            assert_eq!(taken[0].0, *failing);
+            book.left(failing.clone(), AFTER_FAILURE);
+            for _ in 0..4 {
+                tokio::time::advance(LOOK_EVERY).await;
+                assert!(book.take(plans.clone(), &stop).is_empty());
+            }
+            tokio::time::advance(LOOK_EVERY).await;
+        }
+        assert!(held.iter().all(|(_, leave)| !leave.is_cancelled()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use crate::{
 use ringback_domain::{
     AttemptNumber, DeadLetter, DeadLetterContent, DeadLetterId, Delivery, DeliveryRecord,
     DeliveryState, Detour, Disposal, Generation, Replayed, Timestamp,
+    replay_plan::{DeliveryStanding, Stage},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -222,17 +223,25 @@ impl Replay {
         id: &DeadLetterId,
         delivery: &Delivery,
     ) -> Result<(), ReplayError> {
-        match self.store.delivery(&delivery.id).await? {
-            Some(DeliveryRecord {
-                generation,
-                state: DeliveryState::DeadLettered { id: newer },
-                ..
-            }) if generation > delivery.generation => Err(ReplayError::Newer {
-                id: id.clone(),
-                newer,
-            }),
-            _ => Ok(()),
+        let Some(record) = self.store.delivery(&delivery.id).await? else {
+            return Ok(());
+        };
+        let (stage, given_up) = match record.state {
+            DeliveryState::DeadLettered { .. } => (Stage::DeadLettered, record.generation),
+            // What goes on was a dead letter before.
+            _ => (Stage::Retrying, record.generation.before()),
+        };
+        let standing = DeliveryStanding {
+            generation: record.generation,
+            stage,
+        };
+        if !standing.has_newer(delivery.generation) {
+            return Ok(());
         }
+        Err(ReplayError::Newer {
+            id: id.clone(),
+            newer: DeadLetterId::derive(&delivery.id, given_up),
+        })
     }
 
     /// The newest generation known of: another dead letter of the delivery may have been replayed since, and a generation

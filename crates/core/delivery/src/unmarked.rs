@@ -24,7 +24,12 @@ impl Unmarked {
     pub(crate) fn event(&self, deliveries: &[Delivery]) -> UnmarkedEvent<'_> {
         let ids = deliveries.iter().map(|delivery| delivery.id.clone());
         let ids: Vec<_> = ids.collect();
-        self.lock().extend(ids.iter().map(|id| (id.clone(), None)));
+        let mut all = self.lock();
+        for id in &ids {
+            // The event may be in hand twice.
+            all.entry(id.clone()).or_insert(None);
+        }
+        drop(all);
         UnmarkedEvent { all: self, ids }
     }
 

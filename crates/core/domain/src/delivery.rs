@@ -73,6 +73,12 @@ impl Generation {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The generation before this one; of the first, itself.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// One event on its way to one destination: everything an attempt needs, so that a retry never waits for a look-up.

@@ -233,7 +233,6 @@ async fn after_the_window_an_id_stands_for_another_event() {
     assert_eq!(logged(&store).await, 1);
 }
 
-/// A file of format 1 has neither the index nor the groups, nor the count of bytes.
 fn database(dir: &Path) -> redb::Database {
     let mut files = std::fs::read_dir(dir)
         .unwrap()
@@ -278,6 +277,7 @@ async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
     assert_eq!(oldest.damaged[0].id, ids[1].as_str());
 }
 
+/// A file of format 1 has neither the index nor the groups, nor the count of bytes.
 #[tokio::test]
 async fn dead_letters_of_a_release_before_groups_are_listed_and_grouped_when_the_file_is_opened() {
     let (dir, clock) = (

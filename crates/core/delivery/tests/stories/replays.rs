@@ -91,9 +91,17 @@ async fn a_dead_letter_whose_delivery_was_given_up_again_since_names_the_newer_o
     assert!(world.queue.is_idle(), "nothing was published");
     let older = world.store.dead_letter(&older.id).await.unwrap().unwrap();
     assert_eq!(older.disposal, Disposal::Open);
-    assert_eq!(world.replay_of(newer.id, false).await.unwrap().get(), 2);
+    let replayed = world.replay_of(newer.id.clone(), false).await;
+    assert_eq!(replayed.unwrap().get(), 2);
     world.run().await;
     assert_eq!(world.sender.with_requests(<[_]>::len), 9);
+
+    // The newer one was replayed and delivered; the claim would drop the older one's next generation all the same.
+    let refused = world.replay_of(older.id, false).await.unwrap_err();
+    assert!(
+        matches!(&refused, ReplayError::Newer { newer: named, .. } if *named == newer.id),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -270,7 +270,12 @@ fn write_until_closed(access: &Access, inbox: &Inbox, mut keeper: Keeper) {
                 inbox.make_room(count);
             }
             Woken::ToSweep => sweep_in = sweep(access, &mut keeper),
-            Woken::Closed => return,
+            Woken::Closed => {
+                if !doubtful.0.is_empty() {
+                    let _ = commit(access, &mut [], &[], &mut doubtful);
+                }
+                return;
+            }
         }
     }
 }

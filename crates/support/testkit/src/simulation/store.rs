@@ -734,8 +734,10 @@ impl EventStore for SimulatedStore {
     ) -> Result<(), StoreError> {
         let key = (project.clone(), id.clone());
         let mut state = self.state();
-        let known = state.events.contains_key(&key).then_some((key, until));
-        state.known_until.extend(known);
+        if state.events.contains_key(&key) {
+            let known_until = state.known_until.entry(key).or_insert(until);
+            *known_until = until.max(*known_until);
+        }
         Ok(())
     }
 
