@@ -68,7 +68,7 @@ impl RedisStore {
             connection,
             barrier: settings
                 .wait_aof
-                .then(|| connect().map(Barrier::new))
+                .then(|| Barrier::try_new(connect))
                 .transpose()?,
             keys,
             settings,

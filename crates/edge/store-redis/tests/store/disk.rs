@@ -4,7 +4,7 @@ use crate::{cluster::Cluster, settings, store};
 use futures_util::future::join_all;
 use ringback_delivery::port::{DeadLetterStore, StoreError};
 use ringback_domain::DeadLetter;
-use ringback_store_redis::RedisStoreSettings;
+use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{samples, servers::free_port};
 use std::{
     sync::{
@@ -16,39 +16,56 @@ use std::{
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
 /// Between us and one server.
-#[derive(Default)]
 struct Disk {
+    /// How long one write of the server's file takes; the next begins when it ends.
+    takes: Duration,
+    begun: Instant,
     /// What `WAITAOF` answers: whether the server's own disk has it.
     written: AtomicU32,
     asked: AtomicU32,
 }
 
-/// Nobody waits for a fast disk.
-const DISK_TAKES: Duration = Duration::from_millis(100);
-
 impl Disk {
+    fn new(takes: Duration) -> Self {
+        Self {
+            takes,
+            begun: Instant::now(),
+            written: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
+        }
+    }
+
+    /// When what is in the file at a moment is on disk.
+    fn has(&self, what: Instant) -> Instant {
+        let writes = (what - self.begun).div_duration_f64(self.takes).floor();
+        self.begun + self.takes.mul_f64(writes + 1.0)
+    }
+
     async fn serve(self: Arc<Self>, listener: TcpListener, server: u16) {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(self.clone().pass(client, server));
         }
     }
 
-    /// One command after the other, each with its answer.
+    /// One command after the other, each with its answer. As Redis does, it waits for the connection's last write.
     async fn pass(self: Arc<Self>, client: TcpStream, server: u16) -> std::io::Result<()> {
         let server = TcpStream::connect(("127.0.0.1", server)).await?;
         let (mut client, mut server) = (BufReader::new(client), BufReader::new(server));
+        let mut last_write = self.begun;
         loop {
             let command = read_value(&mut client).await?;
             let text = String::from_utf8_lossy(&command);
             let answer = if text.contains("WAITAOF") {
                 self.asked.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(DISK_TAKES).await;
+                tokio::time::sleep_until(self.has(last_write)).await;
                 let written = self.written.load(Ordering::Relaxed);
                 format!("*2\r\n:{written}\r\n:0\r\n").into_bytes()
             } else {
+                last_write = Instant::now();
                 server.write_all(&command).await?;
                 read_value(&mut server).await?
             };
@@ -84,13 +101,13 @@ async fn read_value(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<V
     Ok(value)
 }
 
-#[tokio::test]
-async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
+/// A store that waits for the disks of three servers; each write of them takes this long. The cluster ends when dropped.
+async fn store_on_disks(takes: Duration) -> (RedisStore, Vec<Arc<Disk>>, Cluster) {
     let mut disks = Vec::new();
     let ports = [(); 3].map(|()| free_port());
     let cluster = Cluster::start_behind(&ports).await;
     for (port, server) in ports.iter().zip(cluster.ports()) {
-        let disk = Arc::new(Disk::default());
+        let disk = Arc::new(Disk::new(takes));
         let listener = TcpListener::bind(("127.0.0.1", *port)).await.unwrap();
         tokio::spawn(disk.clone().serve(listener, server));
         disks.push(disk);
@@ -99,6 +116,12 @@ async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
         wait_aof: true,
         ..settings(&format!("redis+cluster://127.0.0.1:{}", ports[0]))
     });
+    (store, disks, cluster)
+}
+
+#[tokio::test]
+async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
+    let (store, disks, _cluster) = store_on_disks(Duration::from_millis(100)).await;
     let asked = |disk: &Arc<Disk>| disk.asked.load(Ordering::Relaxed);
     let set = |disk: &Arc<Disk>, written| disk.written.store(written, Ordering::Relaxed);
 
@@ -129,4 +152,30 @@ async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
     assert!(put[0].is_ok() && put[1].is_ok(), "{put:?}");
     let refused = put[2].as_ref().unwrap_err();
     assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
+}
+
+/// As with `appendfsync everysec`. One write is waited for, or two by those who come while others wait; were there more, a
+/// dead letter that is stored would count as lost.
+#[tokio::test]
+async fn in_a_cluster_shards_of_one_server_wait_for_the_same_write_of_its_disk() {
+    let takes = Duration::from_secs(1);
+    let (store, disks, _cluster) = store_on_disks(takes).await;
+    for disk in &disks {
+        disk.written.store(1, Ordering::Relaxed);
+    }
+    let until = Instant::now() + 4 * takes;
+    let busy = (0..48).map(|number| {
+        let store = &store;
+        async move {
+            tokio::time::sleep(takes * number / 48).await;
+            while Instant::now() < until {
+                let began = Instant::now();
+                let put = store.put_dead_letter(&samples::dead_letter()).await;
+                let took = began.elapsed();
+                assert!(put.is_ok(), "{put:?} after {took:?}");
+                assert!(took < takes * 5 / 2, "{took:?}");
+            }
+        }
+    });
+    join_all(busy).await;
 }
