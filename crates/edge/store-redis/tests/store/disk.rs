@@ -154,8 +154,8 @@ async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
     assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
 }
 
-/// As with `appendfsync everysec`. One write is waited for, or two by those who come while others wait; were there more, a
-/// dead letter that is stored would count as lost.
+/// As with `appendfsync everysec`. One write is waited for, or two by those who come while others wait. Where there are more, an
+/// answer may come too late, and a dead letter that is stored counts as not stored.
 #[tokio::test]
 async fn in_a_cluster_shards_of_one_server_wait_for_the_same_write_of_its_disk() {
     let takes = Duration::from_secs(1);
