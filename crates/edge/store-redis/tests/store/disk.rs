@@ -1,7 +1,7 @@
 //! Waiting for the disk, in a cluster. The servers of the tests do not know `WAITAOF`; here somebody between us and them answers it.
 
 use crate::{cluster::Cluster, settings, store};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use ringback_delivery::port::{DeadLetterStore, StoreError};
 use ringback_domain::DeadLetter;
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
@@ -16,56 +16,40 @@ use std::{
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    sync::watch,
 };
 
 /// Between us and one server.
+#[derive(Default)]
 struct Disk {
-    /// How long one write of the server's file takes; the next begins when it ends.
-    takes: Duration,
-    begun: Instant,
     /// What `WAITAOF` answers: whether the server's own disk has it.
     written: AtomicU32,
     asked: AtomicU32,
+    /// While it is, `WAITAOF` has no answer.
+    is_busy: watch::Sender<bool>,
 }
 
 impl Disk {
-    fn new(takes: Duration) -> Self {
-        Self {
-            takes,
-            begun: Instant::now(),
-            written: AtomicU32::new(0),
-            asked: AtomicU32::new(0),
-        }
-    }
-
-    /// When what is in the file at a moment is on disk.
-    fn has(&self, what: Instant) -> Instant {
-        let writes = (what - self.begun).div_duration_f64(self.takes).floor();
-        self.begun + self.takes.mul_f64(writes + 1.0)
-    }
-
     async fn serve(self: Arc<Self>, listener: TcpListener, server: u16) {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(self.clone().pass(client, server));
         }
     }
 
-    /// One command after the other, each with its answer. As Redis does, it waits for the connection's last write.
+    /// One command after the other, each with its answer.
     async fn pass(self: Arc<Self>, client: TcpStream, server: u16) -> std::io::Result<()> {
         let server = TcpStream::connect(("127.0.0.1", server)).await?;
         let (mut client, mut server) = (BufReader::new(client), BufReader::new(server));
-        let mut last_write = self.begun;
+        let mut is_busy = self.is_busy.subscribe();
         loop {
             let command = read_value(&mut client).await?;
             let text = String::from_utf8_lossy(&command);
             let answer = if text.contains("WAITAOF") {
                 self.asked.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep_until(self.has(last_write)).await;
+                let _ = is_busy.wait_for(|is_busy| !is_busy).await;
                 let written = self.written.load(Ordering::Relaxed);
                 format!("*2\r\n:{written}\r\n:0\r\n").into_bytes()
             } else {
-                last_write = Instant::now();
                 server.write_all(&command).await?;
                 read_value(&mut server).await?
             };
@@ -101,13 +85,13 @@ async fn read_value(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<V
     Ok(value)
 }
 
-/// A store that waits for the disks of three servers; each write of them takes this long. The cluster ends when dropped.
-async fn store_on_disks(takes: Duration) -> (RedisStore, Vec<Arc<Disk>>, Cluster) {
+/// A store that waits for the disks of three servers. The cluster ends when dropped.
+async fn store_on_disks() -> (RedisStore, Vec<Arc<Disk>>, Cluster) {
     let mut disks = Vec::new();
     let ports = [(); 3].map(|()| free_port());
     let cluster = Cluster::start_behind(&ports).await;
     for (port, server) in ports.iter().zip(cluster.ports()) {
-        let disk = Arc::new(Disk::new(takes));
+        let disk = Arc::new(Disk::default());
         let listener = TcpListener::bind(("127.0.0.1", *port)).await.unwrap();
         tokio::spawn(disk.clone().serve(listener, server));
         disks.push(disk);
@@ -121,7 +105,7 @@ async fn store_on_disks(takes: Duration) -> (RedisStore, Vec<Arc<Disk>>, Cluster
 
 #[tokio::test]
 async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
-    let (store, disks, _cluster) = store_on_disks(Duration::from_millis(100)).await;
+    let (store, disks, _cluster) = store_on_disks().await;
     let asked = |disk: &Arc<Disk>| disk.asked.load(Ordering::Relaxed);
     let set = |disk: &Arc<Disk>, written| disk.written.store(written, Ordering::Relaxed);
 
@@ -154,28 +138,29 @@ async fn in_a_cluster_each_server_is_asked_for_its_own_disk() {
     assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
 }
 
-/// As with `appendfsync everysec`. One write is waited for, or two by those who come while others wait. Where there are more, an
-/// answer may come too late, and a dead letter that is stored counts as not stored.
+/// Behind one another, each would wait for another write of the file: with `appendfsync everysec` an answer may come too late then,
+/// and a dead letter that is stored count as not stored.
 #[tokio::test]
-async fn in_a_cluster_shards_of_one_server_wait_for_the_same_write_of_its_disk() {
-    let takes = Duration::from_secs(1);
-    let (store, disks, _cluster) = store_on_disks(takes).await;
+async fn in_a_cluster_shards_of_one_server_wait_for_its_disk_side_by_side() {
+    let (store, disks, _cluster) = store_on_disks().await;
     for disk in &disks {
         disk.written.store(1, Ordering::Relaxed);
+        disk.is_busy.send_replace(true);
     }
-    let until = Instant::now() + 4 * takes;
-    let busy = (0..48).map(|number| {
-        let store = &store;
-        async move {
-            tokio::time::sleep(takes * number / 48).await;
-            while Instant::now() < until {
-                let began = Instant::now();
-                let put = store.put_dead_letter(&samples::dead_letter()).await;
-                let took = began.elapsed();
-                assert!(put.is_ok(), "{put:?} after {took:?}");
-                assert!(took < takes * 5 / 2, "{took:?}");
-            }
+    let letters: Vec<_> = (0..48).map(|_| samples::dead_letter()).collect();
+    let puts = join_all(letters.iter().map(|letter| store.put_dead_letter(letter)));
+    let all_ask = async {
+        while disks
+            .iter()
+            .any(|disk| disk.asked.load(Ordering::Relaxed) < 2)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    });
-    join_all(busy).await;
+        for disk in &disks {
+            disk.is_busy.send_replace(false);
+        }
+    };
+    let both = tokio::time::timeout(Duration::from_secs(30), join(puts, all_ask));
+    let (put, ()) = both.await.expect("each shard asks, though others wait");
+    assert!(put.iter().all(Result::is_ok), "{put:?}");
 }
