@@ -25,8 +25,8 @@ USER 10001:10001
 # The embedded queue and store keep their state here; with RabbitMQ and Redis nothing is written anywhere.
 WORKDIR /var/lib/ringback
 ENV RINGBACK_DATA_DIR=/var/lib/ringback/data
-# Freed memory goes back at once: some 2 MB less of 60, for 2 % more of a worker's processor time.
-ENV MIMALLOC_PURGE_DELAY=0
+# Freed memory goes back after a tenth of a second in place of one: some 2 MB less of 60.
+ENV MIMALLOC_PURGE_DELAY=100
 # The system's signal to stop: takes nothing new, lets attempts under way end.
 STOPSIGNAL SIGTERM
 EXPOSE 8080

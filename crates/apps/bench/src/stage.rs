@@ -153,7 +153,7 @@ impl Stage {
         command.arg(&place.config);
         command.env("RINGBACK_API__LISTEN", format!("127.0.0.1:{api_port}"));
         // As in `Dockerfile` and `deploy/`.
-        command.env("MIMALLOC_PURGE_DELAY", "0");
+        command.env("MIMALLOC_PURGE_DELAY", "100");
         let mut process = Group::start("worker", command, &folder)?;
         process.wait_until_says(": ready ", READY_WITHIN)?;
         Ok(Worker {
