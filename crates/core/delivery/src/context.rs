@@ -4,7 +4,7 @@ use crate::{
     ProfileBook, WebhookCache,
     port::{Clock, Entropy, Observer, Occurrence, Queue, QueueError, Sender, Store, StoreError},
 };
-use ringback_domain::WorkerId;
+use ringback_domain::{EventId, ProjectName, Timestamp, WorkerId};
 use ringback_signing::KeyRing;
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
@@ -64,6 +64,22 @@ impl MayPass for QueueError {
 }
 
 impl Context {
+    /// Longer than its mark lasts. What is safe already does not fail by it.
+    pub(crate) async fn keep_event_known(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        until: Timestamp,
+    ) {
+        if let Err(failure) = self.store.keep_event_known(project, id, until).await {
+            tracing::warn!(
+                ringback.event.id = %id,
+                error = &failure as &(dyn Error + 'static),
+                "could not keep an event known for longer"
+            );
+        }
+    }
+
     /// Repeats a step until it is done or fails for good.
     ///
     /// A store or broker that is away costs time, never a delivery: the message stays unacknowledged meanwhile, and a

@@ -687,17 +687,9 @@ impl Deliver {
         if late.unwrap_or_default() < KNOWN_ANYWAY || self.unmarked.remembers(&delivery.id, until) {
             return;
         }
-        let store = &self.context.store;
-        if let Err(failure) = store
+        self.context
             .keep_event_known(&event.project, &event.id, until)
-            .await
-        {
-            tracing::warn!(
-                ringback.event.id = %event.id,
-                error = &failure as &(dyn std::error::Error + 'static),
-                "could not keep an event known for longer"
-            );
-        }
+            .await;
     }
 
     /// 410: the receiver says it is gone for good. The webhook gets nothing more until a person enables it.

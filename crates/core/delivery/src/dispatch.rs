@@ -14,8 +14,7 @@ use bytes::Bytes;
 use futures_util::future::{join_all, join3};
 use ringback_domain::{
     AttemptNumber, Callback, CallbackSecret, DeadLetter, DeadLetterReason, Delivery, DeliveryId,
-    Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, Timestamp,
-    TraceContext, Webhook,
+    Destination, Event, EventSummary, Generation, ProfileName, SealedSecret, TraceContext, Webhook,
 };
 use ringback_profile::{DestinationKind, Profile};
 use std::{collections::HashMap, sync::Arc};
@@ -173,26 +172,16 @@ impl Dispatch {
             .await?;
         fault_point!(EventMarked);
         if let Some(until) = unmarked.and_then(UnmarkedEvent::marked) {
-            self.keep_known(&event, until).await;
+            // A direct attempt was told to come back much later, perhaps.
+            self.context
+                .keep_event_known(&event.project, &event.id, until)
+                .await;
         }
         self.context.observer.saw(&Occurrence::EventDispatched {
             event: &event,
             deliveries: count,
         });
         Ok(())
-    }
-
-    /// Longer than its mark lasts: a direct attempt was told to come back much later, perhaps. The event is dispatched, whatever comes of it.
-    async fn keep_known(&self, event: &Event, until: Timestamp) {
-        let store = &self.context.store;
-        let kept = store.keep_event_known(&event.project, &event.id, until);
-        if let Err(failure) = kept.await {
-            tracing::warn!(
-                ringback.event.id = %event.id,
-                error = &failure as &(dyn std::error::Error + 'static),
-                "could not keep an event known for longer"
-            );
-        }
     }
 
     /// Makes the direct attempt, or publishes; afterwards the delivery is safe without its event's message. What goes on, if
