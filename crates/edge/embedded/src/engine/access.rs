@@ -47,12 +47,12 @@ impl Access {
         Ok(look(&tx)?)
     }
 
-    /// One transaction; the writer's alone. It is committed if `change` says so.
+    /// One transaction; the writer's alone. It is committed if `change` says so. A file that failed is not opened again by it: the
+    /// writer does that before, to know whether one that fails may have left something in the file.
     pub(super) fn write<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(T, Commit), redb::Error>,
     ) -> Result<T, Failure> {
-        self.reopen_if_failed();
         let written = self.try_write(change);
         if let Err(Failure::Database(why)) = &written {
             self.fail(why);
@@ -129,4 +129,29 @@ impl State {
 pub(super) enum Commit {
     Yes,
     No,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::backends::InMemoryBackend;
+
+    fn open() -> Result<Database, redb::Error> {
+        Ok(redb::Builder::new().create_with_backend(InMemoryBackend::new())?)
+    }
+
+    #[test]
+    fn a_write_opens_no_file_of_which_the_writer_took_it_that_it_is_not_open() {
+        let access = Access::new(open().unwrap(), Box::new(open));
+        let why = redb::Error::Corrupted("it failed".to_owned());
+        *access.database.write().unwrap() = State::Failed {
+            why: Arc::new(why),
+            at: Instant::now().checked_sub(REOPEN_AFTER).unwrap(),
+        };
+        let write = || access.write(|_| Ok(((), Commit::Yes)));
+
+        assert!(write().is_err());
+        assert!(access.reopen_if_failed());
+        assert!(write().is_ok());
+    }
 }

@@ -361,6 +361,7 @@ fn apply_note(tables: &mut Tables<'_>, note: &Note) -> Result<(), redb::Error> {
 
 /// How long until the next.
 fn sweep(access: &Access, keeper: &mut Keeper) -> Duration {
+    access.reopen_if_failed();
     let swept = access.write(|tx| {
         let swept = keeper.sweep(&mut Tables::of(tx))?;
         let commit = if swept.forgotten > 0 {
