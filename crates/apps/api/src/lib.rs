@@ -30,6 +30,7 @@ mod route;
 mod server;
 mod services;
 mod slots;
+mod taken;
 pub mod view;
 
 pub use body::BATCH_BYTES_MAX;

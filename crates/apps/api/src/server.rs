@@ -3,6 +3,7 @@
 use crate::{
     problem::{Code, Problem},
     slots::{Slot, Slots, Writing},
+    taken::Taken,
 };
 use axum::{Router, response::IntoResponse};
 use futures_util::FutureExt;
@@ -43,6 +44,8 @@ pub struct Limits {
     pub body_time_limit: Duration,
     /// How long a body has been on its way when its connection makes room, where all are taken and none is quiet.
     pub body_yields_after: Duration,
+    /// How long a client may take nothing of its answer.
+    pub stall_time_limit: Duration,
     /// Wrong keys that one address may show within [`FAILURES_WINDOW`](crate::auth::FAILURES_WINDOW).
     pub key_failures_max: u32,
     /// How long answers under way may go on after the wish to stop.
@@ -56,6 +59,7 @@ impl Default for Limits {
             head_time_limit: Duration::from_secs(20),
             body_time_limit: Duration::from_secs(30),
             body_yields_after: Duration::from_secs(5),
+            stall_time_limit: Duration::from_secs(30),
             key_failures_max: crate::auth::FAILURES_MAX,
             stop_grace: Duration::from_secs(35),
         }
@@ -159,6 +163,7 @@ async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: Tas
 
 async fn serve(stream: TcpStream, peer: IpAddr, connections: Arc<Connections>, slot: Arc<Slot>) {
     let _ = stream.set_nodelay(true);
+    let taken = Taken::new(stream, connections.limits.stall_time_limit);
     let service = service_fn(|request| answer(request, peer, connections.router.clone(), &slot));
     let mut serving = pin!(
         hyper::server::conn::http1::Builder::new()
@@ -167,7 +172,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, connections: Arc<Connections>, s
             .max_headers(HEADERS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(taken), service)
     );
     // One that hangs up early, or sends what is no HTTP, is no event of ours. One that makes room does nothing more: what is begun
     // for a body whose end came this very moment would be cut off in the middle.
