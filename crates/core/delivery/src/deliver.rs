@@ -7,6 +7,7 @@
 use crate::{
     Context, Handled, Route, Share, build_request,
     judge::{excerpt_of, judge},
+    moment::Moment,
     pacing::{Pacing, Turn},
     port::{
         Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
@@ -41,12 +42,11 @@ enum Stuck {
     Queue(#[from] QueueError),
 }
 
-/// The right to make an attempt, and until when the request may begin so that it ends within the lease.
+/// The right to make an attempt, and since when: a request that begins within the margin ends within the lease.
 struct Granted {
     claim: Claim,
     expired: Option<ExpiredClaim>,
-    /// By [`Clock::monotonic`](crate::port::Clock::monotonic).
-    send_before: Duration,
+    asked_at: Moment,
 }
 
 /// What came of beginning an attempt.
@@ -171,7 +171,7 @@ impl Deliver {
         let Granted {
             claim,
             expired,
-            send_before,
+            asked_at,
         } = granted;
         fault_point!(Claimed);
         // Without the profile there is nothing to sign by; without rules there is no retry. A person has to look.
@@ -209,7 +209,7 @@ impl Deliver {
             return self.give_up(delivery, &claim, attempts, reason).await;
         }
         let made = self
-            .attempt(delivery, &profile, kind, send_before, &mut share)
+            .attempt(delivery, &profile, kind, asked_at, &mut share)
             .await?;
         let Some(Made { attempt, url }) = made else {
             return self.release(delivery, &claim).await;
@@ -254,11 +254,11 @@ impl Deliver {
         };
         let ask = async || {
             // The moment *before* the question: the store's lease began no earlier.
-            let asked_at = self.context.clock.monotonic();
+            let asked_at = Moment::now(&*self.context.clock);
             let answer = self.context.store.claim(request).await?;
-            Ok::<_, StoreError>((answer, asked_at + self.lease_margin))
+            Ok::<_, StoreError>((answer, asked_at))
         };
-        let (answer, send_before) = self.context.until_done("claim", ask).await?;
+        let (answer, asked_at) = self.context.until_done("claim", ask).await?;
         match answer {
             ClaimAnswer::Granted { claim, expired } => {
                 self.context.observer.saw(&Occurrence::ClaimGranted {
@@ -268,7 +268,7 @@ impl Deliver {
                 Ok(Some(Granted {
                     claim,
                     expired,
-                    send_before,
+                    asked_at,
                 }))
             }
             ClaimAnswer::Held { remaining } => {
@@ -406,12 +406,12 @@ impl Deliver {
         delivery: &Delivery,
         profile: &Profile,
         kind: DestinationKind,
-        send_before: Duration,
+        asked_at: Moment,
         share: &mut impl Share,
     ) -> Result<Option<Made>, StoreError> {
         let started_at = self.context.clock.now();
         let begun = self
-            .begin(delivery, profile, started_at, send_before, share)
+            .begin(delivery, profile, started_at, asked_at, share)
             .await?;
         let (exchange, url) = match begun {
             Begun::TooLate => return Ok(None),
@@ -436,14 +436,14 @@ impl Deliver {
         delivery: &Delivery,
         profile: &Profile,
         started_at: Timestamp,
-        send_before: Duration,
+        asked_at: Moment,
         share: &mut impl Share,
     ) -> Result<Begun<'_>, StoreError> {
         let request = match self.prepare(delivery, profile, started_at).await? {
             Ok(request) => request,
             Err(reason) => return Ok(Begun::NotSent(reason)),
         };
-        if self.context.clock.monotonic() > send_before {
+        if asked_at.elapsed(&*self.context.clock) > self.lease_margin {
             return Ok(Begun::TooLate);
         }
         share.used_from_now();

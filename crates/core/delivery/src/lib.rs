@@ -33,6 +33,7 @@ mod dispatch;
 mod fault_point;
 mod group_shares;
 mod judge;
+mod moment;
 mod pacing;
 mod parked;
 mod plan;

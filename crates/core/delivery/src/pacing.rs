@@ -4,6 +4,7 @@
 
 use crate::{
     Context,
+    moment::Moment,
     port::{Occurrence, ReservedTurn, Store, StoreError, WriteAnswer},
 };
 use ringback_domain::{
@@ -34,8 +35,7 @@ type Slot = futures_util::lock::Mutex<Option<Snapshot>>;
 #[derive(Clone)]
 struct Snapshot {
     breakers: Arc<HashMap<DestinationId, Breaker>>,
-    /// By the clock that nobody sets.
-    read_at: Duration,
+    read_at: Moment,
 }
 
 /// Whether a delivery may be attempted.
@@ -317,9 +317,9 @@ impl Pacing {
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut slot = self.breakers.lock().await;
-        let read_at = self.context.clock.monotonic();
+        let read_at = Moment::now(&*self.context.clock);
         if let Some(snapshot) = &*slot
-            && read_at.saturating_sub(snapshot.read_at) < FRESH_FOR
+            && snapshot.read_at.elapsed(&*self.context.clock) < FRESH_FOR
         {
             return Ok(snapshot.clone());
         }

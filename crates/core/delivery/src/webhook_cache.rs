@@ -1,6 +1,9 @@
 //! The webhooks of a project, as fresh as promised.
 
-use crate::port::{Clock, Store, StoreError};
+use crate::{
+    moment::Moment,
+    port::{Clock, Store, StoreError},
+};
 use ringback_domain::{ProjectName, Webhook, WebhookId};
 use std::{
     collections::HashMap,
@@ -25,8 +28,7 @@ type Slot = futures_util::lock::Mutex<Option<Entry>>;
 
 struct Entry {
     webhooks: Arc<Vec<Webhook>>,
-    /// By the clock that nobody sets: after a jump of the other, old would pass for fresh.
-    read_at: Duration,
+    read_at: Moment,
 }
 
 /// One webhook of those that were read together: it is looked at for every attempt, and never copied.
@@ -61,9 +63,9 @@ impl WebhookCache {
         let slot = self.slot(project);
         let mut entry = slot.lock().await;
         // The moment *before* the read: a change made during it may not be in the answer.
-        let read_at = self.clock.monotonic();
+        let read_at = Moment::now(&*self.clock);
         if let Some(entry) = &*entry
-            && read_at.saturating_sub(entry.read_at) < Self::FRESH_FOR
+            && entry.read_at.elapsed(&*self.clock) < Self::FRESH_FOR
         {
             return Ok(entry.webhooks.clone());
         }

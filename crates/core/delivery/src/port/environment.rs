@@ -14,7 +14,7 @@ pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// The time since some fixed moment, by a clock that nobody sets: for what must not be older than so much.
+    /// The time since some fixed moment, by a clock that nobody sets. It may stand still while the machine is suspended.
     ///
     /// Unless overridden, the time of day is taken to be such a clock.
     fn monotonic(&self) -> Duration {

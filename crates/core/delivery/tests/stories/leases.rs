@@ -4,7 +4,9 @@ use crate::world::{LEASE_MARGIN, World};
 use async_trait::async_trait;
 use ringback_delivery::{
     Deliver, Handled,
-    port::{ClaimAnswer, ClaimRequest, ClaimStore, Clock, SettledAs, Settlement},
+    port::{
+        ClaimAnswer, ClaimRequest, ClaimStore, Clock, Observer, Occurrence, SettledAs, Settlement,
+    },
 };
 use ringback_domain::{Delivery, DeliveryState, Timestamp};
 use ringback_testkit::{samples, simulation::TokioClock};
@@ -17,21 +19,46 @@ use std::{
 };
 
 /// Between the claim and the request, more time passes than the claim has to spare.
-struct SlowToPrepare {
+struct Stalls {
     clock: TokioClock,
+    stalled: Stalled,
     has_claimed: AtomicBool,
 }
 
+/// Which clocks see it.
+#[derive(Clone, Copy, PartialEq)]
+enum Stalled {
+    Process,
+    /// The clock that nobody sets stands still.
+    Machine,
+    /// The time of day was set back meanwhile.
+    ProcessAndSetBack,
+}
+
+impl Stalls {
+    fn stall(&self) -> Duration {
+        if self.has_claimed.load(Ordering::Relaxed) {
+            LEASE_MARGIN + Duration::from_secs(1)
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
 #[async_trait]
-impl Clock for SlowToPrepare {
+impl Clock for Stalls {
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        match self.stalled {
+            Stalled::Process | Stalled::Machine => self.clock.now() + self.stall(),
+            Stalled::ProcessAndSetBack => self.clock.now() - self.stall(),
+        }
     }
 
     fn monotonic(&self) -> Duration {
-        let is_first = !self.has_claimed.swap(true, Ordering::Relaxed);
-        let passed = LEASE_MARGIN + Duration::from_secs(1);
-        self.clock.monotonic() + if is_first { Duration::ZERO } else { passed }
+        match self.stalled {
+            Stalled::Process | Stalled::ProcessAndSetBack => self.clock.monotonic() + self.stall(),
+            Stalled::Machine => self.clock.monotonic(),
+        }
     }
 
     async fn sleep(&self, wait: Duration) {
@@ -39,8 +66,15 @@ impl Clock for SlowToPrepare {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
+impl Observer for Stalls {
+    fn saw(&self, occurrence: &Occurrence<'_>) {
+        if let Occurrence::ClaimGranted { .. } = occurrence {
+            self.has_claimed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn is_not_made_and_not_counted(stalled: Stalled) {
     let world = World::new(Some("standard"), []);
     world.webhook(|_| {}).await;
     world.publish(&world.event()).await;
@@ -48,10 +82,13 @@ async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
     let delivery = world.peek().await;
     dispatch.abort();
     let mut context = Arc::into_inner(world.context()).expect("nobody else has it");
-    context.clock = Arc::new(SlowToPrepare {
+    let stalls = Arc::new(Stalls {
         clock: world.clock,
+        stalled,
         has_claimed: AtomicBool::new(false),
     });
+    context.clock = stalls.clone();
+    context.observer = stalls;
 
     let handled = Deliver::new(Arc::new(context), LEASE_MARGIN, None)
         .handle(&delivery)
@@ -64,6 +101,21 @@ async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
     let record = world.only_record().await;
     assert!(matches!(record.state, DeliveryState::Delivered { .. }));
     assert_eq!(record.attempts.len(), 1, "{:?}", record.attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_too_late_for_its_lease_is_not_made_and_not_counted() {
+    is_not_made_and_not_counted(Stalled::Process).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_whose_machine_was_suspended() {
+    is_not_made_and_not_counted(Stalled::Machine).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_is_late_by_a_clock_that_was_set_back() {
+    is_not_made_and_not_counted(Stalled::ProcessAndSetBack).await;
 }
 
 #[tokio::test(start_paused = true)]

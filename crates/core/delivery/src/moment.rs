@@ -1,0 +1,72 @@
+//! How much time has passed, also where one clock did not see it.
+
+use crate::port::Clock;
+use ringback_domain::Timestamp;
+use std::time::Duration;
+
+/// A moment by both clocks. The one that nobody sets stands still while the machine is suspended, and the time of day may be set
+/// back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    of_day: Timestamp,
+    monotonic: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            of_day: clock.now(),
+            monotonic: clock.monotonic(),
+        }
+    }
+
+    /// The longer of what both say. A time of day that is set forward makes it too long: whoever asks then reads or begins
+    /// again, for nothing, once.
+    pub(crate) fn elapsed(self, clock: &dyn Clock) -> Duration {
+        let now = Self::now(clock);
+        let of_day = Duration::try_from(now.of_day.duration_since(self.of_day));
+        let monotonic = now.monotonic.saturating_sub(self.monotonic);
+        of_day.unwrap_or_default().max(monotonic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+
+    struct Shows {
+        second: i64,
+        monotonic: u64,
+    }
+
+    #[async_trait]
+    impl Clock for Shows {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(1_780_000_000 + self.second).unwrap()
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.monotonic)
+        }
+
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    #[test]
+    fn neither_a_suspended_machine_nor_a_clock_set_back_hides_time() {
+        let before = Shows {
+            second: 0,
+            monotonic: 10,
+        };
+        for (what, second, monotonic, passed) in [
+            ("nothing", 5, 15, 5),
+            ("suspended", 3_600, 11, 3_600),
+            ("set back", -3_600, 15, 5),
+            ("set forward", 3_600, 15, 3_600),
+        ] {
+            let elapsed = Moment::now(&before).elapsed(&Shows { second, monotonic });
+            assert_eq!(elapsed, Duration::from_secs(passed), "{what}");
+        }
+    }
+}
