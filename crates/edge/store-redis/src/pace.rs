@@ -2,14 +2,13 @@
 
 use crate::{
     RedisStore,
-    error::{corrupt, unreadable},
     script::{PUT_BREAKER, REMOVE_BREAKER, RESERVE_TURN},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{PaceStore, ReservedTurn, StoreError, WriteAnswer};
 use ringback_domain::{Breaker, DestinationId, limits};
-use ringback_wire::breaker;
+use ringback_wire::{WireError, breaker};
 use std::{num::NonZeroU32, time::Duration};
 
 #[async_trait]
@@ -32,10 +31,19 @@ impl PaceStore for RedisStore {
     }
 
     async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
-        let mut command = redis::cmd("HVALS");
+        let mut command = redis::cmd("HGETALL");
         command.arg(self.keys.breakers());
-        let stored: Vec<Bytes> = self.connection.send("read breakers", &command).await?;
-        stored.iter().map(|stored| read(stored)).collect()
+        let stored: Vec<(Bytes, Bytes)> = self.connection.send("read breakers", &command).await?;
+        let mut found = Vec::with_capacity(stored.len());
+        for (id, stored) in stored {
+            match read(&stored) {
+                Ok(breaker) => found.push(breaker),
+                // For those to keep who can read it.
+                Err(WireError::Version { .. }) => {}
+                Err(why) => self.remove_unreadable(&id, &why).await,
+            }
+        }
+        Ok(found)
     }
 
     async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
@@ -69,14 +77,28 @@ impl RedisStore {
         let _: u64 = self.connection.send("remove a breaker", &command).await?;
         Ok(())
     }
+
+    /// Breakers are hints: without this one its destination is tried as any other, and with it nobody could read the others.
+    async fn remove_unreadable(&self, id: &[u8], why: &WireError) {
+        tracing::warn!(
+            ringback.destination.id = %String::from_utf8_lossy(id),
+            error = why as &(dyn std::error::Error + 'static),
+            "removing a breaker that cannot be read"
+        );
+        let mut command = redis::cmd("HDEL");
+        command.arg(self.keys.breakers()).arg(id);
+        let removed: Result<u64, _> = self.connection.send("remove a breaker", &command).await;
+        if let Err(failure) = removed {
+            tracing::warn!(
+                error = &failure as &(dyn std::error::Error + 'static),
+                "could not remove a breaker that cannot be read"
+            );
+        }
+    }
 }
 
 /// The record after `<revision> `.
-fn read(stored: &[u8]) -> Result<Breaker, StoreError> {
-    let id = &"in a list";
-    let record = stored
-        .splitn(2, |byte| *byte == b' ')
-        .nth(1)
-        .ok_or_else(|| unreadable("breaker", id, "it has no revision".into()))?;
-    breaker::decode(record).map_err(|why| corrupt("breaker", id, &why))
+fn read(stored: &[u8]) -> Result<Breaker, WireError> {
+    let record = stored.splitn(2, |byte| *byte == b' ').nth(1);
+    breaker::decode(record.unwrap_or_default())
 }

@@ -1,12 +1,12 @@
 //! Breakers, and turns at destinations.
 
-use super::{EmbeddedStore, corrupt};
+use super::EmbeddedStore;
 use crate::tables::{BREAKERS, Tables};
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use ringback_delivery::port::{PaceStore, ReservedTurn, StoreError, WriteAnswer};
 use ringback_domain::{Breaker, DestinationId, limits};
-use ringback_wire::breaker as wire;
+use ringback_wire::{WireError, breaker as wire};
 use std::{
     collections::HashMap,
     num::NonZeroU32,
@@ -44,8 +44,6 @@ impl Turns {
     }
 }
 
-const WHAT: &str = "breaker";
-
 #[async_trait]
 impl PaceStore for EmbeddedStore {
     async fn reserve_turn(
@@ -60,16 +58,22 @@ impl PaceStore for EmbeddedStore {
 
     async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
         let look = |tx: &ReadTransaction| {
-            let mut found = Vec::new();
+            let (mut found, mut unreadable) = (Vec::new(), Vec::new());
             for entry in tx.open_table(BREAKERS)?.iter()? {
                 let (id, bytes) = entry?;
-                found.push(read(bytes.value(), id.value()));
+                match wire::decode(bytes.value()) {
+                    Ok(breaker) => found.push(breaker),
+                    Err(why) => unreadable.push((id.value().to_owned(), why)),
+                }
             }
-            Ok(found)
+            Ok((found, unreadable))
         };
-        let found = self.engine.read(look);
-        let found = found.map_err(|failure| self.error(failure))?;
-        found.into_iter().collect()
+        let looked = self.engine.read(look);
+        let (found, unreadable) = looked.map_err(|failure| self.error(failure))?;
+        for (id, why) in unreadable {
+            self.remove_unreadable(id, &why).await;
+        }
+        Ok(found)
     }
 
     async fn put_breaker(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
@@ -77,7 +81,7 @@ impl PaceStore for EmbeddedStore {
         self.engine
             .write(move |tables| put(tables, &breaker))
             .await
-            .map_err(|failure| self.error(failure))?
+            .map_err(|failure| self.error(failure))
     }
 
     async fn remove_breaker(&self, breaker: &Breaker) -> Result<bool, StoreError> {
@@ -85,47 +89,95 @@ impl PaceStore for EmbeddedStore {
         self.engine
             .write(move |tables| {
                 let id = breaker.destination.as_str();
-                match revision(tables, id)? {
-                    Ok(stored) if stored == breaker.revision => {
-                        Ok(Ok(tables.breakers()?.remove(id)?.is_some()))
-                    }
-                    Ok(_) => Ok(Ok(false)),
-                    Err(error) => Ok(Err(error)),
+                if revision(tables, id)? != breaker.revision {
+                    return Ok(false);
                 }
+                Ok(tables.breakers()?.remove(id)?.is_some())
             })
             .await
-            .map_err(|failure| self.error(failure))?
+            .map_err(|failure| self.error(failure))
     }
 }
 
-fn read(bytes: &[u8], id: &str) -> Result<Breaker, StoreError> {
-    wire::decode(bytes).map_err(|fault| corrupt(WHAT, id, fault))
+impl EmbeddedStore {
+    /// Breakers are hints: without this one its destination is tried as any other, and with it nobody could read the others.
+    async fn remove_unreadable(&self, id: String, why: &WireError) {
+        tracing::warn!(
+            ringback.destination.id = id,
+            error = why as &(dyn std::error::Error + 'static),
+            "removing a breaker that cannot be read"
+        );
+        let remove = move |tables: &mut Tables<'_>| {
+            tables.breakers()?.remove(&*id)?;
+            Ok(())
+        };
+        if let Err(failure) = self.engine.write(remove).await {
+            let failure = self.error(failure);
+            tracing::warn!(
+                error = &failure as &(dyn std::error::Error + 'static),
+                "could not remove a breaker that cannot be read"
+            );
+        }
+    }
 }
 
-/// The revision of the stored breaker; 0 when there is none.
-fn revision(tables: &mut Tables<'_>, id: &str) -> Result<Result<u64, StoreError>, redb::Error> {
-    let stored = tables
-        .breakers()?
-        .get(id)?
-        .map(|bytes| read(bytes.value(), id));
-    Ok(stored
-        .transpose()
-        .map(|stored| stored.map_or(0, |stored| stored.revision)))
+/// The revision of the stored breaker; 0 when there is none that can be read.
+fn revision(tables: &mut Tables<'_>, id: &str) -> Result<u64, redb::Error> {
+    let stored = tables.breakers()?.get(id)?;
+    let stored = stored.and_then(|bytes| wire::decode(bytes.value()).ok());
+    Ok(stored.map_or(0, |stored| stored.revision))
 }
 
-fn put(
-    tables: &mut Tables<'_>,
-    breaker: &Breaker,
-) -> Result<Result<WriteAnswer, StoreError>, redb::Error> {
+fn put(tables: &mut Tables<'_>, breaker: &Breaker) -> Result<WriteAnswer, redb::Error> {
     let id = breaker.destination.as_str();
-    let stored = match revision(tables, id)? {
-        Ok(stored) => stored,
-        Err(error) => return Ok(Err(error)),
-    };
+    let stored = revision(tables, id)?;
     let is_one_too_many = stored == 0 && tables.breakers()?.len()? >= limits::BREAKERS_MAX as u64;
     if breaker.revision != stored + 1 || is_one_too_many {
-        return Ok(Ok(WriteAnswer::Conflict));
+        return Ok(WriteAnswer::Conflict);
     }
     tables.breakers()?.insert(id, &*wire::encode(breaker))?;
-    Ok(Ok(WriteAnswer::Written))
+    Ok(WriteAnswer::Written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Embedded, Settings};
+    use ringback_domain::BreakerRules;
+    use ringback_testkit::{MachineClock, samples};
+    use std::sync::Arc;
+
+    const RULES: BreakerRules = BreakerRules {
+        failures: NonZeroU32::MIN,
+        probe_first: Duration::from_secs(5),
+        probe_max: Duration::from_mins(1),
+    };
+
+    #[tokio::test]
+    async fn a_breaker_that_cannot_be_read_keeps_no_other_from_being_read_and_makes_room() {
+        let store = Embedded::in_memory(&Settings::default(), Arc::new(MachineClock)).store();
+        let good = Breaker::opened("whk_good".parse().unwrap(), samples::moment(0), &RULES);
+        let bad = Breaker::opened("whk_bad".parse().unwrap(), samples::moment(0), &RULES);
+        store.put_breaker(&good).await.unwrap();
+        let damage = || {
+            store.engine.write(|tables| {
+                tables.breakers()?.insert("whk_bad", &b"{\"v\":1"[..])?;
+                Ok(())
+            })
+        };
+        damage().await.unwrap();
+
+        assert_eq!(store.breakers().await.unwrap(), std::slice::from_ref(&good));
+        let is_there = store
+            .engine
+            .read(|tx| Ok(tx.open_table(BREAKERS)?.get("whk_bad")?.is_some()));
+        assert!(!is_there.unwrap(), "it is removed, and named once");
+        damage().await.unwrap();
+        assert_eq!(
+            store.put_breaker(&bad).await.unwrap(),
+            WriteAnswer::Written,
+            "as if there were none"
+        );
+        assert_eq!(store.breakers().await.unwrap(), [bad, good]);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod cluster;
+mod damaged;
 mod disk;
 mod faults;
 mod golden;
