@@ -80,11 +80,11 @@ impl Observer for LogObserver {
                 let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 debug!(ringback.delivery.id = %delivery.id, retry_in_ms, "put off for the destination's sake, no attempt counted");
             }
-            Occurrence::BreakerOpened { breaker } => {
-                warn!(ringback.destination.id = %breaker.destination, "destination keeps failing: only probes go there until one is accepted");
+            Occurrence::BreakerOpened { breaker, delivery } => {
+                warn!(ringback.destination.id = %breaker.destination, server.address = delivery.destination.url().host_str(), "destination keeps failing: only probes go there until one is accepted");
             }
-            Occurrence::BreakerRecovering { breaker } => {
-                info!(ringback.destination.id = %breaker.destination, "destination accepts again: deliveries return step by step");
+            Occurrence::BreakerRecovering { breaker, delivery } => {
+                info!(ringback.destination.id = %breaker.destination, server.address = delivery.destination.url().host_str(), "destination accepts again: deliveries return step by step");
             }
             Occurrence::Replayed { delivery } => {
                 debug!(ringback.delivery.id = %delivery.id, ringback.delivery.generation = delivery.generation.get(), "replay published");

@@ -8,7 +8,7 @@ use crate::{
     Context, Handled, Route, Share, build_request,
     judge::{excerpt_of, judge},
     moment::Moment,
-    pacing::{Pacing, Turn},
+    pacing::{Pacing, Seen, Turn},
     port::{
         Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
@@ -219,9 +219,9 @@ impl Deliver {
             delivery,
             attempt: &attempt,
         });
-        let outcome = attempt.outcome.clone();
+        let seen = Seen::of(&attempt, asked_at);
         let step = next_step(
-            &outcome,
+            &attempt.outcome,
             delivery.attempt,
             rules,
             self.context.entropy.draw(),
@@ -241,7 +241,10 @@ impl Deliver {
             }
         }?;
         // Last: breakers are hints, and no hint may keep an answer from being settled within its lease.
-        Ok(self.pacing.saw(delivery, &outcome).await?)
+        if let Some(seen) = seen {
+            self.pacing.saw(delivery, seen).await?;
+        }
+        Ok(())
     }
 
     /// The claim to this attempt, or nothing when somebody else has it or had it.

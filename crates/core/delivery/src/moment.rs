@@ -20,6 +20,11 @@ impl Moment {
         }
     }
 
+    /// By the clock that nobody sets.
+    pub(crate) fn is_before(self, other: Self) -> bool {
+        self.monotonic < other.monotonic
+    }
+
     /// The longer of what both say. A time of day that is set forward makes it too long: whoever asks then reads or begins
     /// again, for nothing, once.
     pub(crate) fn elapsed(self, clock: &dyn Clock) -> Duration {

@@ -8,7 +8,7 @@ use crate::{
     port::{Occurrence, ReservedTurn, Store, StoreError, WriteAnswer},
 };
 use ringback_domain::{
-    Admission, AttemptOutcome, Breaker, BreakerRules, Deferral, Delivery, DeliveryRules,
+    Admission, Attempt, AttemptOutcome, Breaker, BreakerRules, Deferral, Delivery, DeliveryRules,
     Destination, DestinationId, Detour, Timestamp,
 };
 use std::{
@@ -26,6 +26,8 @@ pub(crate) struct Pacing {
     breakers: Slot,
     /// Failures in a row, by destination, seen by this worker.
     runs: Mutex<HashMap<DestinationId, u32>>,
+    /// When this worker last had an answer, by the host of callbacks.
+    answers: Mutex<HashMap<DestinationId, Moment>>,
 }
 
 /// Locked while it is read, so that those who come meanwhile wait for the one who asks.
@@ -55,12 +57,33 @@ pub(crate) enum Turn {
     Never,
 }
 
-/// What a breaker lets pass.
+/// What an attempt says of where it went.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    accepted: bool,
+    /// There was a head of an answer: whatever it says, the host is there.
+    answered: bool,
+    began_at: Moment,
+}
+
+impl Seen {
+    /// Nothing, where what came of it is not the destination's doing.
+    pub(crate) fn of(attempt: &Attempt, began_at: Moment) -> Option<Self> {
+        let accepted = matches!(attempt.outcome, AttemptOutcome::Accepted { .. });
+        (accepted || attempt.outcome.counts_for_breaker()).then(|| Self {
+            accepted,
+            answered: attempt.status().is_some(),
+            began_at,
+        })
+    }
+}
+
+/// What breakers let pass.
 enum Admitted {
     Freely,
     Probe,
-    /// So many a second.
-    Paced(NonZeroU32),
+    /// So many a second, of all that go to this place.
+    Paced(NonZeroU32, DestinationId),
 }
 
 /// The line for turns at a destination.
@@ -98,8 +121,8 @@ impl Line {
 const FRESH_FOR: Duration = Duration::from_millis(400);
 /// Breakers that one look at all of them removes.
 const CLEARED_MAX: usize = 16;
-/// Destinations whose failures are remembered; beyond, all are forgotten.
-const RUNS_MAX: usize = 10_000;
+/// Destinations whose failures, and hosts whose answers are remembered; beyond, all are forgotten.
+const SEEN_MAX: usize = 10_000;
 /// A turn no further away is waited for on the spot: the queue's waits come in steps of this size.
 const WAIT_HERE_MAX: Duration = Duration::from_millis(250);
 /// How far ahead turns are reserved. Who finds none asks again later.
@@ -122,6 +145,7 @@ impl Pacing {
             rules,
             breakers: Slot::default(),
             runs: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -142,11 +166,11 @@ impl Pacing {
             // One, where nothing else goes: no rate limit is exceeded by it, and all others wait for what comes of it.
             Ok(Admitted::Probe) => return Ok(Turn::Now),
             Ok(Admitted::Freely) => None,
-            Ok(Admitted::Paced(pace)) => Some(pace),
+            Ok(Admitted::Paced(pace, at)) => Some((pace, at)),
             Err(put_off) => return Ok(put_off),
         };
         let limit = self.rate_limit(delivery).await?;
-        let Some(line) = Line::of(ramp, limit) else {
+        let Some(line) = Line::of(ramp.as_ref().map(|(pace, _)| *pace), limit) else {
             return Ok(Turn::Now);
         };
         let asked_at = self.context.clock.now();
@@ -155,9 +179,9 @@ impl Pacing {
             Some(deferral) => deferral.missed || deferral.turn_at.is_some(),
             None => false,
         };
-        let id = match limit {
-            Some(_) => delivery.destination.id(),
-            None => place_of(delivery),
+        let id = match (limit, ramp) {
+            (None, Some((_, at))) => at,
+            _ => delivery.destination.id(),
         };
         let reserve = || {
             let store = &self.context.store;
@@ -189,7 +213,7 @@ impl Pacing {
         })
     }
 
-    /// What the destination's breaker lets pass; else what it makes of the delivery.
+    /// What the breakers of its places let pass; else what they make of the delivery.
     async fn breaker_turn(
         &self,
         delivery: &Delivery,
@@ -203,24 +227,36 @@ impl Pacing {
         if snapshot.breakers.is_empty() {
             return Ok(Ok(Admitted::Freely));
         }
-        let Some(breaker) = snapshot.breakers.get(&place_of(delivery)) else {
-            return Ok(Ok(Admitted::Freely));
-        };
         let now = self.context.clock.now();
-        match breaker.admission(now, &breaker_rules) {
-            Admission::Free => Ok(Ok(Admitted::Freely)),
-            Admission::Paced(pace) => Ok(Ok(Admitted::Paced(pace))),
-            Admission::Held { until, spread } => Ok(Err(hold(delivery, rules, now, until, spread))),
-            Admission::Probe(next) => {
-                let written = self.write(&next).await?;
-                if written == WriteAnswer::Written {
-                    return Ok(Ok(Admitted::Probe));
+        let (mut held, mut probes, mut paced) = (None, Vec::new(), None);
+        for id in host_of(delivery).into_iter().chain([place_of(delivery)]) {
+            let Some(breaker) = snapshot.breakers.get(&id) else {
+                continue;
+            };
+            match breaker.admission(now, &breaker_rules) {
+                Admission::Free => {}
+                Admission::Paced(pace) => {
+                    paced = paced.into_iter().chain([(pace, id)]).min_by_key(pace_of);
                 }
-                // Another worker is the probe. When the next may be made will be known by then.
-                let spread = breaker_rules.probe_first;
-                Ok(Err(hold(delivery, rules, now, now + spread, spread)))
+                Admission::Held { until, spread } => held = held.max(Some((until, spread))),
+                Admission::Probe(next) => probes.push(next),
             }
         }
+        if let Some((until, spread)) = held {
+            return Ok(Err(hold(delivery, rules, now, until, spread)));
+        }
+        for next in &probes {
+            if self.write(next).await? == WriteAnswer::Conflict {
+                // Another worker is the probe. When the next may be made will be known by then.
+                let spread = breaker_rules.probe_first;
+                return Ok(Err(hold(delivery, rules, now, now + spread, spread)));
+            }
+        }
+        Ok(Ok(match paced {
+            _ if !probes.is_empty() => Admitted::Probe,
+            Some((pace, at)) => Admitted::Paced(pace, at),
+            None => Admitted::Freely,
+        }))
     }
 
     /// The rate limit of the delivery's webhook.
@@ -236,48 +272,71 @@ impl Pacing {
     }
 
     /// Takes note of what came of an attempt.
-    pub(crate) async fn saw(
-        &self,
-        delivery: &Delivery,
-        outcome: &AttemptOutcome,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn saw(&self, delivery: &Delivery, seen: Seen) -> Result<(), StoreError> {
         let Some(rules) = self.rules else {
             return Ok(());
         };
-        let accepted = matches!(outcome, AttemptOutcome::Accepted { .. });
-        if !accepted && !outcome.counts_for_breaker() {
-            return Ok(());
+        if let Some(host) = host_of(delivery)
+            && let Some(is_there) = self.host_is_there(&host, seen)
+        {
+            self.note(delivery, host, is_there, &rules).await?;
         }
-        let id = place_of(delivery);
-        let run_is_long = self.count(&id, accepted) >= rules.failures.get();
-        if accepted && self.snapshot().await?.breakers.is_empty() || !accepted && !run_is_long {
+        self.note(delivery, place_of(delivery), seen.accepted, &rules)
+            .await
+    }
+
+    /// Whether a host is there, if an attempt says so. One without an answer says nothing of it where another had one meanwhile: what
+    /// hangs then are some of its paths.
+    fn host_is_there(&self, host: &DestinationId, seen: Seen) -> Option<bool> {
+        let mut answers = lock(&self.answers);
+        if !seen.answered {
+            let answered_since = |at: &Moment| seen.began_at.is_before(*at);
+            return (!answers.get(host).is_some_and(answered_since)).then_some(false);
+        }
+        if answers.len() >= SEEN_MAX && !answers.contains_key(host) {
+            answers.clear();
+        }
+        answers.insert(host.clone(), Moment::now(&*self.context.clock));
+        Some(true)
+    }
+
+    /// Takes note of how an attempt went, as far as this place is concerned.
+    async fn note(
+        &self,
+        delivery: &Delivery,
+        id: DestinationId,
+        went_well: bool,
+        rules: &BreakerRules,
+    ) -> Result<(), StoreError> {
+        let run_is_long = self.count(&id, went_well) >= rules.failures.get();
+        if went_well && self.snapshot().await?.breakers.is_empty() || !went_well && !run_is_long {
             return Ok(());
         }
         let now = self.context.clock.now();
         let known = self.snapshot().await?.breakers.get(&id).cloned();
         match known {
-            Some(breaker) if accepted && breaker.is_over(now) => {
+            Some(breaker) if went_well && breaker.is_over(now) => {
                 let remove = || self.context.store.remove_breaker(&breaker);
                 self.context.until_done("forget a breaker", remove).await?;
                 self.forget().await;
             }
-            Some(breaker) if accepted => {
+            Some(breaker) if went_well => {
                 if let Some(next) = breaker.recovering(now)
                     && self.write(&next).await? == WriteAnswer::Written
                 {
-                    self.tell(&next);
+                    self.tell(&next, delivery);
                 }
             }
             // Open already: the probe failed, and the next one is planned.
             Some(breaker) if breaker.is_open() => {}
-            None if accepted => {}
+            None if went_well => {}
             troubled => {
                 let next = match troubled {
-                    Some(breaker) => breaker.reopened(now, &rules),
-                    None => Breaker::opened(id, now, &rules),
+                    Some(breaker) => breaker.reopened(now, rules),
+                    None => Breaker::opened(id, now, rules),
                 };
                 if self.write(&next).await? == WriteAnswer::Written {
-                    self.tell(&next);
+                    self.tell(&next, delivery);
                 }
             }
         }
@@ -285,13 +344,13 @@ impl Pacing {
     }
 
     /// Failures in a row, with this attempt.
-    fn count(&self, id: &DestinationId, accepted: bool) -> u32 {
-        let mut runs = self.runs();
-        if accepted {
+    fn count(&self, id: &DestinationId, went_well: bool) -> u32 {
+        let mut runs = lock(&self.runs);
+        if went_well {
             runs.remove(id);
             return 0;
         }
-        if runs.len() >= RUNS_MAX && !runs.contains_key(id) {
+        if runs.len() >= SEEN_MAX && !runs.contains_key(id) {
             runs.clear();
         }
         let run = runs.entry(id.clone()).or_default();
@@ -299,11 +358,11 @@ impl Pacing {
         *run
     }
 
-    fn tell(&self, breaker: &Breaker) {
+    fn tell(&self, breaker: &Breaker, delivery: &Delivery) {
         let occurrence = if breaker.is_open() {
-            Occurrence::BreakerOpened { breaker }
+            Occurrence::BreakerOpened { breaker, delivery }
         } else {
-            Occurrence::BreakerRecovering { breaker }
+            Occurrence::BreakerRecovering { breaker, delivery }
         };
         self.context.observer.saw(&occurrence);
     }
@@ -360,12 +419,21 @@ impl Pacing {
     async fn forget(&self) {
         *self.breakers.lock().await = None;
     }
+}
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<DestinationId, u32>> {
-        self.runs
-            .lock()
-            .expect("nothing panics while it holds the lock")
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("nothing panics while it holds the lock")
+}
+
+/// The host of a callback, which many URLs may have in common: what gets no answer there gets none whatever its path is.
+fn host_of(delivery: &Delivery) -> Option<DestinationId> {
+    delivery.destination.host_id(&delivery.event.project)
+}
+
+fn pace_of((pace, _): &(NonZeroU32, DestinationId)) -> NonZeroU32 {
+    *pace
 }
 
 /// What a breaker is about. A replay to the URL that was the webhook's says nothing of where the webhook is now: that URL is a

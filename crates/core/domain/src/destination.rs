@@ -1,6 +1,6 @@
 //! Where deliveries go.
 
-use crate::{DestinationId, WebhookId};
+use crate::{DestinationId, ProjectName, WebhookId};
 use secrecy::SecretString;
 use std::fmt;
 use url::Url;
@@ -77,6 +77,14 @@ impl Destination {
         match self {
             Self::Webhook { id, .. } => DestinationId::webhook(id),
             Self::Callback { url, .. } => DestinationId::callback(url.as_str()),
+        }
+    }
+
+    /// What a project's callbacks to one host have in common. A webhook shares its host with nobody: it is known by itself.
+    pub fn host_id(&self, project: &ProjectName) -> Option<DestinationId> {
+        match self {
+            Self::Webhook { .. } => None,
+            Self::Callback { url, .. } => Some(DestinationId::callbacks_to_host(project, url)),
         }
     }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
+use url::{Position, Url};
 
 /// A text that cannot be this kind of id or name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,8 +109,8 @@ text_id! {
     DeadLetterId, "dead letter id", 64, "`dlt_` and 32 hex digits", word
 }
 text_id! {
-    /// Where deliveries go: a webhook's id, or `cbk_…` for a callback.
-    DestinationId, "destination id", 64, "`whk_` or `cbk_` and letters or digits", word
+    /// Where deliveries go: a webhook's id, `cbk_…` for a callback, or `hst_…` for a project's callbacks to one host.
+    DestinationId, "destination id", 64, "`whk_`, `cbk_` or `hst_` and letters or digits", word
 }
 text_id! {
     /// A replay plan, `rpl_…`.
@@ -252,6 +253,13 @@ impl DestinationId {
     /// The destination that is a callback to this URL.
     pub fn callback(url: &str) -> Self {
         Self(format!("cbk_{}", digest(&[url.as_bytes()])).into())
+    }
+
+    /// All callbacks of a project to the host of this URL: scheme, name and port.
+    pub fn callbacks_to_host(project: &ProjectName, url: &Url) -> Self {
+        let host = &url[..Position::BeforePath];
+        let parts = [project.as_str().as_bytes(), host.as_bytes()];
+        Self(format!("hst_{}", digest(&parts)).into())
     }
 }
 

@@ -152,7 +152,8 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
     let is_moving = !record.state.is_final();
     let breaker = if is_moving {
         let destination = record.destination.id();
-        breaker_of(&*desk.services.context.store, &destination).await?
+        let host = record.destination.host_id(&record.event.project);
+        breaker_of(&*desk.services.context.store, &destination, host.as_ref()).await?
     } else {
         None
     };

@@ -211,14 +211,19 @@ fn text_filter(
     filter(name, label, asked.written(name), control)
 }
 
-/// The breaker of a destination, which is there only while something is wrong with it.
+/// The breaker of a destination or of its host, which is there only while something is wrong with it.
 async fn breaker_of(
     store: &dyn Store,
     destination: &DestinationId,
+    host: Option<&DestinationId>,
 ) -> Result<Option<Breaker>, StoreError> {
     let breakers = store.breakers().await?;
     let mut breakers = breakers.into_iter();
-    Ok(breakers.find(|breaker| breaker.destination == *destination))
+    Ok(breakers.find(
+        |Breaker {
+             destination: id, ..
+         }| id == destination || Some(id) == host,
+    ))
 }
 
 fn cursor_asked(asked: &Fields) -> Option<Cursor> {

@@ -20,7 +20,10 @@ use ringback_domain::{
     Breaker, BreakerState, DeliveryRecord, DestinationId, ProjectName, Timestamp, Traffic,
     TrafficOf, TrafficPoint, TrafficStep, Webhook, WebhookId, limits::PAGE_ENTRIES_MAX,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Groups of dead letters shown.
 const GROUPS: usize = 5;
@@ -183,6 +186,12 @@ impl Troubled {
         }
     }
 
+    /// Of a callback: many may have one in common, and a breaker with it.
+    fn host(&self) -> Option<DestinationId> {
+        let newest = self.newest.as_ref()?;
+        newest.destination.host_id(&newest.event.project)
+    }
+
     /// The newest come first, as lists have them.
     fn add(&mut self, record: DeliveryRecord) {
         let at = record.created_at;
@@ -244,13 +253,18 @@ async fn trouble(
 ) -> Result<(Vec<Troubled>, usize), StoreError> {
     let mut all = waiting.by_destination.clone();
     // Nothing need wait for one that is spared: what was never attempted is not in the log yet.
-    let mut unseen = HashMap::new();
-    for breaker in breakers {
-        match all.get_mut(&breaker.destination) {
-            Some(known) => known.breaker = Some(breaker),
-            None => _ = unseen.insert(breaker.destination.clone(), breaker),
-        }
+    let by_id = |breaker: Breaker| (breaker.destination.clone(), breaker);
+    let mut unseen: HashMap<_, _> = breakers.into_iter().map(by_id).collect();
+    let mut hosts = HashSet::new();
+    for known in all.values_mut() {
+        known.breaker = unseen.remove(&known.id).or_else(|| {
+            let host = known.host()?;
+            let breaker = unseen.get(&host).cloned()?;
+            hosts.insert(host);
+            Some(breaker)
+        });
     }
+    unseen.retain(|id, _| !hosts.contains(id));
     let count = match project {
         Some(project) if !unseen.is_empty() => {
             for webhook in store.webhooks(project).await? {

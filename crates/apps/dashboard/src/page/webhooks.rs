@@ -130,7 +130,7 @@ async fn page(
     let recent = store.deliveries(&filter, None, RECENT).await?;
     let hour = last_hour(desk, webhook, now).await?;
     let destination = DestinationId::webhook(&webhook.id);
-    let breaker = breaker_of(&**store, &destination).await?;
+    let breaker = breaker_of(&**store, &destination, None).await?;
     let open = DeadLetterFilter {
         project: Some(webhook.project.clone()),
         destination: Some(destination),

@@ -2,19 +2,26 @@
 
 use crate::{MANAGE, scene::Scene, visit::Visit};
 use http::StatusCode;
-use ringback_delivery::port::WriteAnswer;
-use ringback_domain::{Breaker, BreakerRules, BreakerState, DestinationId, Webhook};
+use ringback_delivery::port::{ClaimAnswer, ClaimRequest, SettledAs, Settlement, WriteAnswer};
+use ringback_domain::{
+    Breaker, BreakerRules, BreakerState, Delivery, Destination, DestinationId, Webhook,
+};
+use ringback_testkit::samples;
 use std::{num::NonZeroU32, time::Duration};
 
 /// Nothing is sent to this webhook but probes.
 async fn spare(scene: &Scene, webhook: &Webhook) -> Breaker {
+    open_breaker(scene, DestinationId::webhook(&webhook.id)).await
+}
+
+async fn open_breaker(scene: &Scene, destination: DestinationId) -> Breaker {
     let rules = BreakerRules {
         failures: NonZeroU32::new(3).unwrap(),
         probe_first: Duration::from_mins(1),
         probe_max: Duration::from_mins(1),
     };
     let now = scene.services.context.clock.now();
-    let breaker = Breaker::opened(DestinationId::webhook(&webhook.id), now, &rules);
+    let breaker = Breaker::opened(destination, now, &rules);
     let store = &scene.services.context.store;
     assert_eq!(
         store.put_breaker(&breaker).await.unwrap(),
@@ -75,6 +82,66 @@ async fn a_destination_that_is_spared_is_told_to_those_whose_it_is() {
     store.put_breaker(&recovering).await.unwrap();
     let webhook_page = visit.get(&page).await.body;
     assert!(webhook_page.contains("It recovers"), "{webhook_page}");
+    scene.end().await;
+}
+
+/// A delivery to a callback waits for its retry.
+async fn callback_that_waits(scene: &Scene, url: &str) -> Delivery {
+    let destination = Destination::Callback {
+        url: url.parse().unwrap(),
+        secret: None,
+    };
+    let event = samples::event_of(&"acme".parse().unwrap());
+    let delivery = samples::delivery_of(&event, destination);
+    let (store, now) = (&scene.services.context.store, visit_now(scene));
+    let request = ClaimRequest {
+        delivery: &delivery,
+        worker: &samples::worker(),
+        nonce: samples::claim_nonce(),
+        lease: Duration::from_mins(1),
+    };
+    let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
+        panic!("nobody else claimed it");
+    };
+    let due_at = now + Duration::from_hours(1);
+    let settlement = Settlement {
+        claim: &claim,
+        delivery: &delivery,
+        attempts: &[samples::attempt_of(&delivery)],
+        settled_as: &SettledAs::Retrying { due_at },
+        at: now,
+    };
+    store.settle(settlement).await.unwrap();
+    delivery
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_to_a_host_that_is_spared_are_told_so() {
+    let scene = Scene::begin().await;
+    let delivery = callback_that_waits(&scene, "https://jobs.example/done/1").await;
+    callback_that_waits(&scene, "https://jobs.example/done/2").await;
+    callback_that_waits(&scene, "https://well.example/done/1").await;
+    let mut visit = Visit::of(&scene);
+    visit.sign_in(&scene.key(None, MANAGE).await, None).await;
+    let page = format!("/deliveries/{}", delivery.id);
+    for path in ["/", &page] {
+        let before = visit.get(path).await.body;
+        assert!(!before.contains("breaker open"), "{path}: {before}");
+    }
+    let host = delivery.destination.host_id(&delivery.event.project);
+    open_breaker(&scene, host.unwrap()).await;
+
+    let overview = visit.get("/").await.body;
+    assert_eq!(overview.matches("breaker open").count(), 2, "{overview}");
+    assert!(
+        !overview.contains("more</p>"),
+        "it is counted with them: {overview}"
+    );
+    let delivery_page = visit.get(&page).await.body;
+    assert!(
+        delivery_page.contains("nothing but probes goes there since"),
+        "{delivery_page}"
+    );
     scene.end().await;
 }
 

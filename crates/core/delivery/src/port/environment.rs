@@ -101,10 +101,16 @@ pub enum Occurrence<'a> {
         delivery: &'a Delivery,
         wait: Duration,
     },
-    /// A destination failed so often that only probes go there from now on.
-    BreakerOpened { breaker: &'a Breaker },
-    /// A probe was accepted: deliveries return step by step.
-    BreakerRecovering { breaker: &'a Breaker },
+    /// A destination failed so often, this delivery last, that only probes go there from now on.
+    BreakerOpened {
+        breaker: &'a Breaker,
+        delivery: &'a Delivery,
+    },
+    /// This delivery, the probe, was accepted: others return step by step.
+    BreakerRecovering {
+        breaker: &'a Breaker,
+        delivery: &'a Delivery,
+    },
     /// A dead letter was published again.
     Replayed { delivery: &'a Delivery },
     /// A replay plan changed its state.

@@ -1,17 +1,18 @@
 //! Destinations that bear only so much: breakers and rate limits. Nothing put off uses up an attempt.
 
 use crate::{hooked_event, world::BREAKER_RULES, world::World};
+use futures_util::future::join_all;
 use ringback_delivery::{
-    Handled, Share,
+    Deliver, Handled, Share,
     port::{Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
 };
 use ringback_domain::{
-    Attempt, Breaker, BreakerRules, DeadLetterReason, Delivery, DeliveryRecord, DeliveryState,
-    Destination, DestinationId, Detour, Event, EventId, Timestamp,
+    Attempt, Breaker, BreakerRules, Callback, DeadLetterReason, Delivery, DeliveryRecord,
+    DeliveryState, Destination, DestinationId, Detour, Event, EventId, Timestamp, UnreachableCause,
 };
 use ringback_testkit::{
     samples,
-    simulation::{Script, SimulatedQueue, answers},
+    simulation::{Script, SimulatedQueue, answers, unreachable},
 };
 use std::{
     num::NonZeroU32,
@@ -31,6 +32,24 @@ async fn publish(world: &World, events: usize) {
         let id: EventId = format!("evt_{number}").parse().unwrap();
         let event = Event {
             id,
+            ..hooked_event(world)
+        };
+        world.publish(&event).await;
+    }
+}
+
+/// Events of one project, each with a callback to a URL of its own at one host.
+async fn publish_callbacks(world: &World, events: usize) {
+    for number in 0..events {
+        let id: EventId = format!("evt_{number}").parse().unwrap();
+        let url = format!("https://jobs.example/done/{number}");
+        let callback = Callback {
+            url: url.parse().unwrap(),
+            secret: None,
+        };
+        let event = Event {
+            id,
+            callback: Some(callback),
             ..hooked_event(world)
         };
         world.publish(&event).await;
@@ -66,6 +85,17 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }
 
+fn assert_probes_only(attempts: &[Attempt], failures: usize, failing_probes: usize) {
+    let opened_at = attempts[failures - 1].started_at;
+    let probes: Vec<_> = attempts[failures..=failures + failing_probes]
+        .iter()
+        .map(|attempt| seconds(opened_at, attempt.started_at))
+        .collect();
+    for (probe, least) in probes.iter().zip([5.0, 15.0, 35.0, 75.0]) {
+        assert!(*probe >= least, "{probes:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_keeps_failing_gets_probes_only_until_one_is_accepted() {
     let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
@@ -90,14 +120,7 @@ async fn a_destination_that_keeps_failing_gets_probes_only_until_one_is_accepted
     );
 
     let attempts = attempts(&world).await;
-    let opened_at = attempts[failures - 1].started_at;
-    let probes: Vec<_> = attempts[failures..=failures + failing_probes]
-        .iter()
-        .map(|attempt| seconds(opened_at, attempt.started_at))
-        .collect();
-    for (probe, least) in probes.iter().zip([5.0, 15.0, 35.0, 75.0]) {
-        assert!(*probe >= least, "{probes:?}");
-    }
+    assert_probes_only(&attempts, failures, failing_probes);
     let recovered_at = attempts[failures + failing_probes].started_at;
     let in_the_first_second = attempts
         .iter()
@@ -107,6 +130,83 @@ async fn a_destination_that_keeps_failing_gets_probes_only_until_one_is_accepted
     let story = world.recorder.story();
     for word in ["breaker opened", "breaker recovering"] {
         assert_eq!(story.matches(word).count(), 1, "{story}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_does_not_answer_gets_probes_only_whatever_the_urls_of_its_callbacks_are() {
+    let failures = usize::try_from(BREAKER_RULES.failures.get()).unwrap();
+    let failing_probes = 3;
+    for cause in [
+        UnreachableCause::TimeLimit,
+        UnreachableCause::ConnectionRefused,
+    ] {
+        let fails = unreachable(Duration::ZERO, cause);
+        let mut scripts = vec![fails; failures + failing_probes];
+        // An answer, though it refuses: the host is there.
+        scripts.push(answers(500));
+        let world = World::new(Some("hooked"), scripts);
+        publish_callbacks(&world, 100).await;
+        world.run().await;
+
+        let attempts = attempts(&world).await;
+        assert_probes_only(&attempts, failures, failing_probes);
+        assert_eq!(attempts.len(), 100 + failures + failing_probes + 1);
+        assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
+        let story = world.recorder.story();
+        for word in ["breaker opened", "breaker recovering"] {
+            assert_eq!(story.matches(word).count(), 1, "{story}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_host_answers_at_some_urls_keeps_nothing_from_others() {
+    for status in [404, 410, 500] {
+        let world = World::new(Some("hooked"), vec![answers(status); 100]);
+        publish_callbacks(&world, 100).await;
+        world.run().await;
+        let story = world.recorder.story();
+        assert!(!story.contains("breaker opened"), "{status}: {story}");
+    }
+}
+
+/// Makes an attempt at a callback to this URL.
+async fn attempt_at(world: &World, deliver: &Deliver, url: String) {
+    let destination = Destination::Callback {
+        url: url.parse().unwrap(),
+        secret: None,
+    };
+    let delivery = Delivery {
+        profile: "hooked".parse().unwrap(),
+        ..samples::delivery_of(&world.event(), destination)
+    };
+    assert_eq!(deliver.handle(&delivery).await, Handled::Acknowledge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_answers_others_meanwhile_is_not_down() {
+    const HANGING: usize = 30;
+    for (others_at, is_down) in [(None, true), (Some(5), false)] {
+        let hangs = unreachable(Duration::from_secs(15), UnreachableCause::TimeLimit);
+        let world = World::new(Some("hooked"), vec![hangs; HANGING]);
+        let deliver = world.deliver();
+        let hanging = join_all((0..HANGING).map(|number| {
+            attempt_at(
+                &world,
+                &deliver,
+                format!("https://jobs.example/hangs/{number}"),
+            )
+        }));
+        let others = async {
+            if let Some(second) = others_at {
+                tokio::time::sleep(Duration::from_secs(second)).await;
+                attempt_at(&world, &deliver, "https://jobs.example/well".to_owned()).await;
+            }
+        };
+        tokio::join!(hanging, others);
+        let story = world.recorder.story();
+        assert_eq!(story.contains("breaker opened"), is_down, "{story}");
     }
 }
 
