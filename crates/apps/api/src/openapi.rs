@@ -18,6 +18,7 @@ use utoipa::{
         (name = "events", description = "What happened to jobs"),
         (name = "webhooks", description = "Registered destinations of a project"),
         (name = "deliveries", description = "Events on their way to one destination each"),
+        (name = "breakers", description = "Destinations that are spared because they kept failing"),
         (name = "dead letters", description = "Deliveries given up"),
         (name = "replays", description = "Plans to send many dead letters again"),
         (name = "stats", description = "How things stand"),

@@ -2,22 +2,23 @@
 
 mod proofs;
 mod replays;
+mod values;
 
 pub(crate) use proofs::{BenchArgs, DrillArgs};
 pub(crate) use replays::{PacingArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysCommand};
+pub(crate) use values::{Moment, SpanArgs};
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use jiff::Timestamp;
 use ringback_delivery::SearchText;
 use ringback_domain::{
     ApiKeyId, DeadLetterId, DeadLetterReason, DeliveryId, DestinationId, EventId, EventType, JobId,
-    KeyScope, ProfileName, ProjectName, WebhookId, limits,
+    KeyScope, ProfileName, ProjectName, WebhookId,
 };
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use values::{
+    dead_letter_reason, description, header, moment_ahead, moment_past, note, rate, wait,
+};
 
 /// The release, and the commit where the build knew it.
 pub(crate) const VERSION: &str = env!("RINGBACK_VERSION");
@@ -117,6 +118,9 @@ pub(crate) enum Command {
     /// Events on their way to one destination each
     #[command(subcommand)]
     Deliveries(DeliveriesCommand),
+    /// Destinations that are spared because they kept failing
+    #[command(subcommand)]
+    Breakers(BreakersCommand),
     /// Deliveries given up
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -298,7 +302,7 @@ pub(crate) enum WebhooksCommand {
     Disable {
         id: WebhookId,
         /// Why, for people
-        #[arg(long, default_value = "by operator")]
+        #[arg(long, default_value = "by operator", value_parser = description)]
         reason: String,
     },
     /// Gives one another secret; it is shown this once
@@ -331,10 +335,10 @@ pub(crate) struct WebhookAddArgs {
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(String, String)>,
     /// For people
-    #[arg(long)]
+    #[arg(long, value_parser = description)]
     pub(crate) description: Option<String>,
     /// The most attempts a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) rate_limit: Option<NonZeroU32>,
 }
 
@@ -373,10 +377,10 @@ pub(crate) struct WebhookUpdateArgs {
     #[arg(long, conflicts_with = "header")]
     pub(crate) no_headers: bool,
     /// For people
-    #[arg(long)]
+    #[arg(long, value_parser = description)]
     pub(crate) description: Option<String>,
     /// The most attempts a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) rate_limit: Option<NonZeroU32>,
     /// No limit
     #[arg(long, conflicts_with = "rate_limit")]
@@ -439,16 +443,6 @@ pub(crate) struct DeliveryListArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct SpanArgs {
-    /// At or after this moment: `2026-06-01T10:00:00Z`, or an age such as `2h`
-    #[arg(long, value_name = "MOMENT", value_parser = moment_past)]
-    pub(crate) since: Option<Moment>,
-    /// Before this moment
-    #[arg(long, value_name = "MOMENT", value_parser = moment_past)]
-    pub(crate) until: Option<Moment>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct PageArgs {
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
@@ -456,6 +450,18 @@ pub(crate) struct PageArgs {
     /// Goes on where an earlier list ended
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BreakersCommand {
+    /// Lists destinations that get nothing but probes, or accept again, those in trouble for longest first
+    List {
+        /// Only of this project's webhooks, and of callbacks and hosts that its newest waiting deliveries are for
+        #[arg(long)]
+        project: Option<ProjectName>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -645,7 +651,7 @@ pub(crate) struct KeyCreateArgs {
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',')]
     pub(crate) scopes: Vec<KeyScope>,
     /// For people
-    #[arg(long)]
+    #[arg(long, value_parser = description)]
     pub(crate) description: Option<String>,
     /// From when it opens nothing, such as `2027-01-01T00:00:00Z` or `in 90d` [default: never]
     #[arg(long, value_name = "MOMENT", value_parser = moment_ahead)]
@@ -687,74 +693,6 @@ pub(crate) enum ConfigCommand {
         #[arg(default_value = "k1")]
         id: String,
     },
-}
-
-/// A moment as it was typed: itself, or its distance from now.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Moment {
-    At(Timestamp),
-    Before(Duration),
-    After(Duration),
-}
-
-impl Moment {
-    pub(crate) fn resolve(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::At(moment) => moment,
-            Self::Before(age) => now.checked_sub(age).unwrap_or(Timestamp::MIN),
-            Self::After(wait) => now.checked_add(wait).unwrap_or(Timestamp::MAX),
-        }
-    }
-}
-
-fn moment_past(text: &str) -> Result<Moment, String> {
-    if let Some(age) = ringback_worker::config::parse_duration(text) {
-        return Ok(Moment::Before(age));
-    }
-    let moment = text.parse().map(Moment::At);
-    moment.map_err(|_| {
-        "write a moment such as `2026-06-01T10:00:00Z`, or an age such as `2h`".to_owned()
-    })
-}
-
-fn moment_ahead(text: &str) -> Result<Moment, String> {
-    let wait = text
-        .strip_prefix("in ")
-        .map(str::trim)
-        .and_then(ringback_worker::config::parse_duration);
-    if let Some(wait) = wait {
-        return Ok(Moment::After(wait));
-    }
-    let moment = text.parse().map(Moment::At);
-    moment.map_err(|_| "write a moment such as `2026-06-01T10:00:00Z`, or `in 2h`".to_owned())
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    ringback_worker::config::parse_duration(text)
-        .ok_or_else(|| "write a wait such as `500ms`, `30s`, `5m` or `2h`".to_owned())
-}
-
-fn note(text: &str) -> Result<String, String> {
-    let note = text.trim();
-    match note.chars().count() {
-        1..=limits::NOTE_CHARS_MAX => Ok(note.to_owned()),
-        _ => Err(format!(
-            "a note has 1 to {} characters",
-            limits::NOTE_CHARS_MAX
-        )),
-    }
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("write a header as `Name: value`")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn dead_letter_reason() -> impl TypedValueParser<Value = DeadLetterReason> {
-    let words = DeadLetterReason::ALL.map(DeadLetterReason::class);
-    PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
 #[cfg(test)]

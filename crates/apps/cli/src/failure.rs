@@ -1,5 +1,6 @@
 //! How a command ends: an exit code that scripts can rely on, and words for people.
 
+use ringback_api::view::DamagedView;
 use ringback_delivery::port::{QueueError, StoreError};
 use std::{error::Error, fmt, path::Path, process::ExitCode};
 
@@ -62,6 +63,21 @@ impl Failure {
             return Err(Self::usage(what));
         }
         Ok(())
+    }
+
+    /// What a list could not show.
+    pub(crate) fn if_damaged(what: &str, damaged: &[DamagedView]) -> Outcome {
+        let Some(DamagedView { id, why }) = damaged.first() else {
+            return Ok(());
+        };
+        let others = match damaged.len() - 1 {
+            0 => String::new(),
+            1 => "; one more cannot be read either".to_owned(),
+            more => format!("; {more} more cannot be read either"),
+        };
+        Err(Self::failed(format!(
+            "{what} `{id}` cannot be read, and is left out: {why}{others}"
+        )))
     }
 
     pub(crate) fn not_found(what: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ use ringback_telemetry::LogSettings;
 use ringback_worker::{
     Backend, OpenError, Opener,
     config::{Config, ConfigError, Flag},
+    makes_directory,
 };
 use std::path::PathBuf;
 
@@ -57,7 +58,16 @@ impl Session {
     /// Queue and store of this configuration, opened for a command.
     pub(crate) async fn desk_of(&self, config: &Config) -> Outcome<Backend> {
         self.log_quietly()?;
-        Ok(Backend::open(config, Opener::Command).await?)
+        let is_new = makes_directory(config);
+        let desk = Backend::open(config, Opener::Command).await?;
+        if is_new {
+            // Asked in the wrong place, an empty list would look as if all were well.
+            let directory = config.data_dir.display();
+            self.terminal.say(&format!(
+                "note: there was no data directory `{directory}`, and an empty one was made"
+            ));
+        }
+        Ok(desk)
     }
 
     /// Log lines of a command: quiet, for what it has to say it says itself.

@@ -324,7 +324,8 @@ async fn look(
             || desk.store.dead_letters(&filter, cursor.as_ref(), PAGE),
             StoreError::is_passing,
         )
-        .await?;
+        .await?
+        .whole()?;
         evidence
             .given_up
             .extend(page.entries.iter().map(|dead| given_up(dead, names)));

@@ -230,6 +230,11 @@ impl Parts {
     }
 }
 
+/// Whether opening makes a data directory that is not there yet.
+pub fn makes_directory(config: &Config) -> bool {
+    uses_directory(config) && !config.data_dir.exists()
+}
+
 fn uses_directory(config: &Config) -> bool {
     matches!(config.broker, Broker::Embedded) || matches!(config.store, StoreAt::Embedded)
 }

@@ -5,7 +5,7 @@
 //! in both places, and importing what is there already changes nothing.
 
 use crate::archive::{Archive, ArchiveError};
-use ringback_delivery::port::{Clock, DamagedDeadLetter, Store, StoreError};
+use ringback_delivery::port::{Clock, DamagedRecord, Store, StoreError};
 use ringback_domain::{
     BudgetState, DeadLetter, DeadLetterBudget, DeadLetterId, DeadLetterUsage, WorkerId, limits,
 };
@@ -128,7 +128,7 @@ impl DeadLetterKeeper {
             };
             let oldest = self.store.oldest_dead_letters(wanted).await?;
             let mut finds_more = false;
-            for DamagedDeadLetter { id, why } in oldest.damaged {
+            for DamagedRecord { id, why } in oldest.damaged {
                 if !left_out.contains(&id) {
                     tracing::error!(
                         ringback.dead_letter.id = id,

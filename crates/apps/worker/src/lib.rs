@@ -35,7 +35,7 @@ mod sabotage;
 mod service;
 pub mod webhooks;
 
-pub use backend::{Backend, OpenError, Opener, Part, Parts};
+pub use backend::{Backend, OpenError, Opener, Part, Parts, makes_directory};
 pub use environment::{SystemClock, SystemEntropy};
 pub use service::{Role, Service, ServiceSettings, Stopped};
 

@@ -120,7 +120,10 @@ impl Discards {
         let mut causes = CauseCounts::default();
         let mut after = None;
         loop {
-            let page = found.page(&*self.store, after.as_ref(), PAGE).await?;
+            let page = found
+                .page(&*self.store, after.as_ref(), PAGE)
+                .await?
+                .whole()?;
             for dead_letter in page.entries {
                 if !selection.has(dead_letter.project.as_ref()) {
                     continue;
@@ -161,7 +164,10 @@ impl Discards {
         };
         loop {
             let limit = room.min(PAGE);
-            let page = found.page(&*self.store, done.next.as_ref(), limit).await?;
+            let page = found
+                .page(&*self.store, done.next.as_ref(), limit)
+                .await?
+                .whole()?;
             room = room.saturating_sub(page.entries.len().max(1));
             let wanted = page
                 .entries

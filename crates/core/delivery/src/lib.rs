@@ -22,6 +22,7 @@ macro_rules! fault_point {
 }
 
 mod age;
+mod breaker_list;
 mod callback_seal;
 mod cause_counts;
 mod context;
@@ -47,6 +48,7 @@ mod unmarked;
 mod webhook_cache;
 
 pub use age::{Stale, occurred_at, stale};
+pub use breaker_list::{ListedBreaker, list_breakers, page_by_place};
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
 pub use direct::{DIRECT_MAX, Direct, Entry, Places, UnderWay};

@@ -135,10 +135,7 @@ impl Selection {
             let found = store.dead_letter(id).await?;
             entries.extend(found.filter(|dead_letter| self.filter.wants(dead_letter)));
         }
-        Ok(Page {
-            entries,
-            next: None,
-        })
+        Ok(Page::new(entries, None))
     }
 }
 

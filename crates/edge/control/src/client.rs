@@ -14,11 +14,11 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ringback_delivery::port::{
-    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DeadLetterFilter,
-    DeadLetterStore, DeliveryFilter, DeliveryStore, Depth, DisposeAnswer, EventMark, EventStore,
-    GroupFilter, GroupList, GroupStore, KeyStore, Lane, OldestDeadLetters, PaceStore, Page,
-    ParkedMessage, Queue, QueueError, ReservedTurn, SettleAnswer, Settlement, StoreError,
-    StoreHealth, TrafficStore, WebhookStore, WriteAnswer,
+    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, Consumer, Cursor, DamagedRecord,
+    DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, Depth, DisposeAnswer,
+    EventMark, EventStore, GroupFilter, GroupList, GroupStore, KeyStore, Lane, OldestDeadLetters,
+    PaceStore, Page, ParkedMessage, Queue, QueueError, ReservedTurn, SettleAnswer, Settlement,
+    StoreError, StoreHealth, TrafficStore, WebhookStore, WriteAnswer,
 };
 use ringback_domain::{
     Acknowledgement, ApiKey, ApiKeyId, Breaker, DeadLetter, DeadLetterGroup, DeadLetterId,
@@ -184,7 +184,7 @@ impl ControlClient {
         read: impl Fn(&Bytes) -> Result<T, E>,
     ) -> Result<Page<T>, StoreError> {
         let (answer, parts) = self.store(step, call, None).await?;
-        let Answer::Page { next } = answer else {
+        let Answer::Page { next, damaged } = answer else {
             return Err(self.unexpected(step));
         };
         let entries = parts
@@ -192,8 +192,10 @@ impl ControlClient {
             .map(|part| read(part).map_err(Into::into))
             .collect::<Result<_, Undone>>();
         let entries = entries.map_err(|undone| self.store_error(step, undone))?;
+        let damaged = damaged.into_iter();
         Ok(Page {
             entries,
+            damaged: damaged.map(|(id, why)| DamagedRecord { id, why }).collect(),
             next: next.map(Cursor),
         })
     }

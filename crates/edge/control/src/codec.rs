@@ -133,9 +133,11 @@ pub(crate) enum Answer {
     Done,
     Yes,
     No,
-    /// The parts, and where the list goes on.
+    /// The parts, what of the list cannot be read (id and why), and where it goes on.
     Page {
         next: Option<String>,
+        #[serde(default)]
+        damaged: Vec<(String, String)>,
     },
     Count {
         count: u64,

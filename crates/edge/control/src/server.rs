@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ringback_delivery::port::{
-    Cursor, DisposeAnswer, Lane, Page, Queue, QueueError, Store, StoreError, WriteAnswer,
+    Cursor, DamagedRecord, DisposeAnswer, Lane, Queue, QueueError, Store, StoreError, WriteAnswer,
 };
 use ringback_domain::{Event, TrafficPoint, TrafficStep};
 use ringback_wire::{api_key, breaker, delivery, event, group, record, replay_plan};
@@ -226,17 +226,11 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
         }
         Call::Webhook { id } => {
             let found = store.webhook(&parse(&id)?).await?;
-            list(
-                found.iter().map(record::encode_webhook).map(Bytes::from),
-                None,
-            )
+            list(found.iter().map(record::encode_webhook).map(Bytes::from))
         }
         Call::Webhooks { project } => {
             let found = store.webhooks(&parse(&project)?).await?;
-            list(
-                found.iter().map(record::encode_webhook).map(Bytes::from),
-                None,
-            )
+            list(found.iter().map(record::encode_webhook).map(Bytes::from))
         }
         Call::RemoveWebhook { id } => yes_or_no(store.remove_webhook(&parse(&id)?).await?),
         Call::PutKey => {
@@ -246,20 +240,20 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
         }
         Call::Key { id } => {
             let found = store.key(&parse(&id)?).await?;
-            list(found.iter().map(api_key::encode).map(Bytes::from), None)
+            list(found.iter().map(api_key::encode).map(Bytes::from))
         }
         Call::Keys => {
             let found = store.keys().await?;
-            list(found.iter().map(api_key::encode).map(Bytes::from), None)
+            list(found.iter().map(api_key::encode).map(Bytes::from))
         }
         Call::RemoveKey { id } => yes_or_no(store.remove_key(&parse(&id)?).await?),
         Call::Breakers => {
             let found = store.breakers().await?;
-            list(found.iter().map(breaker::encode).map(Bytes::from), None)
+            list(found.iter().map(breaker::encode).map(Bytes::from))
         }
         Call::Delivery { id } => {
             let found = store.delivery(&parse(&id)?).await?;
-            list(found.iter().map(record_part), None)
+            list(found.iter().map(record_part))
         }
         Call::Deliveries {
             filter,
@@ -267,10 +261,11 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             limit,
         } => {
             let after = after.map(Cursor);
-            let Page { entries, next } = store
+            let page = store
                 .deliveries(&filter.read()?, after.as_ref(), limit)
                 .await?;
-            list(entries.iter().map(record_part), next)
+            let records = page.entries.iter().map(record_part);
+            piece(records, page.damaged, page.next)
         }
         Call::PutDeadLetter => {
             store
@@ -284,7 +279,7 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                 .iter()
                 .map(record::encode_dead_letter)
                 .collect::<Result<Vec<_>, _>>()?;
-            list(found.into_iter(), None)
+            list(found.into_iter())
         }
         Call::DeadLetters {
             filter,
@@ -292,14 +287,15 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             limit,
         } => {
             let after = after.map(Cursor);
-            let Page { entries, next } = store
+            let page = store
                 .dead_letters(&filter.read()?, after.as_ref(), limit)
                 .await?;
-            let found = entries
+            let found = page
+                .entries
                 .iter()
                 .map(record::encode_dead_letter)
                 .collect::<Result<Vec<_>, _>>()?;
-            list(found.into_iter(), next)
+            piece(found.into_iter(), page.damaged, page.next)
         }
         Call::DeadLetterCount { project } => {
             let project = project.map(|project| parse(&project)).transpose()?;
@@ -339,7 +335,7 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             let found = store
                 .acknowledge_group(project.as_ref(), &fingerprint, &acknowledgement)
                 .await?;
-            list(found.iter().map(group_part), None)
+            list(found.iter().map(group_part))
         }
         Call::Regroup { limit } => vec![to_part(&Answer::Count {
             count: store.regroup(limit).await?,
@@ -384,7 +380,7 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                     replay_plan::encode_marks(&chunk.marks).into_bytes(),
                 ]
             });
-            list(parts.into_iter().flatten().map(Bytes::from), None)
+            list(parts.into_iter().flatten().map(Bytes::from))
         }
         Call::CreatePlan => {
             let plan = replay_plan::decode(record()?)?;
@@ -397,7 +393,7 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
         }
         Call::Plan { id } => {
             let found = store.plan(&parse(&id)?).await?;
-            list(found.iter().map(replay_plan::encode).map(Bytes::from), None)
+            list(found.iter().map(replay_plan::encode).map(Bytes::from))
         }
         Call::Plans {
             project,
@@ -406,10 +402,9 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
         } => {
             let project = project.map(|project| parse(&project)).transpose()?;
             let after = after.map(Cursor);
-            let Page { entries, next } =
-                store.plans(project.as_ref(), after.as_ref(), limit).await?;
-            let found = entries.iter().map(replay_plan::encode);
-            list(found.map(Bytes::from), next)
+            let page = store.plans(project.as_ref(), after.as_ref(), limit).await?;
+            let found = page.entries.iter().map(replay_plan::encode);
+            piece(found.map(Bytes::from), page.damaged, page.next)
         }
         Call::EventMark { project, id } => {
             let mark = store
@@ -440,9 +435,20 @@ fn yes_or_no(yes: bool) -> Parts {
     vec![to_part(&if yes { Answer::Yes } else { Answer::No })]
 }
 
-fn list(records: impl Iterator<Item = Bytes>, next: Option<Cursor>) -> Parts {
+/// Records that are all there is.
+fn list(records: impl Iterator<Item = Bytes>) -> Parts {
+    piece(records, Vec::new(), None)
+}
+
+fn piece(
+    records: impl Iterator<Item = Bytes>,
+    damaged: Vec<DamagedRecord>,
+    next: Option<Cursor>,
+) -> Parts {
+    let damaged = damaged.into_iter();
     let head = to_part(&Answer::Page {
         next: next.map(|Cursor(text)| text),
+        damaged: damaged.map(|record| (record.id, record.why)).collect(),
     });
     std::iter::once(head).chain(records).collect()
 }

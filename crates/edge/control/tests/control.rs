@@ -208,3 +208,21 @@ async fn a_socket_left_behind_by_a_killed_process_is_replaced() {
             .is_some()
     );
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_hides_no_other() {
+    let process = process().await;
+    let letters = [samples::dead_letter(), samples::dead_letter()];
+    for letter in &letters {
+        process.store.put_dead_letter(letter).await.unwrap();
+    }
+    process.store.damage(&letters[0].id);
+    let of_all = DeadLetterFilter::default();
+    let list = process.client.dead_letters(&of_all, None, 10).await;
+    let list = list.unwrap();
+    assert_eq!(list.entries.len(), 1);
+    assert_eq!(list.entries[0].id, letters[1].id);
+    assert_eq!(list.damaged.len(), 1);
+    assert_eq!(list.damaged[0].id, letters[0].id.as_str());
+    assert_eq!(list.damaged[0].why, "it is cut");
+}

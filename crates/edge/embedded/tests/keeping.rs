@@ -7,8 +7,8 @@ mod common;
 use common::StandingClock;
 use ringback_delivery::port::{
     BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore,
-    DeliveryFilter, DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettleAnswer,
-    SettledAs, Settlement,
+    DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, GroupFilter, GroupStore,
+    SettleAnswer, SettledAs, Settlement,
 };
 use ringback_domain::{DeadLetter, Delivery, Disposal, Generation};
 use ringback_embedded::{DataDir, Embedded, EmbeddedStore, Settings};
@@ -242,7 +242,7 @@ fn database(dir: &Path) -> redb::Database {
 }
 
 #[tokio::test]
-async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
+async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_no_other() {
     let (dir, settings) = (tempfile::tempdir().unwrap(), Settings::default());
     let clock = StandingClock::at(samples::moment(0));
     let store = open(dir.path(), &settings, &clock).store();
@@ -270,11 +270,40 @@ async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
     drop(database);
 
     let store = open(dir.path(), &settings, &clock).store();
+    let of_all = DeadLetterFilter::default();
+    let list = store.dead_letters(&of_all, None, 3).await.unwrap();
+    let listed: Vec<_> = list.entries.iter().map(|letter| &letter.id).collect();
+    assert_eq!(listed, [&ids[3]]);
+    let damaged: Vec<_> = list.damaged.iter().map(|letter| &*letter.id).collect();
+    assert_eq!(damaged, [ids[2].as_str(), ids[1].as_str()]);
+    let rest = store.dead_letters(&of_all, list.next.as_ref(), 3).await;
+    let rest = rest.unwrap();
+    assert_eq!(
+        (rest.entries[0].id.clone(), rest.damaged.len()),
+        (ids[0].clone(), 0)
+    );
+    let of_others = DeadLetterFilter {
+        project: Some("others".parse().unwrap()),
+        ..DeadLetterFilter::default()
+    };
+    let none = store.dead_letters(&of_others, None, 3).await.unwrap();
+    assert_eq!((none.entries.len(), none.damaged.len()), (0, 0));
+
+    // Whoever has seen enough of it takes it out of the list, where what it is found by can be read.
+    let disposal = Disposal::Discarded {
+        at: samples::moment(9),
+        note: "cannot be read".into(),
+    };
+    let discarded = store.dispose(&ids[1], &disposal, false).await.unwrap();
+    assert_eq!(discarded, DisposeAnswer::Disposed);
+    let list = store.dead_letters(&of_all, None, 3).await.unwrap();
+    assert_eq!((list.entries.len(), list.damaged.len()), (2, 1));
+
     let oldest = store.oldest_dead_letters(4).await.unwrap();
     let left: Vec<_> = oldest.letters.iter().map(|letter| &letter.id).collect();
     assert_eq!(left, [&ids[0], &ids[3]]);
-    assert_eq!(oldest.damaged.len(), 2);
-    assert_eq!(oldest.damaged[0].id, ids[1].as_str());
+    let damaged: Vec<_> = oldest.damaged.iter().map(|letter| &*letter.id).collect();
+    assert_eq!(damaged, [ids[1].as_str(), ids[2].as_str()]);
 }
 
 /// A file of format 1 has neither the index nor the groups, nor the count of bytes.

@@ -63,10 +63,7 @@ impl DeadLetterStore for RedisStore {
     ) -> Result<Page<DeadLetter>, StoreError> {
         let none = filter.any_of.as_ref().is_some_and(Vec::is_empty);
         if none {
-            return Ok(Page {
-                entries: Vec::new(),
-                next: None,
-            });
+            return Ok(Page::new(Vec::new(), None));
         }
         let query = self.query(filter);
         let fetch = |entry: Entry| async move {

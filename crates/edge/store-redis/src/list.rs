@@ -59,21 +59,28 @@ impl RedisStore {
             .map(|cursor| Suffix::of_cursor(cursor, query.list))
             .transpose()?;
         let mut to = query.upper_bound(after.as_ref());
-        let mut entries = Vec::with_capacity(limit);
+        let mut entries: Vec<(Suffix, Result<T, StoreError>)> = Vec::with_capacity(limit);
         loop {
             // One more than the page holds tells whether there is another page.
             let (listed, reached) = self.newest(query, &to, limit + 1 - entries.len()).await?;
             let fetched: Vec<_> = stream::iter(listed)
                 .map(|entry| {
                     let found = fetch(entry.clone());
-                    async move { Ok::<_, StoreError>((entry, found.await?)) }
+                    async move {
+                        let found = match found.await {
+                            Err(damaged @ StoreError::Corrupt { .. }) => Found::Damaged(damaged),
+                            found => found?,
+                        };
+                        Ok::<_, StoreError>((entry, found))
+                    }
                 })
                 .buffered(FETCHED_AT_ONCE)
                 .try_collect()
                 .await?;
             for (entry, found) in fetched {
                 match found {
-                    Found::Match(record) => entries.push((entry.suffix, record)),
+                    Found::Match(record) => entries.push((entry.suffix, Ok(record))),
+                    Found::Damaged(error) => entries.push((entry.suffix, Err(error))),
                     Found::Other => {}
                     Found::Gone => self.prune(&entry).await?,
                 }
@@ -84,21 +91,13 @@ impl RedisStore {
             }
             match reached {
                 Some(reached) => to = reached,
-                None => {
-                    return Ok(Page {
-                        entries: records(entries),
-                        next: None,
-                    });
-                }
+                None => return page_of(entries, None),
             }
         }
         let next = entries
             .last()
             .map(|(suffix, _)| suffix.to_cursor(query.list));
-        Ok(Page {
-            entries: records(entries),
-            next,
-        })
+        page_of(entries, next)
     }
 
     /// The newest matches below `to`, and the point below which more may follow.
@@ -180,6 +179,8 @@ impl RedisStore {
 /// What reading an entry's record came to.
 pub(crate) enum Found<T> {
     Match(T),
+    /// There, and cannot be read: by its terms it is what was asked for.
+    Damaged(StoreError),
     /// There, but not what was asked for: two values may share a term.
     Other,
     /// Expired; its entry can go.
@@ -203,6 +204,13 @@ impl Query {
     }
 }
 
-fn records<T>(entries: Vec<(Suffix, T)>) -> Vec<T> {
-    entries.into_iter().map(|(_, record)| record).collect()
+fn page_of<T>(
+    entries: Vec<(Suffix, Result<T, StoreError>)>,
+    next: Option<Cursor>,
+) -> Result<Page<T>, StoreError> {
+    let mut page = Page::new(Vec::with_capacity(entries.len()), next);
+    for (_, read) in entries {
+        page.take_in(read)?;
+    }
+    Ok(page)
 }

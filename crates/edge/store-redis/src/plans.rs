@@ -165,10 +165,11 @@ impl PlanStore for RedisStore {
         let more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().filter(|_| more);
-        Ok(Page {
-            next: last.map(|(suffix, _)| suffix.to_cursor(LIST)),
-            entries: found.into_iter().map(|(_, plan)| plan).collect(),
-        })
+        let next = last.map(|(suffix, _)| suffix.to_cursor(LIST));
+        Ok(Page::new(
+            found.into_iter().map(|(_, plan)| plan).collect(),
+            next,
+        ))
     }
 
     async fn active_plans(&self) -> Result<Vec<PlanId>, StoreError> {

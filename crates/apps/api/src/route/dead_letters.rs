@@ -9,7 +9,7 @@ use crate::{
     body::Json,
     members::{Members, Parameters, boolean, moment, parsed_text, short, text, within},
     problem::{Code, Fault, Problem},
-    view::{DeadLetterView, DiscardedView, ListView, ReplayedView},
+    view::{DeadLetterView, DiscardedView, RecordListView, ReplayedView},
 };
 use axum::extract::{RawQuery, State};
 use http::StatusCode;
@@ -80,7 +80,7 @@ struct DeadLetterParams {
 #[utoipa::path(
     get, path = "/dead-letters", tag = "dead letters", operation_id = "list_dead_letters", params(DeadLetterParams, PageParams),
     responses(
-        (status = 200, description = "A piece of the list", body = ListView<DeadLetterView>),
+        (status = 200, description = "A piece of the list", body = RecordListView<DeadLetterView>),
         KeyProblems, NoSuchThing, MembersRefused
     )
 )]
@@ -88,7 +88,7 @@ async fn list(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     RawQuery(query): RawQuery,
-) -> Result<axum::Json<ListView<DeadLetterView>>, Problem> {
+) -> Result<axum::Json<RecordListView<DeadLetterView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
     let mut filter = DeadLetterFilter {
@@ -116,7 +116,7 @@ async fn list(
     };
     let (profiles, now) = (&services.context.profiles, services.context.clock.now());
     let show = |dead: &DeadLetter| DeadLetterView::of(dead, profiles, now);
-    Ok(axum::Json(ListView::shown(found, show)))
+    Ok(axum::Json(RecordListView::shown(found, show)))
 }
 
 /// Shows one dead letter with every attempt.

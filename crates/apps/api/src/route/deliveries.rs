@@ -8,7 +8,7 @@ use crate::{
     members::Parameters,
     problem::{Code, Problem},
     route::{BodyProblems, dead_letters},
-    view::{DeliveryView, ListView, ReplayedView},
+    view::{DeliveryView, RecordListView, ReplayedView},
 };
 use axum::extract::{RawQuery, State};
 use http::StatusCode;
@@ -52,7 +52,7 @@ struct DeliveryParams {
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries", operation_id = "list_deliveries", params(DeliveryParams, PageParams),
     responses(
-        (status = 200, description = "A piece of the list", body = ListView<DeliveryView>),
+        (status = 200, description = "A piece of the list", body = RecordListView<DeliveryView>),
         KeyProblems, NoSuchThing, MembersRefused
     )
 )]
@@ -60,7 +60,7 @@ async fn list(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     RawQuery(query): RawQuery,
-) -> Result<axum::Json<ListView<DeliveryView>>, Problem> {
+) -> Result<axum::Json<RecordListView<DeliveryView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
     let mut filter = DeliveryFilter {
@@ -80,7 +80,7 @@ async fn list(
     let found = store
         .deliveries(&filter, cursor.as_ref(), page.limit)
         .await?;
-    Ok(axum::Json(ListView::of(found)))
+    Ok(axum::Json(RecordListView::of(found)))
 }
 
 fn state(word: &str) -> Result<String, String> {

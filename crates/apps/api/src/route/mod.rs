@@ -1,5 +1,6 @@
 //! The calls, one module for each group, and what all of them have in common.
 
+mod breakers;
 mod dead_letters;
 mod deliveries;
 pub(crate) mod docs;
@@ -26,7 +27,10 @@ use axum::{
 };
 use http::{HeaderValue, header, request::Parts};
 use jiff::Timestamp;
-use ringback_delivery::port::StoreError;
+use ringback_delivery::{
+    page_by_place,
+    port::{Cursor, StoreError},
+};
 use ringback_domain::limits::PAGE_ENTRIES_MAX;
 use std::sync::Arc;
 use utoipa::{IntoParams, IntoResponses, OpenApi};
@@ -43,6 +47,7 @@ pub(crate) fn calls() -> OpenApiRouter<Arc<Services>> {
             events::calls()
                 .merge(webhooks::calls())
                 .merge(deliveries::calls())
+                .merge(breakers::calls())
                 .merge(groups::calls())
                 .merge(dead_letters::calls())
                 .merge(replays::calls())
@@ -209,30 +214,14 @@ fn limit(text: &str) -> Result<usize, String> {
 }
 
 impl PageAsked {
-    /// A piece of a list that is whole in memory, by the moment and id of its entries: one that is removed leaves its place
-    /// behind.
+    /// A piece of a list that is whole in memory.
     fn of<E, V: for<'a> From<&'a E>>(
         self,
-        mut entries: Vec<E>,
+        entries: Vec<E>,
         place: impl Fn(&E) -> (Timestamp, &str),
     ) -> Result<ListView<V>, StoreError> {
-        if let Some(cursor) = &self.cursor {
-            let (moment, id) = read_place(cursor).ok_or(StoreError::BadCursor)?;
-            entries.retain(|entry| place(entry) > (moment, id));
-        }
-        entries.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
-        let is_whole = entries.len() <= self.limit;
-        entries.truncate(self.limit);
-        let last = entries.last().filter(|_| !is_whole).map(&place);
-        Ok(ListView {
-            next_cursor: last.map(|(moment, id)| format!("{}_{id}", moment.as_nanosecond())),
-            data: entries.iter().map(V::from).collect(),
-        })
+        let after = self.cursor.map(Cursor);
+        let page = page_by_place(entries, after.as_ref(), self.limit, place)?;
+        Ok(ListView::of(page))
     }
-}
-
-fn read_place(cursor: &str) -> Option<(Timestamp, &str)> {
-    let (moment, id) = cursor.split_once('_')?;
-    let moment = Timestamp::from_nanosecond(moment.parse().ok()?).ok()?;
-    Some((moment, id))
 }

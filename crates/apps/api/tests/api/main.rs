@@ -4,6 +4,7 @@
     reason = "panicking is how tests fail, also in what they share"
 )]
 
+mod breakers;
 mod dead_letters;
 mod events;
 mod health;

@@ -308,6 +308,7 @@ async fn done_and_in_the_way(installation: &Installation, occurred: &mut Occurre
     for path in [
         "webhooks",
         "deliveries",
+        "breakers",
         "replays",
         "dead-letters",
         "profiles",

@@ -1,6 +1,6 @@
 //! The options of `ringback replays`.
 
-use super::{PageArgs, SpanArgs, dead_letter_reason};
+use super::{PageArgs, SpanArgs, values::dead_letter_reason};
 use clap::{Args, Subcommand};
 use ringback_delivery::SearchText;
 use ringback_domain::{

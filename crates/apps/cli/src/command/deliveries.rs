@@ -5,7 +5,7 @@ use crate::{
     command::{dead::replay_of, operator},
     failure::{Failure, Outcome},
     session::Session,
-    view::{DeliveryView, ListView, deliveries_table, delivery_facts, moment, round},
+    view::{DeliveryView, RecordListView, deliveries_table, delivery_facts, moment, round},
 };
 use jiff::Timestamp;
 use ringback_delivery::{
@@ -49,23 +49,24 @@ async fn list(
     now: Timestamp,
     args: DeliveryListArgs,
 ) -> Outcome {
+    let [since, until] = args.span.resolve(now)?;
     let filter = DeliveryFilter {
         project: args.project,
         event: args.event,
         job: args.job,
         destination: args.destination,
         state: args.state,
-        since: args.span.since.map(|moment| moment.resolve(now)),
-        until: args.span.until.map(|moment| moment.resolve(now)),
+        since,
+        until,
     };
     let cursor = args.page.cursor.map(Cursor);
     let page = store
         .deliveries(&filter, cursor.as_ref(), args.page.limit.into())
         .await?;
-    let list = ListView::<DeliveryView>::of(page);
+    let list = RecordListView::<DeliveryView>::of(page);
     session.terminal.data(&list, deliveries_table)?;
     session.terminal.say_more(list.next_cursor.as_deref());
-    Ok(())
+    Failure::if_damaged("delivery", &list.damaged)
 }
 
 async fn show(session: &Session, store: &dyn Store, id: &DeliveryId) -> Outcome {

@@ -1,6 +1,7 @@
 //! The commands, one module for each group.
 
 mod bench;
+mod breakers;
 mod config;
 mod dead;
 mod deliveries;
@@ -33,6 +34,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Listen(args) => listen::run(session, args).await,
         Command::Webhooks(command) => webhooks::run(session, command).await,
         Command::Deliveries(command) => deliveries::run(session, command).await,
+        Command::Breakers(command) => breakers::run(session, command).await,
         Command::Dead(command) => dead::run(session, command).await,
         Command::Keys(command) => keys::run(session, command).await,
         Command::Replays(command) => replays::run(session, command).await,

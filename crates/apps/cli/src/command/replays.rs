@@ -14,7 +14,7 @@ use ringback_delivery::{
     port::{Cursor, DeadLetterFilter, Store},
 };
 use ringback_domain::{
-    PlanId,
+    PlanId, ProjectName,
     replay_plan::{EntryMark, Pacing, PlanState, PlanWish, ReplayPlan, StopRule},
 };
 use ringback_worker::{Backend, SystemEntropy};
@@ -32,9 +32,19 @@ pub(crate) async fn run(session: &Session, command: ReplaysCommand) -> Outcome {
         entropy: Arc::new(SystemEntropy),
         profiles: Arc::new(config.profile_book()),
     };
+    session.look_for_project(&config, project_of(&command));
     let done = obey(session, &desk, &plans, command).await;
     desk.close().await;
     done
+}
+
+/// Whose plans or dead letters are asked for.
+fn project_of(command: &ReplaysCommand) -> Option<&ProjectName> {
+    match command {
+        ReplaysCommand::Plan(args) => args.filter.project.as_ref(),
+        ReplaysCommand::List { project, .. } => project.as_ref(),
+        _ => None,
+    }
 }
 
 async fn obey(
@@ -125,6 +135,7 @@ fn request(
     filter: PlanFilterArgs,
     pacing: PacingArgs,
 ) -> Outcome<PlanRequest> {
+    let [since, until] = filter.span.resolve(now)?;
     let stop_rule = StopRule::try_new(pacing.stop_above, pacing.stop_window);
     Ok(PlanRequest {
         filter: DeadLetterFilter {
@@ -134,8 +145,8 @@ fn request(
             job: filter.job,
             cause: filter.cause,
             reason: filter.given_up_as,
-            since: filter.span.since.map(|moment| moment.resolve(now)),
-            until: filter.span.until.map(|moment| moment.resolve(now)),
+            since,
+            until,
             ..DeadLetterFilter::default()
         },
         text: filter.text,

@@ -1,6 +1,6 @@
 //! Dead letters as they are shown.
 
-use super::{ListView, attempts_table, moment, round};
+use super::{RecordListView, attempts_table, moment, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{DeadLetterView, DisposalView};
 
@@ -37,9 +37,14 @@ const DEAD_LETTER_COLUMNS: [Column; 8] = [
     whole("STATE").or_left_out(3),
 ];
 
-pub(crate) fn dead_letters_table(list: &ListView<DeadLetterView>) -> String {
+pub(crate) fn dead_letters_table(list: &RecordListView<DeadLetterView>) -> String {
     if list.data.is_empty() {
-        return "no dead letters".to_owned();
+        let readable = if list.damaged.is_empty() {
+            ""
+        } else {
+            " that can be read"
+        };
+        return format!("no dead letters{readable}");
     }
     let rows = list.data.iter().map(|dead| {
         [

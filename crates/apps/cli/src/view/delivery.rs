@@ -1,6 +1,6 @@
 //! Deliveries as they are shown.
 
-use super::{ListView, attempts_table, moment, round};
+use super::{RecordListView, attempts_table, moment, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::DeliveryView;
 
@@ -14,9 +14,14 @@ const DELIVERY_COLUMNS: [Column; 7] = [
     whole("CHANGED (UTC)").or_left_out(2),
 ];
 
-pub(crate) fn deliveries_table(list: &ListView<DeliveryView>) -> String {
+pub(crate) fn deliveries_table(list: &RecordListView<DeliveryView>) -> String {
     if list.data.is_empty() {
-        return "no deliveries".to_owned();
+        let readable = if list.damaged.is_empty() {
+            ""
+        } else {
+            " that can be read"
+        };
+        return format!("no deliveries{readable}");
     }
     let rows = list.data.iter().map(|delivery| {
         [

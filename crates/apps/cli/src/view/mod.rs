@@ -1,6 +1,7 @@
 //! What `ringback-api` shows of the domain, as tables and lines of facts.
 
 mod attempt;
+mod breaker;
 mod dead_letter;
 mod delivery;
 mod group;
@@ -9,15 +10,16 @@ mod replay_plan;
 mod webhook;
 
 pub(crate) use attempt::{attempts_table, one_line};
+pub(crate) use breaker::breakers_table;
 pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
 pub(crate) use delivery::{deliveries_table, delivery_facts};
 pub(crate) use group::{group_facts, groups_table};
 pub(crate) use key::{key_facts, keys_table};
 pub(crate) use replay_plan::{plan_facts, plans_table, preview_facts};
 pub(crate) use ringback_api::view::{
-    ContractView, DeadLetterView, DeliveryView, GroupListView, GroupView, KeyView, KeyWithTextView,
-    ListView, PlanPreviewView, PlanView, ProfileView, TestedView, WebhookView,
-    WebhookWithSecretView,
+    BreakerView, ContractView, DamagedView, DeadLetterView, DeliveryView, GroupListView, GroupView,
+    KeyView, KeyWithTextView, ListView, PlanPreviewView, PlanView, ProfileView, RecordListView,
+    TestedView, WebhookView, WebhookWithSecretView,
 };
 pub(crate) use webhook::{webhook_facts, webhooks_table};
 

@@ -347,7 +347,10 @@ fn of_many_events_the_good_are_published_and_each_bad_one_is_named() {
     line 11: the event is longer than 262144 bytes
     published 2 of 10 events, refused 8
     ");
-    assert_snapshot!(ran.stderr, @"error: 8 events were refused");
+    assert_snapshot!(ran.stderr, @"
+    note: there was no data directory `./ringback-data`, and an empty one was made
+    error: 8 events were refused
+    ");
 }
 
 #[test]
@@ -385,8 +388,116 @@ fn nothing_to_publish_is_a_mistake() {
     let place = Place::new();
     place.write("empty", "\n\n");
     let ran = place.run(["publish", "empty"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr
+            .ends_with("error: there was no event to publish\n"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_project_that_is_not_configured_is_told_wherever_a_list_is_of_one() {
+    let place = Place::new();
+    let commands: [&[&str]; 9] = [
+        &["webhooks", "list"],
+        &["deliveries", "list"],
+        &["breakers", "list"],
+        &["dead", "list"],
+        &["dead", "groups"],
+        &["dead", "export", "-"],
+        &["dead", "discard", "--dry-run"],
+        &["replays", "list"],
+        &["keys", "list"],
+    ];
+    for command in commands {
+        let asked = |project| place.run([command, &["--project", project]].concat());
+        let told = asked("acmee").stderr;
+        assert!(
+            told.contains("note: project `acmee` is not configured"),
+            "{command:?}: {told}"
+        );
+        let told = asked("default").stderr;
+        assert!(!told.contains("note:"), "{command:?}: {told}");
+    }
+    let plan = ["replays", "plan", "--reason", "x", "--project", "acmee"];
+    let told = place.run(plan).stderr;
+    assert!(told.contains("is not configured"), "{told}");
+}
+
+#[test]
+fn a_span_that_ends_before_it_begins_is_refused() {
+    let place = Place::new();
+    let commands: [&[&str]; 5] = [
+        &["deliveries", "list"],
+        &["dead", "list"],
+        &["dead", "export", "-"],
+        &["dead", "discard", "--dry-run"],
+        &["replays", "plan", "--dry-run"],
+    ];
+    for command in commands {
+        let ran = place.run([command, &["--since", "1h", "--until", "2h"]].concat());
+        assert_eq!(ran.code, 2, "{command:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("nothing lies between"),
+            "{}",
+            ran.stderr
+        );
+        let ran = place.run([command, &["--since", "2h", "--until", "1h"]].concat());
+        assert_ne!(ran.code, 2, "{command:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_is_too_long_or_out_of_range_is_refused_with_the_limit() {
+    let place = Place::new();
+    let long = "d".repeat(1025);
+    let url = "https://example.com/";
+    let commands: [(&[&str], &str); 5] = [
+        (
+            &["webhooks", "add", url, "--description", &long],
+            "it has 1025 characters; allowed: 1024",
+        ),
+        (
+            &["webhooks", "disable", "whk_1", "--reason", &long],
+            "it has 1025 characters; allowed: 1024",
+        ),
+        (
+            &["keys", "create", "--operator", "--description", &long],
+            "it has 1025 characters; allowed: 1024",
+        ),
+        (
+            &["webhooks", "add", url, "--rate-limit", "0"],
+            "write a whole number from 1 to 4294967295",
+        ),
+        (
+            &["webhooks", "update", "whk_1", "--rate-limit", "4294967296"],
+            "write a whole number from 1 to",
+        ),
+    ];
+    for (command, told) in commands {
+        let ran = place.run(command);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_data_directory_that_was_not_there_is_told() {
+    let place = Place::new();
+    let first = place.run(["dead", "list"]).stderr;
+    assert!(
+        first.starts_with("note: there was no data directory `"),
+        "{first}"
+    );
+    assert!(
+        first.ends_with("ringback-data`, and an empty one was made\n"),
+        "{first}"
+    );
+    let second = place.run(["dead", "list"]);
     assert_eq!(
-        (ran.code, ran.stderr.as_str()),
-        (2, "error: there was no event to publish\n")
+        (second.stdout.as_str(), second.stderr.as_str()),
+        ("no dead letters\n", "")
     );
 }

@@ -165,6 +165,30 @@ async fn what_a_receiver_answers_wrongly_is_told_with_what_to_do() {
     assert!(told.contains("closed after each answer"), "{told}");
 }
 
+#[test]
+fn the_status_of_an_answer_that_was_cut_off_is_told() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // What was not read when it closes would cut off what was sent, too.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 100\r\n\r\nhalf");
+        }
+    });
+    let ran = place().run(["webhooks", "check", &url, "--profile", "hooked"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let told = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "problem reach 202, but the connection ended within the answer",
+        "not tried answer 202, but the answer was cut off, and counts as none",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registered_webhook_is_checked_with_its_own_secret() {
     let receiver = Receiver::start().await;

@@ -20,6 +20,7 @@ fn nothing_asked_is_answered_with_help_and_exit_code_2() {
       listen             Receives webhooks on this machine, verifies and shows them
       webhooks           Registered destinations of a project
       deliveries         Events on their way to one destination each
+      breakers           Destinations that are spared because they kept failing
       dead               Deliveries given up
       keys               Keys to the HTTP API
       replays            Plans to send many dead letters again

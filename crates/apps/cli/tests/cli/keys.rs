@@ -52,6 +52,7 @@ fn a_key_is_somebodys() {
     let unknown = place.run(["keys", "create", "--project", "nobody"]);
     assert_eq!(unknown.code, 3);
     assert_snapshot!(unknown.stderr, @"
+    note: there was no data directory `./ringback-data`, and an empty one was made
     error: project `nobody` is not configured
     hint: add `[projects.nobody]` to the configuration
     ");

@@ -9,9 +9,9 @@ use ringback_delivery::port::{
     ClaimAnswer, ClaimNonce, ClaimRequest, Clock, SettledAs, Settlement, Store,
 };
 use ringback_domain::{
-    ApiKey, Attempt, AttemptOutcome, DeadLetter, DeadLetterReason, Delivery, Destination, Disposal,
-    EventFilter, Excerpt, KeyOwner, KeyScope, Phases, Timestamp, UnreachableCause, Webhook,
-    WebhookSecret, WebhookState,
+    ApiKey, Attempt, AttemptOutcome, Breaker, BreakerState, DeadLetter, DeadLetterReason, Delivery,
+    Destination, DestinationId, Disposal, EventFilter, Excerpt, KeyOwner, KeyScope, Phases,
+    Timestamp, UnreachableCause, Webhook, WebhookSecret, WebhookState,
     replay_plan::{EntryMark, PlanCounts, PlanState, ReplayPlan, SkipReason},
 };
 use ringback_signing::{NONCE_BYTES, SealedFor, Secret};
@@ -134,6 +134,31 @@ fn keys() -> [ApiKey; 3] {
         ..samples::api_key_of(project())
     };
     [operators, producers, revoked]
+}
+
+/// Of a webhook, of one that accepts again, and of a callback that nothing waits for.
+fn spared(waiting: &Delivery) -> [Breaker; 3] {
+    let open = |destination, time, next_probe_at| Breaker {
+        destination,
+        state: BreakerState::Open {
+            probes: 3,
+            next_probe_at: at(next_probe_at),
+        },
+        opened_at: at(time),
+        revision: 1,
+    };
+    let callback = DestinationId::callback("https://jobs.customer.example/done");
+    let recovering = Breaker {
+        state: BreakerState::Recovering {
+            since: at("10:50:00"),
+        },
+        ..open(DISABLED.parse().unwrap(), "10:20:00", "10:49:00")
+    };
+    [
+        open(waiting.destination.id(), "10:05:00", "10:06:40"),
+        recovering,
+        open(callback, "10:30:00", "10:31:20"),
+    ]
 }
 
 /// One that was not started, and one that stopped itself half way.
@@ -327,6 +352,9 @@ impl Scene {
         for key in keys() {
             store.put_key(&key).await.unwrap();
         }
+        for breaker in spared(&waiting) {
+            store.put_breaker(&breaker).await.unwrap();
+        }
         for plan in plans() {
             store.create_plan(&plan).await.unwrap();
         }
@@ -430,6 +458,12 @@ fn deliveries() {
         "deliveries-as-json",
         SCENE.json(&["deliveries", "show", waiting])
     );
+}
+
+#[test]
+fn breakers() {
+    assert_snapshot!("breakers-list", SCENE.told(&["breakers", "list"]));
+    assert_snapshot!("breakers-as-json", SCENE.json(&["breakers", "list"]));
 }
 
 #[test]

@@ -161,7 +161,10 @@ fn a_plan_of_nothing_and_a_plan_that_is_not_there_are_not_found() {
     let place = Place::new();
     let none = place.run(["replays", "plan", "--reason", "x"]);
     assert_eq!(none.code, 3);
-    assert_snapshot!(none.stderr, @"error: no open dead letter matches");
+    assert_snapshot!(none.stderr, @"
+    note: there was no data directory `./ringback-data`, and an empty one was made
+    error: no open dead letter matches
+    ");
     let unknown = place.run(["replays", "show", "rpl_1"]);
     assert_eq!(unknown.code, 3);
     assert_snapshot!(unknown.stderr, @"error: there is no replay plan rpl_1");

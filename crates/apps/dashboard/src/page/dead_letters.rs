@@ -4,8 +4,9 @@ mod chosen;
 mod letter;
 
 use super::{
-    Answer, PAGE_ENTRIES, REFRESH, cursor_asked, dead_letters_asked, faulty_filter, pager,
-    project_asked, project_filter, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, REFRESH, cursor_asked, damaged_records, dead_letters_asked,
+    faulty_filter, pager, project_asked, project_filter, span_filter, text_filter, word_asked,
+    word_filter,
 };
 use crate::{
     Desk,
@@ -242,6 +243,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         html! {
             @if page.entries.is_empty() { (empty("No dead letter matches", &html! { "Those that were replayed or discarded are shown when you ask for them." })) }
             @else { (chosen::choice(&visitor, &letter_table(&page.entries, &visitor, true))) }
+            (damaged_records("Dead letter", &page.damaged))
             (pager(&asked, page.next.as_ref()))
         }
     } else {
@@ -302,7 +304,11 @@ async fn group_part(
     let now = visitor.now;
     let traffic = traffic_since(desk, group, now).await?;
     let (head, sample) = (&group.head, &group.sample);
-    let letter = desk.services.context.store.dead_letter(sample).await?;
+    let letter = match desk.services.context.store.dead_letter(sample).await {
+        // The list below tells of it.
+        Err(StoreError::Corrupt { .. }) => None,
+        letter => letter?,
+    };
     let last = letter.as_ref().and_then(DeadLetter::last_attempt);
     let last = last.map(|attempt| &attempt.outcome);
     let of_traffic = html! {

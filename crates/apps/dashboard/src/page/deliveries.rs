@@ -1,8 +1,9 @@
 //! Deliveries: the list, and one with every attempt.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, REFRESH, breaker_of, cursor_asked, faulty_filter, id, pager,
-    project_asked, project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
+    Answer, PAGE_ENTRIES, Path, REFRESH, breaker_of, cursor_asked, damaged_records, faulty_filter,
+    id, pager, project_asked, project_filter, since_asked, span_filter, text_filter, word_asked,
+    word_filter,
 };
 use crate::{
     Desk,
@@ -63,6 +64,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
         html! {
             @if page.entries.is_empty() { (nothing(is_filtered)) }
             @else { (table("Deliveries, newest first", &page.entries, &visitor)) }
+            (damaged_records("Delivery", &page.damaged))
             (pager(&asked, page.next.as_ref()))
         }
     } else {

@@ -13,7 +13,7 @@ use crate::{
     Desk,
     form::{Faults, Fields},
     refusal::Refusal,
-    view::{Control, Page, Section, button, filter, head},
+    view::{Control, Page, Section, Tone, button, filter, head, note},
     visitor::Visitor,
 };
 use axum::{
@@ -24,7 +24,7 @@ use axum::{
 use http::request::Parts;
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
-use ringback_delivery::port::{Cursor, DeadLetterFilter, Store, StoreError};
+use ringback_delivery::port::{Cursor, DamagedRecord, DeadLetterFilter, Store, StoreError};
 use ringback_domain::{Breaker, DestinationId, IdError, KeyOwner, ProjectName};
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
@@ -254,6 +254,17 @@ fn faulty_filter(faults: &Faults) -> Markup {
     }
 }
 
+/// What of a list cannot be read, below what can.
+fn damaged_records(what: &str, damaged: &[DamagedRecord]) -> Markup {
+    html! {
+        @if !damaged.is_empty() {
+            div.pad { (note(Tone::Bad, "note", &html! {
+                @for record in damaged { p { strong { (what) " " code { (record.id) } " cannot be read" } ": " (record.why) } }
+            })) }
+        }
+    }
+}
+
 /// What somebody is asked before they do what cannot be undone, or what others notice.
 struct Question<'a> {
     /// The page that it is about, and its name.
@@ -289,4 +300,25 @@ impl Question<'_> {
 #[expect(clippy::unnecessary_wraps, reason = "it is what a page ends with")]
 fn on_to(path: &str) -> Answer {
     Ok(Redirect::to(path).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_as_text() {
+        let record = DamagedRecord {
+            id: "dlt_1".to_owned(),
+            why: "it is <cut>".to_owned(),
+        };
+        let told = damaged_records("Dead letter", &[record]).into_string();
+        assert!(
+            told.contains(
+                "<strong>Dead letter <code>dlt_1</code> cannot be read</strong>: it is &lt;cut&gt;"
+            ),
+            "{told}"
+        );
+        assert_eq!(damaged_records("Dead letter", &[]).into_string(), "");
+    }
 }

@@ -136,7 +136,8 @@ async fn page(
         destination: Some(destination),
         ..DeadLetterFilter::default()
     };
-    let has_open = !store.dead_letters(&open, None, 1).await?.entries.is_empty();
+    let found = store.dead_letters(&open, None, 1).await?;
+    let has_open = !(found.entries.is_empty() && found.damaged.is_empty());
     let path = format!("/webhooks/{}", webhook.id);
     let token = visitor.token.as_str();
     let actions = html! {

@@ -215,7 +215,7 @@ impl Plans {
         let mut chunk = Vec::with_capacity(PLAN_CHUNK_ENTRIES);
         let (mut chunks, mut after) = (0, None);
         loop {
-            let page = selection.page(store, after.as_ref(), PAGE).await?;
+            let page = selection.page(store, after.as_ref(), PAGE).await?.whole()?;
             for dead_letter in &page.entries {
                 if survey.entries() == PLAN_ENTRIES_MAX {
                     return Err(PlanError::TooMany);

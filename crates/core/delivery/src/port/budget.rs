@@ -1,6 +1,6 @@
 //! Room for dead letters: what they take, and how the oldest leave for a file.
 
-use super::StoreError;
+use super::{DamagedRecord, StoreError};
 use async_trait::async_trait;
 use ringback_domain::{DeadLetter, DeadLetterId, DeadLetterUsage, WorkerId};
 use std::time::Duration;
@@ -11,16 +11,7 @@ pub struct OldestDeadLetters {
     /// Oldest first.
     pub letters: Vec<DeadLetter>,
     /// Those among them that cannot be read.
-    pub damaged: Vec<DamagedDeadLetter>,
-}
-
-/// A dead letter whose record cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DamagedDeadLetter {
-    /// How the store calls it: its id, as a rule.
-    pub id: String,
-    /// What is wrong.
-    pub why: String,
+    pub damaged: Vec<DamagedRecord>,
 }
 
 impl OldestDeadLetters {
@@ -35,10 +26,7 @@ impl OldestDeadLetters {
     ) -> Result<(), StoreError> {
         match read {
             Ok(letter) => self.letters.extend(letter),
-            Err(StoreError::Corrupt { id, why, .. }) => {
-                self.damaged.push(DamagedDeadLetter { id, why });
-            }
-            Err(other) => return Err(other),
+            Err(error) => self.damaged.push(error.into_damaged()?),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod queue;
 mod sender;
 mod store;
 
-pub use budget::{BudgetStore, DamagedDeadLetter, OldestDeadLetters};
+pub use budget::{BudgetStore, OldestDeadLetters};
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
 pub use plans::{Advance, AdvanceAnswer, PlanLease, PlanStore};
@@ -18,8 +18,9 @@ pub use queue::{
 };
 pub use sender::{Exchange, Request, SendFailure, Sender, Tracing};
 pub use store::{
-    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DeadLetterFilter,
-    DeadLetterMark, DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark,
-    EventStore, ExpiredClaim, FencingToken, KeyStore, PaceStore, Page, ReservedTurn, SettleAnswer,
-    SettledAs, Settlement, Store, StoreError, StoreHealth, WebhookStore, WriteAnswer,
+    Claim, ClaimAnswer, ClaimNonce, ClaimRequest, ClaimStore, Cursor, DamagedRecord,
+    DeadLetterFilter, DeadLetterMark, DeadLetterStore, DeliveryFilter, DeliveryStore,
+    DisposeAnswer, EventMark, EventStore, ExpiredClaim, FencingToken, KeyStore, PaceStore, Page,
+    ReservedTurn, SettleAnswer, SettledAs, Settlement, Store, StoreError, StoreHealth,
+    WebhookStore, WriteAnswer,
 };

@@ -241,8 +241,61 @@ pub struct Cursor(pub String);
 pub struct Page<T> {
     /// The entries.
     pub entries: Vec<T>,
+    /// What of this piece cannot be read, where a list tells: it hides no other.
+    pub damaged: Vec<DamagedRecord>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+/// A record in a list that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedRecord {
+    /// How the store calls it: its id, as a rule.
+    pub id: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl<T> Page<T> {
+    /// A piece of which all can be read.
+    pub fn new(entries: Vec<T>, next: Option<Cursor>) -> Self {
+        Self {
+            entries,
+            damaged: Vec::new(),
+            next,
+        }
+    }
+
+    /// Takes in what reading one came to.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not about this one record.
+    pub fn take_in(&mut self, read: Result<T, StoreError>) -> Result<(), StoreError> {
+        match read {
+            Ok(entry) => self.entries.push(entry),
+            Err(error) => self.damaged.push(error.into_damaged()?),
+        }
+        Ok(())
+    }
+}
+
+impl Page<DeadLetter> {
+    /// The same, for whoever acts on all of a list: what cannot be read must not be passed over.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is damaged.
+    pub fn whole(self) -> Result<Self, StoreError> {
+        match self.damaged.into_iter().next() {
+            Some(DamagedRecord { id, why }) => Err(StoreError::Corrupt {
+                what: "dead letter",
+                id,
+                why,
+            }),
+            None => Ok(Self::new(self.entries, self.next)),
+        }
+    }
 }
 
 /// Which deliveries. Absent means any.
@@ -267,7 +320,7 @@ pub trait DeliveryStore: Send + Sync {
     /// One record.
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError>;
 
-    /// Records, newest first. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    /// Records, newest first, damaged ones told apart. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
     async fn deliveries(
         &self,
         filter: &DeliveryFilter,
@@ -358,7 +411,7 @@ pub trait DeadLetterStore: Send + Sync {
     /// One, whole.
     async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError>;
 
-    /// Dead letters, newest first. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    /// Dead letters, newest first, damaged ones told apart. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
     async fn dead_letters(
         &self,
         filter: &DeadLetterFilter,
@@ -503,6 +556,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The record that it is about, where it is about one that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, where it is about anything else.
+    pub fn into_damaged(self) -> Result<DamagedRecord, Self> {
+        match self {
+            Self::Corrupt { id, why, .. } => Ok(DamagedRecord { id, why }),
+            other => Err(other),
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Refused { .. })

@@ -1,6 +1,9 @@
 //! Many dead letters discarded: counted, step by step, interrupted and gone on with.
 
-use crate::{plans::die, world::World};
+use crate::{
+    plans::{die, plan_refused},
+    world::World,
+};
 use ringback_delivery::{
     DiscardError, DiscardSelection, DiscardStep, Discards,
     port::{DeadLetterFilter, DeadLetterStore},
@@ -171,4 +174,29 @@ async fn nothing_is_discarded_without_a_reason_or_by_words_that_more_causes_have
     let mut step = step_of(of_cause(&died[0]), 10);
     step.selection.text = words;
     assert_eq!(discards.step(&step).await.unwrap().discarded, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_dead_letter_is_not_passed_over_and_can_be_discarded_by_its_id() {
+    let world = World::new(Some("hooked"), []);
+    let webhook = world.webhook(|_| {}).await;
+    let died = die(&world, &webhook, 3, Duration::ZERO).await;
+    let damaged = &died[1].id;
+    world.store.damage(damaged);
+    let discards = world.discards();
+    let of_cause = of_cause(&died[0]);
+    let named = format!("stored dead letter `{damaged}` cannot be read: it is cut");
+    let refused = discards.preview(&of_cause, &|_| {}).await.unwrap_err();
+    assert_eq!(refused.to_string(), named);
+    let step = step_of(of_cause, 10);
+    let refused = discards.step(&step).await.unwrap_err();
+    assert_eq!(refused.to_string(), named);
+    assert_eq!(world.open(&died).await, 3);
+    assert_eq!(plan_refused(&world).await, named);
+
+    discards
+        .one(damaged, "cannot be read", "ada")
+        .await
+        .unwrap();
+    assert_eq!(discards.step(&step).await.unwrap().discarded, 2);
 }

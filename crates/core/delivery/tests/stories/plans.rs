@@ -295,6 +295,13 @@ async fn what_is_too_old_to_be_of_use_is_shown_before_and_skipped_unless_asked_f
     assert_eq!(numbers(&again), [("delivered", 1)].into());
 }
 
+/// Why no plan of all dead letters is made.
+pub(crate) async fn plan_refused(world: &World) -> String {
+    let planning = world.plans();
+    let refused = planning.plan(&request(), &|_| {}).await.unwrap_err();
+    refused.to_string()
+}
+
 async fn plans_of(world: &World) -> usize {
     world
         .store

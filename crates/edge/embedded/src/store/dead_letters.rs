@@ -301,10 +301,12 @@ pub(super) fn read(
     let (Some(terms), Some(whole)) = (terms, whole) else {
         return Ok(None);
     };
+    let whole = wire::decode_dead_letter(&Bytes::copy_from_slice(whole.value()));
     let Some(terms) = Terms::decode(terms.value()) else {
-        return Ok(Some(Err(damaged(key.1))));
+        let id = whole.map_or_else(|_| key.1.to_string(), |whole| whole.id.to_string());
+        return Ok(Some(Err(damaged(id))));
     };
-    let decoded = wire::decode_dead_letter(&Bytes::copy_from_slice(whole.value()))
+    let decoded = whole
         .and_then(|mut dead_letter| {
             dead_letter.disposal = wire::decode_disposal(terms.disposal)?;
             Ok(dead_letter)
@@ -336,19 +338,21 @@ fn list(
         }
         keys.push(key);
     }
-    let mut entries = Vec::with_capacity(keys.len());
-    for key in &keys {
-        match read(tx, *key)? {
-            // Two values may share a term.
-            Some(Ok(dead_letter)) if !filter.wants(&dead_letter) => {}
-            Some(Ok(dead_letter)) => entries.push(dead_letter),
-            Some(Err(error)) => return Ok(Err(error)),
-            None => {}
-        }
-    }
     let last = keys.last().filter(|_| more);
     let next = last.map(|(died_at, number)| cursor_to(LIST, &[*died_at, i128::from(*number)]));
-    Ok(Ok(Page { entries, next }))
+    let mut page = Page::new(Vec::with_capacity(keys.len()), next);
+    for key in &keys {
+        let taken_in = match read(tx, *key)? {
+            // Two values may share a term.
+            Some(Ok(dead_letter)) if !filter.wants(&dead_letter) => Ok(()),
+            Some(found) => page.take_in(found),
+            None => Ok(()),
+        };
+        if let Err(error) = taken_in {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(page))
 }
 
 fn read_key(cursor: &Cursor) -> Result<DeadLetterKey, StoreError> {

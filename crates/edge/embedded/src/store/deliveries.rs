@@ -63,10 +63,7 @@ fn list(
     before: u64,
     limit: usize,
 ) -> Result<Result<Page<DeliveryRecord>, StoreError>, redb::Error> {
-    let mut page = Page {
-        entries: Vec::new(),
-        next: None,
-    };
+    let mut page = Page::new(Vec::new(), None);
     let mut last = before;
     let deliveries = tx.open_table(DELIVERIES)?;
     for entry in deliveries.range(..before)?.rev() {
@@ -75,18 +72,19 @@ fn list(
         if !may_match(filter, bytes.value()) {
             continue;
         }
-        match read(bytes.value(), number) {
-            Err(error) => return Ok(Err(error)),
-            Ok(Some(record)) if matches(filter, &record) => {
-                if page.entries.len() == limit {
-                    page.next = Some(cursor_to(LIST, &[i128::from(last)]));
-                    break;
-                }
-                page.entries.push(record);
-                last = number;
-            }
-            Ok(_) => {}
+        let read = match read(bytes.value(), number) {
+            Ok(Some(record)) if matches(filter, &record) => Ok(record),
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        if page.entries.len() + page.damaged.len() == limit {
+            page.next = Some(cursor_to(LIST, &[i128::from(last)]));
+            break;
         }
+        if let Err(error) = page.take_in(read) {
+            return Ok(Err(error));
+        }
+        last = number;
     }
     Ok(Ok(page))
 }

@@ -456,10 +456,7 @@ fn list(
         }
     }
     found.sort_by(|(one, _), (other, _)| other.cmp(one));
-    let mut page = Page {
-        entries: Vec::new(),
-        next: None,
-    };
+    let mut page = Page::new(Vec::new(), None);
     let mut last = None;
     for (place, record) in found {
         let plan = record.read(&place.1)?;

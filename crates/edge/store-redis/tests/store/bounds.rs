@@ -4,8 +4,8 @@ use crate::{claim, raw, settings, store};
 use redis::AsyncCommands;
 use ringback_delivery::port::{
     BudgetStore, ClaimAnswer, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, EventMark, EventStore, GroupFilter, GroupStore, SettledAs, Settlement,
-    WebhookStore,
+    DeliveryStore, DisposeAnswer, EventMark, EventStore, GroupFilter, GroupStore, SettledAs,
+    Settlement, WebhookStore,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, limits,
@@ -259,7 +259,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
 }
 
 #[tokio::test]
-async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
+async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_no_other() {
     let settings = settings(&shared_redis_url());
     let store = store(settings.clone());
     let mut ids = Vec::new();
@@ -278,6 +278,30 @@ async fn a_damaged_dead_letter_is_told_among_the_oldest_and_hides_no_other() {
     assert_eq!(left, [&ids[1], &ids[2]]);
     let damaged: Vec<_> = oldest.damaged.iter().map(|letter| &*letter.id).collect();
     assert_eq!(damaged, [ids[0].as_str()]);
+
+    let of_all = DeadLetterFilter::default();
+    let first = store.dead_letters(&of_all, None, 2).await.unwrap();
+    assert_eq!((first.entries.len(), first.damaged.len()), (2, 0));
+    let rest = store.dead_letters(&of_all, first.next.as_ref(), 2).await;
+    let rest = rest.unwrap();
+    let damaged: Vec<_> = rest.damaged.iter().map(|letter| &*letter.id).collect();
+    assert_eq!((rest.entries.len(), damaged), (0, vec![ids[0].as_str()]));
+    let of_others = DeadLetterFilter {
+        project: Some("others".parse().unwrap()),
+        ..DeadLetterFilter::default()
+    };
+    let none = store.dead_letters(&of_others, None, 3).await.unwrap();
+    assert_eq!((none.entries.len(), none.damaged.len()), (0, 0));
+
+    // Whoever has seen enough of it takes it out of the list.
+    let disposal = Disposal::Discarded {
+        at: samples::moment(9),
+        note: "cannot be read".into(),
+    };
+    let discarded = store.dispose(&ids[0], &disposal, false).await.unwrap();
+    assert_eq!(discarded, DisposeAnswer::Disposed);
+    let list = store.dead_letters(&of_all, None, 3).await.unwrap();
+    assert_eq!((list.entries.len(), list.damaged.len()), (2, 0));
 }
 
 /// A release before groups kept neither the note in the index nor the group.

@@ -517,10 +517,10 @@ fn page<T: Clone>(
         .last()
         .filter(|_| more)
         .map(|(arrival, _)| Cursor(format!("n{arrival}")));
-    Ok(Page {
-        entries: found.into_iter().map(|(_, entry)| entry).collect(),
+    Ok(Page::new(
+        found.into_iter().map(|(_, entry)| entry).collect(),
         next,
-    })
+    ))
 }
 
 /// Whether a wish is absent or met.
@@ -602,7 +602,12 @@ impl DeadLetterStore for SimulatedStore {
         let ordered = found
             .into_iter()
             .map(|(arrival, dead)| (rank(&dead, arrival), dead));
-        page(ordered, after, limit)
+        let found = page(ordered, after, limit)?;
+        let mut told = Page::new(Vec::new(), found.next);
+        for dead in found.entries {
+            told.take_in(state.read(dead))?;
+        }
+        Ok(told)
     }
 
     async fn dead_letter_count(&self, project: Option<&ProjectName>) -> Result<u64, StoreError> {

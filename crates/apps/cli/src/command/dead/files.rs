@@ -7,6 +7,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     session::Session,
     terminal::written,
+    view::DamagedView,
 };
 use futures_util::{TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -41,6 +42,9 @@ struct ExportReport {
     /// Ids of those that are too long for a line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
+    /// Those that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<DamagedView>,
 }
 
 pub(super) async fn export(
@@ -51,12 +55,12 @@ pub(super) async fn export(
 ) -> Outcome {
     let filter = DeadLetterFilter {
         include_disposed: args.all,
-        ..filter_of(&args.filter, now)
+        ..filter_of(&args.filter, now)?
     };
     let mut target = Target::open(&args.file)?;
     let progress = progress(session, "exported");
     let mut after = None;
-    let mut left_out = Vec::new();
+    let (mut left_out, mut damaged) = (Vec::new(), Vec::new());
     loop {
         let text = args.filter.text.as_ref();
         let page = page_of(
@@ -74,6 +78,7 @@ pub(super) async fn export(
                 left_out.push(dead_letter.id.to_string());
             }
         }
+        damaged.extend(page.damaged.into_iter().map(DamagedView::from));
         after = page.next;
         if after.is_none() {
             break;
@@ -82,7 +87,13 @@ pub(super) async fn export(
     progress.finish_and_clear();
     let exported = target.finish()?;
     let words = super::in_words(exported);
-    let whole = whole(&left_out);
+    let whole = whole(&left_out).and_then(|()| super::without_damaged(&damaged));
+    if whole.is_err() && !damaged.is_empty() && !left_out.is_empty() {
+        session.terminal.say(&format!(
+            "{} more cannot be read",
+            super::in_words(damaged.len() as u64)
+        ));
+    }
     if args.file == Path::new(STANDARD) {
         let terminal = &session.terminal;
         terminal.say(&format!("exported {words} to the standard output"));
@@ -92,6 +103,7 @@ pub(super) async fn export(
         exported,
         file: args.file.display().to_string(),
         left_out,
+        damaged,
     };
     session.terminal.data(&report, |report| {
         format!("exported {words} to {}", report.file)

@@ -11,7 +11,10 @@ use crate::{
     },
     failure::{Exit, Failure, Outcome},
     session::Session,
-    view::{DeadLetterView, ListView, dead_letter_facts, dead_letters_table},
+    view::{
+        DamagedView, DeadLetterView, ListView, RecordListView, dead_letter_facts,
+        dead_letters_table,
+    },
 };
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -70,6 +73,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
             files::import(session, &desk, config.dead_letters.retention, args).await
         }
         DeadCommand::Discard(args) => {
+            session.look_for_project(&config, args.filter.project.as_ref());
             let discards = Discards {
                 store: desk.store.clone(),
                 clock: desk.clock.clone(),
@@ -91,19 +95,20 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
 }
 
 /// Those that are open.
-fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> DeadLetterFilter {
-    DeadLetterFilter {
+fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> Outcome<DeadLetterFilter> {
+    let [since, until] = args.span.resolve(now)?;
+    Ok(DeadLetterFilter {
         project: args.project.clone(),
         destination: args.destination.clone(),
         event_type: args.event_type.clone(),
         job: args.job.clone(),
         cause: args.cause.clone(),
         reason: args.reason,
-        since: args.span.since.map(|moment| moment.resolve(now)),
-        until: args.span.until.map(|moment| moment.resolve(now)),
+        since,
+        until,
         include_disposed: false,
         any_of: None,
-    }
+    })
 }
 
 async fn page_of(
@@ -128,16 +133,22 @@ async fn list(
 ) -> Outcome {
     let filter = DeadLetterFilter {
         include_disposed: args.all,
-        ..filter_of(&args.filter, now)
+        ..filter_of(&args.filter, now)?
     };
     let cursor = args.page.cursor.map(Cursor);
     let text = args.filter.text.as_ref();
     let limit = args.page.limit.into();
     let page = page_of(store, &filter, text, cursor.as_ref(), limit).await?;
-    let list = ListView::shown(page, |dead| DeadLetterView::of(dead, profiles, now));
+    let list = RecordListView::shown(page, |dead| DeadLetterView::of(dead, profiles, now));
     session.terminal.data(&list, dead_letters_table)?;
     session.terminal.say_more(list.next_cursor.as_deref());
-    Ok(())
+    without_damaged(&list.damaged)
+}
+
+/// A list that lacks something is shown, and is no success.
+fn without_damaged(damaged: &[DamagedView]) -> Outcome {
+    Failure::if_damaged("dead letter", damaged)
+        .map_err(|failure| failure.hint("`ringback dead discard ID` takes one out of the list"))
 }
 
 async fn show(
@@ -268,7 +279,7 @@ async fn discard_matching(
     args: DeadDiscardArgs,
 ) -> Outcome {
     let mut selection = DiscardSelection {
-        filter: filter_of(&args.filter, now),
+        filter: filter_of(&args.filter, now)?,
         text: args.filter.text,
         of_no_project: false,
     };
@@ -423,5 +434,62 @@ fn in_words(count: u64) -> String {
     match count {
         1 => "1 dead letter".to_owned(),
         many => format!("{many} dead letters"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use ringback_delivery::port::DeadLetterStore as _;
+    use ringback_testkit::{
+        samples,
+        simulation::{SimulatedStore, TokioClock},
+    };
+
+    /// What a command over this store comes to.
+    async fn end_of(store: &SimulatedStore, arguments: &[&str]) -> Outcome {
+        let cli = Cli::parse_from(["ringback", "dead"].iter().chain(arguments));
+        let Command::Dead(command) = cli.command else {
+            unreachable!("it was asked for")
+        };
+        let (session, now) = (Session::new(cli.global), samples::moment(0));
+        match command {
+            DeadCommand::List(args) => {
+                list(&session, store, &ProfileBook::default(), now, args).await
+            }
+            DeadCommand::Export(args) => files::export(&session, store, now, args).await,
+            _ => unreachable!("only these are asked for"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_dead_letter_is_named_and_keeps_no_other_back() {
+        let store = SimulatedStore::new(TokioClock::begin());
+        let letters = [samples::dead_letter(), samples::dead_letter()];
+        for letter in &letters {
+            store.put_dead_letter(letter).await.unwrap();
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("all.ndjson");
+        let export = ["export", file.to_str().unwrap()];
+        end_of(&store, &["list"]).await.unwrap();
+        store.damage(&letters[0].id);
+
+        for arguments in [&["list"][..], &export] {
+            let failure = end_of(&store, arguments).await.unwrap_err();
+            assert_eq!(
+                failure.report(),
+                format!(
+                    "error: dead letter `{}` cannot be read, and is left out: it is cut\n\
+                     hint: `ringback dead discard ID` takes one out of the list",
+                    letters[0].id
+                )
+            );
+        }
+        let exported = std::fs::read_to_string(file).unwrap();
+        assert_eq!(exported.lines().count(), 1);
+        assert!(exported.contains(letters[1].id.as_str()), "{exported}");
     }
 }

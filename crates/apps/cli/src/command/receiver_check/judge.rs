@@ -67,6 +67,8 @@ pub(super) struct Probe {
     pub(super) outcome: AttemptOutcome,
     pub(super) phases: Phases,
     pub(super) address: Option<SocketAddr>,
+    /// The status of an answer of which the rest did not come.
+    pub(super) cut_off: Option<u16>,
     pub(super) location: Option<String>,
     pub(super) closes: bool,
 }
@@ -88,6 +90,15 @@ impl Observations {
 impl Probe {
     pub(super) fn used_an_open_connection(&self) -> bool {
         self.phases.connect.is_none() && self.phases.first_byte.is_some()
+    }
+
+    /// The outcome, and how far an answer came that was cut off.
+    fn came_to(&self) -> String {
+        let outcome = &self.outcome;
+        self.cut_off.map_or_else(
+            || outcome.to_string(),
+            |status| format!("{outcome}, cut off after {status}"),
+        )
     }
 }
 
@@ -169,7 +180,9 @@ fn reach(first: &Probe) -> Finding {
             Finding::problem(NAME, format!("not sent: {}", first.outcome))
         }
         AttemptOutcome::Unreachable(cause) => {
-            let (says, to_do) = unreachable(*cause);
+            let (says, to_do) = first
+                .cut_off
+                .map_or_else(|| unreachable(*cause), |status| cut_off(*cause, status));
             Finding::problem(
                 NAME,
                 format!("{says}: every delivery is retried, and then a dead letter"),
@@ -183,8 +196,8 @@ fn reach(first: &Probe) -> Finding {
     }
 }
 
-fn unreachable(cause: UnreachableCause) -> (&'static str, &'static str) {
-    match cause {
+fn unreachable(cause: UnreachableCause) -> (String, &'static str) {
+    let (says, to_do) = match cause {
         UnreachableCause::NameLookup => (
             "the name has no address",
             "look at the name, and at the DNS",
@@ -208,6 +221,25 @@ fn unreachable(cause: UnreachableCause) -> (&'static str, &'static str) {
         UnreachableCause::NotHttp => (
             "what came back is not HTTP/1.1",
             "correct the port, or the proxy before it",
+        ),
+    };
+    (says.to_owned(), to_do)
+}
+
+/// Of an answer that began, and did not come whole.
+fn cut_off(cause: UnreachableCause, status: u16) -> (String, &'static str) {
+    match cause {
+        UnreachableCause::TimeLimit => (
+            format!("{status}, but the rest of the answer did not come within the time limit"),
+            "end the answer at once, work afterwards",
+        ),
+        UnreachableCause::NotHttp => (
+            format!("{status}, but what followed is not HTTP/1.1"),
+            "look at the body's length and chunks, and at the proxy before it",
+        ),
+        _ => (
+            format!("{status}, but the connection ended within the answer"),
+            "send as many bytes as `Content-Length` says, and look at the proxy before it",
         ),
     }
 }
@@ -263,7 +295,13 @@ fn answer(seen: &Observations) -> Finding {
             return Finding::ok(NAME, format!("{status}: delivered"));
         }
         AttemptOutcome::Refused { status, .. } => status,
-        _ => return Finding::not_tried(NAME, "no answer came"),
+        _ => {
+            let says = seen.first.cut_off.map_or_else(
+                || "no answer came".to_owned(),
+                |status| format!("{status}, but the answer was cut off, and counts as none"),
+            );
+            return Finding::not_tried(NAME, says);
+        }
     };
     let refused = |says: &str| format!("{status}: {says}");
     match status {
@@ -396,8 +434,11 @@ fn large(large: Option<&Probe>) -> Finding {
             format!("413 to {size}: events with much data become dead letters"),
         )
         .advised(LIMIT),
-        _ => Finding::problem(NAME, format!("{size} were not accepted: {}", large.outcome))
-            .advised(LIMIT),
+        _ => Finding::problem(
+            NAME,
+            format!("{size} were not accepted: {}", large.came_to()),
+        )
+        .advised(LIMIT),
     }
 }
 
@@ -493,7 +534,7 @@ fn must_refuse(name: &'static str, probe: &Probe) -> Finding {
         AttemptOutcome::Refused { status, .. } => {
             Finding::ok(name, format!("{status} to {what}: refused"))
         }
-        _ => Finding::warning(name, format!("no answer to {what}: {}", probe.outcome))
+        _ => Finding::warning(name, format!("no answer to {what}: {}", probe.came_to()))
             .advised("answer 401"),
     }
 }
@@ -509,7 +550,7 @@ fn repeated(probe: &Probe) -> Finding {
             NAME,
             format!(
                 "{} to an event it has seen: one that is sent again after a crash then becomes a dead letter although it arrived",
-                probe.outcome
+                probe.came_to()
             ),
         )
         .advised("remember ids, and answer what it has seen like what it takes"),

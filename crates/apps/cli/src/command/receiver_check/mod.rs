@@ -299,6 +299,7 @@ impl Receiver {
             outcome: outcome_of(&exchange, rules, SystemClock.now()),
             phases: exchange.phases,
             address: exchange.address,
+            cut_off: exchange.cut_off,
             location,
             closes,
         }

@@ -1,15 +1,29 @@
 //! Room for dead letters, and those that are damaged.
 
-use super::SimulatedStore;
+use super::{SimulatedStore, State};
 use async_trait::async_trait;
 use ringback_delivery::port::{BudgetStore, Clock, OldestDeadLetters, StoreError};
 use ringback_domain::{DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsage, WorkerId};
 use std::time::Duration;
 
 impl SimulatedStore {
-    /// From now on the record of this one cannot be read by who asks for the oldest.
+    /// From now on the record of this one cannot be read by who asks for a list or for the oldest.
     pub fn damage(&self, id: &DeadLetterId) {
         self.state().damaged.insert(id.clone());
+    }
+}
+
+impl State {
+    /// What reading this one comes to.
+    pub(super) fn read(&self, dead: DeadLetter) -> Result<DeadLetter, StoreError> {
+        if self.damaged.contains(&dead.id) {
+            return Err(StoreError::Corrupt {
+                what: "dead letter",
+                id: dead.id.to_string(),
+                why: "it is cut".into(),
+            });
+        }
+        Ok(dead)
     }
 }
 
@@ -30,15 +44,7 @@ impl BudgetStore for SimulatedStore {
         all.sort_by_key(|(arrival, dead)| (dead.died_at, *arrival));
         let mut oldest = OldestDeadLetters::default();
         for (_, dead) in all.into_iter().take(limit) {
-            oldest.take_in(if state.damaged.contains(&dead.id) {
-                Err(StoreError::Corrupt {
-                    what: "dead letter",
-                    id: dead.id.to_string(),
-                    why: "it is cut".into(),
-                })
-            } else {
-                Ok(Some(dead))
-            })?;
+            oldest.take_in(state.read(dead).map(Some))?;
         }
         Ok(oldest)
     }

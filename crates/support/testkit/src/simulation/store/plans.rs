@@ -112,10 +112,8 @@ impl PlanStore for SimulatedStore {
         let more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().filter(|_| more);
-        Ok(Page {
-            next: last.map(|plan| Cursor(place(plan))),
-            entries: found.into_iter().cloned().collect(),
-        })
+        let next = last.map(|plan| Cursor(place(plan)));
+        Ok(Page::new(found.into_iter().cloned().collect(), next))
     }
 
     async fn active_plans(&self) -> Result<Vec<PlanId>, StoreError> {

@@ -17,6 +17,7 @@ fn answered(outcome: AttemptOutcome) -> Probe {
             total: ms(51),
         },
         address: "198.51.100.1:443".parse().ok(),
+        cut_off: None,
         location: None,
         closes: false,
     }
@@ -268,6 +269,32 @@ fn what_keeps_an_answer_from_coming_is_a_problem_with_a_next_move() {
             .unwrap()
             .contains("http.allow_networks")
     );
+}
+
+#[test]
+fn an_answer_that_was_cut_off_shows_its_status() {
+    let mut seen = right("standard");
+    for cause in UnreachableCause::ALL {
+        seen.first = answered(AttemptOutcome::Unreachable(cause));
+        seen.first.cut_off = Some(202);
+        let reach = finding(&seen, "reach");
+        assert_eq!(reach.verdict, Verdict::Problem, "{cause:?}");
+        assert!(reach.says.starts_with("202, but "), "{}", reach.says);
+        let answer = finding(&seen, "answer");
+        assert_eq!(answer.verdict, Verdict::NotTried);
+        assert!(answer.says.starts_with("202, but "), "{}", answer.says);
+    }
+    let mut cut_off = seen.first;
+    cut_off.outcome = AttemptOutcome::Unreachable(UnreachableCause::ConnectionLost);
+    seen = right("standard");
+    let negative = seen.negative.as_mut().unwrap();
+    negative.forged = Some(cut_off.clone());
+    negative.repeated = Some(cut_off.clone());
+    seen.large = Some(cut_off);
+    for name in ["large body", "forged", "repeated"] {
+        let says = finding(&seen, name).says;
+        assert!(says.contains("cut off after 202"), "{name}: {says}");
+    }
 }
 
 #[test]
