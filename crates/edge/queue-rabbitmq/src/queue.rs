@@ -313,7 +313,7 @@ impl Queue for RabbitQueue {
                 self.names.delay_exchange(climb.start()),
                 climb.routing_key(lane),
             ),
-            None => (self.names.due(), lane_word(lane).to_owned()),
+            None => (self.names.lanes(), lane_word(lane).to_owned()),
         };
         let mut message = Message {
             exchange,

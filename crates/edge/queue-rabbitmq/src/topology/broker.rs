@@ -1,6 +1,6 @@
 //! The topology against a broker: made where it is missing, compared where it is there, never changed.
 
-use super::{Argument, Endpoint, Exchange, Queue, Topology};
+use super::{Argument, Endpoint, Exchange, Kind, Queue, Topology};
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
     options::{
@@ -221,7 +221,10 @@ async fn declare_exchange(
     channel
         .exchange_declare(
             exchange.name.as_str().into(),
-            ExchangeKind::Topic,
+            match exchange.kind {
+                Kind::Topic => ExchangeKind::Topic,
+                Kind::Direct => ExchangeKind::Direct,
+            },
             options,
             FieldTable::default(),
         )

@@ -31,6 +31,17 @@ pub struct Topology {
 pub struct Exchange {
     /// Its name.
     pub name: String,
+    /// How it reads routing keys.
+    pub kind: Kind,
+}
+
+/// How an exchange reads routing keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By patterns of words.
+    Topic,
+    /// Whole, which costs the broker a fraction of that.
+    Direct,
 }
 
 /// A durable quorum queue.
@@ -84,7 +95,7 @@ impl Topology {
         let mut topology = Self::of_events(config);
         topology.add_deliveries(&names, config.delivery_limit.get().into());
         topology.add_ladder(&names);
-        topology.add_exchange(names.watch());
+        topology.add_exchange(names.watch(), Kind::Topic);
         topology
     }
 
@@ -96,8 +107,8 @@ impl Topology {
             queues: Vec::new(),
             bindings: Vec::new(),
         };
-        topology.add_exchange(names.parked());
-        topology.add_exchange(names.events());
+        topology.add_exchange(names.parked(), Kind::Topic);
+        topology.add_exchange(names.events(), Kind::Topic);
         topology.add_queue(
             names.parked(),
             vec![("x-delivery-limit", Argument::Number(PARKED_DELIVERY_LIMIT))],
@@ -109,16 +120,15 @@ impl Topology {
     }
 
     fn add_deliveries(&mut self, names: &Names, delivery_limit: u32) {
-        self.add_exchange(names.due());
+        self.add_exchange(names.lanes(), Kind::Direct);
+        self.add_exchange(names.due(), Kind::Topic);
         for lane in LANES {
             self.add_consumed_queue(names, names.deliveries(lane), delivery_limit);
-            // `#` is also nothing at all: what is due at once comes under the lane's word alone.
-            let pattern = format!("#.{}", ladder::lane_word(lane));
-            self.bind(
-                names.due(),
-                &pattern,
-                Endpoint::Queue(names.deliveries(lane)),
-            );
+            let word = ladder::lane_word(lane);
+            let queue = || Endpoint::Queue(names.deliveries(lane));
+            self.bind(names.lanes(), word, queue());
+            // `#` is also nothing at all: a release before publishes here what is due at once.
+            self.bind(names.due(), &format!("#.{word}"), queue());
         }
     }
 
@@ -129,7 +139,7 @@ impl Topology {
                 0 => names.due(),
                 _ => names.delay_exchange(position - 1),
             };
-            self.add_exchange(names.delay_exchange(position));
+            self.add_exchange(names.delay_exchange(position), Kind::Topic);
             let read = "*.".repeat(usize::from(POSITIONS - 1 - position));
             self.bind(
                 names.delay_exchange(position),
@@ -154,8 +164,8 @@ impl Topology {
         }
     }
 
-    fn add_exchange(&mut self, name: String) {
-        self.exchanges.push(Exchange { name });
+    fn add_exchange(&mut self, name: String, kind: Kind) {
+        self.exchanges.push(Exchange { name, kind });
     }
 
     /// A queue that workers take from: after too many returns, a message is parked.
@@ -200,7 +210,11 @@ fn at_least_once(exchange: String) -> Vec<(&'static str, Argument)> {
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for exchange in &self.exchanges {
-            writeln!(f, "exchange {} (topic)", exchange.name)?;
+            let kind = match exchange.kind {
+                Kind::Topic => "topic",
+                Kind::Direct => "direct",
+            };
+            writeln!(f, "exchange {} ({kind})", exchange.name)?;
         }
         for queue in &self.queues {
             write!(f, "queue {}", queue.name)?;
@@ -252,6 +266,12 @@ impl Names {
         }
     }
 
+    /// Where what is due at once is published to.
+    pub(crate) fn lanes(&self) -> String {
+        format!("{}.lanes", self.prefix)
+    }
+
+    /// Where the delay ladder ends.
     pub(crate) fn due(&self) -> String {
         format!("{}.due", self.prefix)
     }
@@ -284,7 +304,6 @@ impl Names {
         format!("{}.parked", self.prefix)
     }
 
-    /// What a queue of this name holds; `None` for a name that is not ours.
     /// The rung of the delay ladder that a queue is, by position and digit.
     pub(crate) fn rung(&self, queue: &str) -> Option<(u8, u8)> {
         let rest = queue.strip_prefix(self.prefix.as_str())?;
@@ -302,6 +321,7 @@ impl Names {
         }
     }
 
+    /// What a queue of this name holds; `None` for a name that is not ours.
     pub(crate) fn read(&self, queue: &str) -> Option<QueueName> {
         let rest = queue
             .strip_prefix(self.prefix.as_str())?
@@ -330,10 +350,20 @@ mod tests {
 
     /// Follows a key from an exchange to the queues it reaches.
     fn route<'a>(topology: &'a Topology, exchange: &str, key: &str) -> Vec<&'a str> {
+        let kind = topology
+            .exchanges
+            .iter()
+            .find(|known| known.name == exchange)
+            .unwrap()
+            .kind;
+        let leads = |pattern: &str| match kind {
+            Kind::Topic => matches(pattern, key),
+            Kind::Direct => pattern == key,
+        };
         let matching = topology
             .bindings
             .iter()
-            .filter(|binding| binding.source == exchange && matches(&binding.pattern, key));
+            .filter(|binding| binding.source == exchange && leads(&binding.pattern));
         matching
             .flat_map(|binding| match &binding.destination {
                 Endpoint::Queue(name) => vec![name.as_str()],
@@ -424,14 +454,14 @@ mod tests {
     #[test]
     fn what_is_due_at_once_reaches_its_lane_and_events_reach_dispatch() {
         let topology = topology();
-        assert_eq!(
-            route(&topology, "ringback.due", "main"),
-            ["ringback.deliveries"]
-        );
-        assert_eq!(
-            route(&topology, "ringback.due", "slow"),
-            ["ringback.deliveries.slow"]
-        );
+        // To the latter a release before publishes.
+        for exchange in ["ringback.lanes", "ringback.due"] {
+            assert_eq!(route(&topology, exchange, "main"), ["ringback.deliveries"]);
+            assert_eq!(
+                route(&topology, exchange, "slow"),
+                ["ringback.deliveries.slow"]
+            );
+        }
         assert_eq!(
             route(&topology, "ringback.events", "acme.task.completed"),
             ["ringback.events"]

@@ -146,7 +146,7 @@ async fn broker() -> RabbitServer {
 async fn each_user_is_refused_what_its_role_does_not_need() {
     let server = broker().await;
     let producers = [
-        Publish("ringback.due"),
+        Publish("ringback.lanes"),
         Publish("ringback.delay.0"),
         Publish("ringback.watch"),
         Consume("ringback.events"),
@@ -194,7 +194,8 @@ async fn each_user_is_refused_what_its_role_does_not_need() {
     // The same attempts succeed where they are allowed.
     for (user, attempt) in [
         ("producer", Publish("ringback.events")),
-        ("api", Publish("ringback.due")),
+        ("api", Publish("ringback.lanes")),
+        ("worker", Publish("ringback.lanes")),
         ("worker", Publish("ringback.delay.0")),
         ("worker", Consume("ringback.parked")),
         ("topology", Purge("ringback.events")),
