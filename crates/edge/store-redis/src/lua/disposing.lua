@@ -1,40 +1,51 @@
--- From the index of open dead letters into that of those dealt with. Notes are no terms: of those here all are a letter and digits.
+-- From the index of open dead letters into that of those dealt with. Notes are no terms, and come after them: of those here all are a
+-- letter and digits.
 
--- The terms of open entries, by suffix: entries of a plan mostly follow each other.
-local function terms_by_suffix(index, suffixes)
+local sub, byte, find = string.sub, string.byte, string.find
+
+-- A term, and what it takes with the space after it.
+local TERM_LENGTH, TERM_STEP = 13, 14
+
+-- The `a` members of open entries, by suffix: entries of a plan mostly follow each other.
+local function members_by_suffix(index, suffixes)
   table.sort(suffixes)
   local found = {}
   local bottom, top = '[a' .. suffixes[1] .. ' ', '(a' .. suffixes[#suffixes] .. '!'
   for _, member in ipairs(redis.call('ZRANGEBYLEX', index, bottom, top, 'LIMIT', 0, 2 * #suffixes)) do
-    local suffix, terms = string.match(member, '^a(%S+) (.*)$')
-    found[suffix] = terms
+    found[sub(member, 2, find(member, ' ', 2, true) - 1)] = member
   end
   for _, suffix in ipairs(suffixes) do
-    found[suffix] = found[suffix] or terms_of(index, suffix)
+    local terms = not found[suffix] and terms_of(index, suffix)
+    if terms then
+      found[suffix] = 'a' .. suffix .. ' ' .. terms
+    end
   end
   return found
 end
 
--- Of one shard. The index is left by one command, and each group once.
+-- Of one shard. The index is left by one command, and each group once. Members are cut by their lengths, and lists counted by
+-- hand: patterns and `#` took as long as some of the commands.
 local function leave_open(shard, suffixes)
   local open = shard .. 'letters:open'
-  local terms_of_each = terms_by_suffix(open, suffixes)
+  local members = members_by_suffix(open, suffixes)
   local removed, added, left = {}, {}, {}
+  local r, a = 0, 0
   for _, suffix in ipairs(suffixes) do
-    local terms = terms_of_each[suffix]
-    if terms then
-      local note, kept = string.match(terms, '@%S+'), without_note(terms)
-      removed[#removed + 1] = 'a' .. suffix .. ' ' .. terms
-      added[#added + 1] = '0'
-      added[#added + 1] = 'a' .. suffix .. ' ' .. kept
-      for term in string.gmatch(kept, '%l%x+') do
-        local member = term .. suffix
-        removed[#removed + 1] = member
-        added[#added + 1] = '0'
-        added[#added + 1] = member
+    local member = members[suffix]
+    if member then
+      local note_at = find(member, ' @', 1, true)
+      r, a = r + 1, a + 2
+      removed[r], added[a - 1], added[a] = member, '0', note_at and sub(member, 1, note_at - 1) or member
+      local from = #suffix + 3
+      while (byte(member, from) or 0) >= 97 do
+        local entry = sub(member, from, from + TERM_LENGTH - 1) .. suffix
+        r, a = r + 1, a + 2
+        removed[r], added[a - 1], added[a] = entry, '0', entry
+        from = from + TERM_STEP
       end
-      if note then
-        local of = left[note] or { terms = terms, suffixes = {} }
+      if note_at then
+        local note = sub(member, note_at + 1)
+        local of = left[note] or { terms = sub(member, #suffix + 3), suffixes = {} }
         left[note] = of
         of.suffixes[#of.suffixes + 1] = suffix
       end

@@ -51,10 +51,6 @@ local function ends_of(index, terms)
   return first and string.sub(first, #cause + 1), last and string.sub(last, #cause + 1)
 end
 
-local function without_note(terms)
-  return (string.gsub(terms, ' ?@%S+', ''))
-end
-
 -- Takes dead letters out of the group that they are in; they must be out of the index. suffixes: in their order; terms: of any.
 local function leave_group(index, shard, suffixes, terms)
   local project, name = note_of(terms)
