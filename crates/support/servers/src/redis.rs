@@ -140,7 +140,8 @@ impl RedisServer {
                         Fsync::Always => "always",
                     })
                     .args(["--maxmemory-policy", "noeviction"])
-                    .args(["--rdbcompression", "no"]);
+                    .args(["--rdbcompression", "no"])
+                    .args(["--auto-aof-rewrite-min-size", "512mb"]);
             }
         }
         command
