@@ -1,6 +1,7 @@
 //! Replay plans: making them, and what people do to them. They are run by [`PlanRunner`].
 
 mod run;
+mod send;
 mod survey;
 
 pub use run::{PlanRunner, RunError};

@@ -55,6 +55,7 @@ pub struct Ledger {
     open: BTreeMap<u32, OpenChunk>,
     /// Places in `progress.by_destination`.
     named: HashMap<DestinationId, usize>,
+    /// Of each destination, the entries whose outcome is open, and those in hand.
     outstanding: HashMap<DestinationId, u32>,
     unsaved: BTreeSet<u32>,
     watched_up_to: Position,
@@ -65,6 +66,8 @@ struct OpenChunk {
     chunk: PlanChunk,
     waiting: usize,
     outstanding: usize,
+    /// Taken to be sent, and not marked or put back since.
+    in_hand: Vec<bool>,
 }
 
 impl OpenChunk {
@@ -74,6 +77,7 @@ impl OpenChunk {
         Self {
             waiting: count(|mark| mark == EntryMark::Waiting),
             outstanding: count(EntryMark::is_outstanding),
+            in_hand: vec![false; chunk.marks.len()],
             chunk,
         }
     }
@@ -173,36 +177,42 @@ impl Ledger {
         }
     }
 
-    /// Entries that may go now, in the order of the plan, at most so many. A destination that has its share outstanding holds up
-    /// no other.
-    pub fn pick(&self, most: usize) -> Vec<Position> {
+    /// Takes entries that may go now, in the order of the plan, at most so many. Each is in hand until it is marked or put back, and
+    /// nobody gets it meanwhile. A destination that has its share outstanding holds up no other.
+    pub fn take(&mut self, most: usize) -> Vec<Position> {
         let share = self.terms.pacing.concurrency.map(NonZeroU32::get);
-        let mut taken: HashMap<DestinationId, u32> = HashMap::new();
-        let mut has_room = |entry: &PlanEntry| {
-            let destination = destination_of(&self.terms.target, entry);
-            let (Some(share), Some(destination)) = (share, destination) else {
-                return true;
-            };
-            let before = self.outstanding.get(&destination).copied().unwrap_or(0);
-            let taken = taken.entry(destination).or_default();
-            let room = before + *taken < share;
-            *taken += u32::from(room);
-            room
-        };
-        let mut picked = Vec::new();
-        for (rank, open) in self.open.iter().filter(|(_, open)| open.waiting > 0) {
-            for place in self.places(open.chunk.entries.len()) {
-                if picked.len() == most {
-                    return picked;
+        let mut taken = Vec::new();
+        for (rank, open) in self.open.iter_mut().filter(|(_, open)| open.waiting > 0) {
+            for place in places(&self.terms, open.chunk.entries.len()) {
+                if taken.len() == most {
+                    return taken;
                 }
-                if open.chunk.marks[place] == EntryMark::Waiting
-                    && has_room(&open.chunk.entries[place])
-                {
-                    picked.push(Position { rank: *rank, place });
+                if open.chunk.marks[place] != EntryMark::Waiting || open.in_hand[place] {
+                    continue;
                 }
+                if let Some(to) = destination_of(&self.terms.target, &open.chunk.entries[place]) {
+                    let outstanding = self.outstanding.get(&to).copied().unwrap_or(0);
+                    if share.is_some_and(|share| outstanding >= share) {
+                        continue;
+                    }
+                    self.outstanding.insert(to, outstanding + 1);
+                }
+                open.in_hand[place] = true;
+                taken.push(Position { rank: *rank, place });
             }
         }
-        picked
+        taken
+    }
+
+    /// Puts an entry back that was not sent.
+    pub fn put_back(&mut self, position: Position) {
+        let Some(open) = self.open.get_mut(&position.rank) else {
+            return;
+        };
+        if std::mem::take(&mut open.in_hand[position.place]) {
+            let to = destination_of(&self.terms.target, &open.chunk.entries[position.place]);
+            count_outstanding(&mut self.outstanding, to, 1, 0);
+        }
     }
 
     /// Entries to ask after, at most so many: going around, so that everyone's turn comes.
@@ -246,25 +256,19 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&position.rank) else {
             return;
         };
+        let was_in_hand = std::mem::take(&mut open.in_hand[position.place]);
         let from = std::mem::replace(&mut open.chunk.marks[position.place], to);
-        if from == to {
-            return;
-        }
         let entry = &open.chunk.entries[position.place];
         open.waiting -= usize::from(from == EntryMark::Waiting);
         open.waiting += usize::from(to == EntryMark::Waiting);
         open.outstanding -= usize::from(from.is_outstanding());
         open.outstanding += usize::from(to.is_outstanding());
-        if let Some(destination) = destination_of(&self.terms.target, entry) {
-            let before = self.outstanding.get(&destination).copied().unwrap_or(0);
-            let after = before.saturating_sub(u32::from(from.is_outstanding()))
-                + u32::from(to.is_outstanding());
-            // Callbacks are as many as jobs: only those that something is outstanding of are kept.
-            if after == 0 {
-                self.outstanding.remove(&destination);
-            } else {
-                self.outstanding.insert(destination, after);
-            }
+        let less = u32::from(from.is_outstanding()) + u32::from(was_in_hand);
+        let more = u32::from(to.is_outstanding());
+        let destination = destination_of(&self.terms.target, entry);
+        count_outstanding(&mut self.outstanding, destination, less, more);
+        if from == to {
+            return;
         }
         let delivery = entry.delivery.as_ref();
         if let Some(place) = delivery.and_then(|delivery| self.named.get(&delivery.destination)) {
@@ -376,11 +380,29 @@ impl Ledger {
             ReplayOrder::OldestFirst => self.chunks().saturating_sub(1).saturating_sub(rank),
         }
     }
+}
 
-    fn places(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
-        let backwards = self.terms.pacing.order == ReplayOrder::OldestFirst;
-        (0..count).map(move |place| if backwards { count - 1 - place } else { place })
-    }
+/// The places of a chunk, in the order of the plan.
+fn places(terms: &PlanTerms, count: usize) -> impl Iterator<Item = usize> + use<> {
+    let backwards = terms.pacing.order == ReplayOrder::OldestFirst;
+    (0..count).map(move |place| if backwards { count - 1 - place } else { place })
+}
+
+/// Callbacks are as many as jobs: only destinations that something is outstanding of are kept.
+fn count_outstanding(
+    outstanding: &mut HashMap<DestinationId, u32>,
+    of: Option<DestinationId>,
+    less: u32,
+    more: u32,
+) {
+    let Some(of) = of.filter(|_| less != more) else {
+        return;
+    };
+    let before = outstanding.get(&of).copied().unwrap_or(0);
+    match before.saturating_sub(less) + more {
+        0 => outstanding.remove(&of),
+        after => outstanding.insert(of, after),
+    };
 }
 
 /// Whether a change tells that an entry failed, or that it did not. Each entry gives one sign of failing at most.

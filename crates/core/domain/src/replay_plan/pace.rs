@@ -31,9 +31,8 @@ impl Pace {
         let passed = now.saturating_sub(self.looked_at).as_micros();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
         self.looked_at = self.looked_at.max(now);
-        let saved_max = (rate * ENTRY / 4).max(ENTRY);
         let earned = passed.saturating_mul(rate);
-        self.credit = self.credit.saturating_add(earned).min(saved_max);
+        self.credit = self.credit.saturating_add(earned).min(saved_max(rate));
         usize::try_from(self.credit / ENTRY).map_or(most, |whole| whole.min(most))
     }
 
@@ -42,6 +41,16 @@ impl Pace {
         if self.rate.is_some() {
             let spent = ENTRY.saturating_mul(entries as u64);
             self.credit = self.credit.saturating_sub(spent);
+        }
+    }
+
+    /// So many of these did not go after all.
+    pub fn give_back(&mut self, entries: usize) {
+        if let Some(rate) = self.rate {
+            let kept = self
+                .credit
+                .saturating_add(ENTRY.saturating_mul(entries as u64));
+            self.credit = kept.min(saved_max(rate.get().into()));
         }
     }
 
@@ -55,6 +64,11 @@ impl Pace {
             None => Duration::ZERO,
         }
     }
+}
+
+/// What is saved of a rate at most, in millionths of an entry.
+fn saved_max(rate: u64) -> u64 {
+    (rate * ENTRY / 4).max(ENTRY)
 }
 
 #[cfg(test)]
@@ -83,6 +97,18 @@ mod tests {
             1,
             "nothing is saved up"
         );
+    }
+
+    #[test]
+    fn what_did_not_go_may_go_later_and_no_more_than_is_ever_saved() {
+        let mut pace = Pace::new(NonZeroU32::new(40), Duration::ZERO);
+        let second = Duration::from_secs(1);
+        assert_eq!(pace.allows(100, second), 10);
+        pace.spend(10);
+        pace.give_back(3);
+        assert_eq!(pace.allows(100, second), 3);
+        pace.give_back(50);
+        assert_eq!(pace.allows(100, second), 10);
     }
 
     proptest! {

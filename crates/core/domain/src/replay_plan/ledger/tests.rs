@@ -97,16 +97,15 @@ impl Scene {
         ledger.saved();
     }
 
-    fn pick(&self, ledger: &mut Ledger, most: usize) -> Vec<Position> {
-        loop {
-            let picked = ledger.pick(most);
-            match ledger.next_chunk() {
-                Some(number) if picked.len() < most => {
-                    ledger.open_chunk(number, self.chunks[number as usize].clone());
-                }
-                _ => return picked,
-            }
+    fn take(&self, ledger: &mut Ledger, most: usize) -> Vec<Position> {
+        let mut taken = ledger.take(most);
+        while taken.len() < most
+            && let Some(number) = ledger.next_chunk()
+        {
+            ledger.open_chunk(number, self.chunks[number as usize].clone());
+            taken.extend(ledger.take(most - taken.len()));
         }
+        taken
     }
 }
 
@@ -123,7 +122,7 @@ fn standing(stage: Stage) -> DeliveryStanding {
     DeliveryStanding { generation, stage }
 }
 
-fn numbers(ledger: &Ledger, picked: &[Position]) -> Vec<String> {
+fn numbers(ledger: &Ledger, taken: &[Position]) -> Vec<String> {
     let id = |position: &Position| {
         ledger
             .entry(*position)
@@ -133,7 +132,7 @@ fn numbers(ledger: &Ledger, picked: &[Position]) -> Vec<String> {
             .id
             .clone()
     };
-    picked
+    taken
         .iter()
         .map(|position| id(position).to_string())
         .collect()
@@ -148,9 +147,9 @@ fn the_oldest_go_first_from_the_end_of_the_list_across_chunks() {
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let picked = scene.pick(&mut ledger, 4);
+    let taken = scene.take(&mut ledger, 4);
     assert_eq!(
-        numbers(&ledger, &picked),
+        numbers(&ledger, &taken),
         ["dlv_1001", "dlv_1000", "dlv_999", "dlv_998"]
     );
 
@@ -161,8 +160,8 @@ fn the_oldest_go_first_from_the_end_of_the_list_across_chunks() {
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let picked = scene.pick(&mut ledger, 2);
-    assert_eq!(numbers(&ledger, &picked), ["dlv_0", "dlv_1"]);
+    let taken = scene.take(&mut ledger, 2);
+    assert_eq!(numbers(&ledger, &taken), ["dlv_0", "dlv_1"]);
 }
 
 #[test]
@@ -173,23 +172,46 @@ fn a_destination_with_its_share_outstanding_holds_up_no_other() {
     };
     let scene = Scene::new(10, 2, pacing, StopRule::default());
     let mut ledger = scene.ledger();
-    let picked = scene.pick(&mut ledger, 10);
+    let taken = scene.take(&mut ledger, 10);
     assert_eq!(
-        numbers(&ledger, &picked),
+        numbers(&ledger, &taken),
         ["dlv_0", "dlv_1", "dlv_2", "dlv_3"]
     );
-    for position in &picked {
+    for position in &taken {
         ledger.mark(*position, EntryMark::Sent, at(2));
     }
-    assert!(ledger.pick(10).is_empty());
-    ledger.observe(picked[1], Some(standing(Stage::Delivered)), at(3));
-    ledger.observe(picked[0], Some(standing(Stage::Retrying)), at(3));
-    let next = ledger.pick(10);
+    assert!(ledger.take(10).is_empty());
+    ledger.observe(taken[1], Some(standing(Stage::Delivered)), at(3));
+    ledger.observe(taken[0], Some(standing(Stage::Retrying)), at(3));
+    let next = ledger.take(10);
     assert_eq!(
         numbers(&ledger, &next),
         ["dlv_5"],
         "a retry keeps its place"
     );
+}
+
+#[test]
+fn what_is_in_hand_counts_for_its_destination_and_is_not_taken_again() {
+    let pacing = Pacing {
+        concurrency: NonZeroU32::new(2),
+        ..unlimited(ReplayOrder::NewestFirst)
+    };
+    let scene = Scene::new(5, 1, pacing, StopRule::default());
+    let mut ledger = scene.ledger();
+    let taken = scene.take(&mut ledger, 10);
+    assert_eq!(numbers(&ledger, &taken), ["dlv_0", "dlv_1"]);
+    assert!(ledger.take(10).is_empty());
+    ledger.mark(taken[0], EntryMark::Skipped(SkipReason::Gone), at(2));
+    ledger.put_back(taken[1]);
+    let next = ledger.take(10);
+    assert_eq!(numbers(&ledger, &next), ["dlv_1", "dlv_2"]);
+    for position in &next {
+        ledger.mark(*position, EntryMark::Sent, at(3));
+    }
+    assert!(ledger.take(10).is_empty(), "sent, they are outstanding");
+    ledger.put_back(next[0]);
+    assert!(ledger.take(10).is_empty(), "what was sent is not put back");
 }
 
 #[test]
@@ -201,7 +223,7 @@ fn an_entry_is_heard_of_only_through_its_new_generation() {
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let position = scene.pick(&mut ledger, 1)[0];
+    let position = scene.take(&mut ledger, 1)[0];
     ledger.mark(position, EntryMark::Sent, at(2));
     let old = DeliveryStanding {
         generation: Generation::FIRST,
@@ -273,8 +295,8 @@ fn the_next_step_is_what_the_table_says() {
     for (marks, steps) in table {
         let scene = Scene::new(2, 1, unlimited(ReplayOrder::OldestFirst), rule);
         let mut ledger = scene.ledger();
-        let picked = scene.pick(&mut ledger, 2);
-        for (position, mark) in picked.iter().zip(marks) {
+        let taken = scene.take(&mut ledger, 2);
+        for (position, mark) in taken.iter().zip(marks) {
             ledger.mark(*position, *mark, at(2));
         }
         for (state, step) in states.into_iter().zip(steps) {
@@ -297,8 +319,8 @@ fn an_entry_that_is_retried_counts_as_a_failure_once_and_as_a_success_when_it_re
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let picked = scene.pick(&mut ledger, 3);
-    for (position, end) in picked
+    let taken = scene.take(&mut ledger, 3);
+    for (position, end) in taken
         .iter()
         .zip([EntryMark::FailedAgain, EntryMark::Delivered])
     {
@@ -318,7 +340,7 @@ fn what_nothing_is_heard_of_for_days_is_unknown_and_the_plan_ends() {
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let position = scene.pick(&mut ledger, 1)[0];
+    let position = scene.take(&mut ledger, 1)[0];
     ledger.mark(position, EntryMark::Sent, at(2));
     let status = &scene.plan.status;
     let late = at(2) + OUTCOME_PATIENCE;
@@ -342,9 +364,9 @@ fn a_chunk_that_is_no_longer_kept_is_counted_as_gone() {
     );
     let mut ledger = scene.ledger();
     ledger.chunk_is_gone(ledger.next_chunk().unwrap());
-    let picked = scene.pick(&mut ledger, 2_000);
-    assert_eq!(picked.len(), 1_000);
-    for position in picked {
+    let taken = scene.take(&mut ledger, 2_000);
+    assert_eq!(taken.len(), 1_000);
+    for position in taken {
         ledger.mark(position, EntryMark::Delivered, at(2));
     }
     assert_eq!(
@@ -367,12 +389,12 @@ fn only_so_many_chunks_are_open_at_once() {
         StopRule::default(),
     );
     let mut ledger = scene.ledger();
-    let picked = scene.pick(&mut ledger, entries);
+    let taken = scene.take(&mut ledger, entries);
     assert_eq!(
-        picked.len(),
+        taken.len(),
         limits::PLAN_CHUNKS_OPEN_MAX * limits::PLAN_CHUNK_ENTRIES
     );
-    for position in &picked[..limits::PLAN_CHUNK_ENTRIES] {
+    for position in &taken[..limits::PLAN_CHUNK_ENTRIES] {
         ledger.mark(*position, EntryMark::Delivered, at(2));
     }
     assert_eq!(ledger.next_chunk(), None);
@@ -387,6 +409,7 @@ fn only_so_many_chunks_are_open_at_once() {
 #[derive(Debug, Clone)]
 enum Happening {
     Send(usize),
+    TakeAndPutBack(usize),
     Hear(usize, Stage),
     CrashAndResume,
     Save,
@@ -401,6 +424,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ];
     prop_oneof![
         3 => (1_usize..400).prop_map(Happening::Send),
+        1 => (1_usize..400).prop_map(Happening::TakeAndPutBack),
         4 => ((1_usize..400), stage).prop_map(|(most, stage)| Happening::Hear(most, stage)),
         1 => Just(Happening::CrashAndResume),
         2 => Just(Happening::Save),
@@ -432,8 +456,11 @@ proptest! {
         for (turn, happening) in happenings.into_iter().chain(finish).enumerate() {
             let now = at(10 + i64::try_from(turn).unwrap());
             match happening {
-                Happening::Send(most) => for position in scene.pick(&mut ledger, most) {
+                Happening::Send(most) => for position in scene.take(&mut ledger, most) {
                     ledger.mark(position, EntryMark::Sent, now);
+                },
+                Happening::TakeAndPutBack(most) => for position in scene.take(&mut ledger, most) {
+                    ledger.put_back(position);
                 },
                 Happening::Hear(most, stage) => for position in ledger.watch(most) {
                     ledger.observe(position, Some(standing(stage)), now);
