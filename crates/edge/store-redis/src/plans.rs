@@ -32,8 +32,9 @@ const LIST: &str = "plans";
 /// Steps of one script: the server does nothing else meanwhile.
 const TOGETHER_MAX: usize = 64;
 
-/// Reads under way at once: the connection sends them as they come, without waiting for answers.
-const AT_ONCE: usize = 128;
+/// Reads and steps under way at once: the connection sends them as they come, without waiting for answers. What goes later waits behind
+/// all that others have asked for meanwhile, so a batch of a plan goes whole.
+const AT_ONCE: usize = 512;
 
 #[async_trait]
 impl PlanStore for RedisStore {
