@@ -180,8 +180,9 @@ impl Run<'_> {
         let clock = &self.book.context.clock;
         while self.pipeline.has_room() {
             let now = clock.monotonic();
-            if now < self.book.more_at {
-                return Ok(self.book.more_at - now);
+            let wait = self.book.more_at.saturating_sub(now);
+            if !wait.is_zero() {
+                return Ok(wait);
             }
             let allowed = self.book.pace.allows(BATCH, now);
             let taken = self.pipeline.during(self.book.take(allowed)).await?;
