@@ -86,7 +86,7 @@ impl PlanRunner {
                 Ok(Turn::Next) => {}
                 Ok(Turn::Over) => return Ok(true),
                 Err(failure) => {
-                    run.end_what_is_under_way().await?;
+                    run.end_what_is_under_way().await;
                     return Err(failure);
                 }
             }
@@ -156,16 +156,19 @@ impl Run<'_> {
             PlanStep::Leave => self.look_after(HEARTBEAT).await,
             PlanStep::Finish => {
                 self.book.ledger.close();
-                self.book.move_to(PlanState::Finished).await
+                let finished = self.book.move_to(PlanState::Finished);
+                self.pipeline.during(finished).await
             }
             PlanStep::StopItself { failed, of } => {
                 self.book.ledger.forget_signs();
                 let stopped = PlanState::StoppedItself { failed, of };
-                self.book.move_to(stopped).await
+                // Those that wait for a place in the publisher's window have to go on, or nobody else would get one.
+                self.pipeline.during(self.book.move_to(stopped)).await
             }
             PlanStep::GiveUpWatching => {
                 self.book.ledger.give_up_watching(now);
-                self.book.save(None, self.book.lease).await
+                let save = self.book.save(None, self.book.lease);
+                self.pipeline.during(save).await
             }
             PlanStep::Send => {
                 let wait = self.begin_batches().await?;
@@ -216,14 +219,14 @@ impl Run<'_> {
     }
 
     /// What was begun is ended and noted, and nothing more is begun.
-    async fn end_what_is_under_way(&mut self) -> Result<(), RunError> {
+    async fn end_what_is_under_way(&mut self) {
+        // The first failure is told, and no later one.
         while !self.pipeline.is_empty() {
             if let Ok(Some(sent)) = self.pipeline.step().await {
-                // The first failure is told.
                 let _later = self.book.note(sent);
             }
         }
-        self.book.save(None, self.book.lease).await.map(|_| ())
+        let _later = self.book.save(None, self.book.lease).await;
     }
 }
 
@@ -276,7 +279,11 @@ impl Book<'_> {
                 None => self.ledger.put_back(position),
             }
         }
-        self.pace.give_back(sent.not_published);
+        if sent.not_published > 0 {
+            self.pace.give_back(sent.not_published);
+            let soon = self.context.clock.monotonic() + PACED_EVERY;
+            self.more_at = self.more_at.min(soon);
+        }
         sent.failed.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
@@ -335,6 +342,10 @@ impl Book<'_> {
         status: Option<&PlanStatus>,
         lease: Duration,
     ) -> Result<Turn, RunError> {
+        if let PlanState::StoppedItself { .. } = self.status.state {
+            // What was on its way when it stopped says nothing of what its resuming will meet.
+            self.ledger.forget_signs();
+        }
         let (progress, marks) = (self.ledger.progress(), self.ledger.unsaved());
         let step = Advance {
             plan: &self.terms.id,

@@ -40,7 +40,7 @@ const BATCH_WITHIN: Duration = Duration::from_secs(1);
 /// Batches read at once: what one asks the store for waits behind what others have it mark.
 const READ_MAX: usize = 3;
 /// Bytes of bodies in batches under way, beyond which no further one is read, those being read taken for as large as the largest
-/// before: with a whole one of the largest bodies, 144 MiB.
+/// before. Bodies of the largest size are 144 MiB then, and 400 where they come after small ones.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// What sending needs of a plan, the same for every batch.

@@ -8,14 +8,17 @@ use ringback_delivery::{
 };
 use ringback_domain::{
     DeadLetter, DeadLetterReason, Delivery, Destination, Disposal, EventSummary, PlanId, Timestamp,
-    WebhookId,
+    UnreachableCause, WebhookId,
     limits::SEARCH_GROUPS_MAX,
     replay_plan::{
         EntryMark, Pacing, PlanState, PlanWish, ReplayOrder, ReplayPlan, ReplayTarget, SkipReason,
         StopRule,
     },
 };
-use ringback_testkit::{samples, simulation::SeededEntropy};
+use ringback_testkit::{
+    samples,
+    simulation::{SeededEntropy, answers, unreachable},
+};
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -232,6 +235,33 @@ async fn a_plan_whose_receiver_still_fails_stops_itself_and_goes_on_when_resumed
     );
     let open = world.store.dead_letter_count(None).await.unwrap();
     assert_eq!(open, u64::from(dead), "what failed again does not rejoin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_when_a_plan_stopped_itself_does_not_stop_it_again() {
+    let quick = (0..12).map(|_| answers(503));
+    let hanging = || unreachable(Duration::from_secs(3), UnreachableCause::TimeLimit);
+    let world = World::new(Some("hooked"), quick.chain((0..30).map(|_| hanging())));
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    die(&world, &webhook, 200, Duration::ZERO).await;
+    world.sender.answer_from("https://hooks.example.com/", 503);
+    let plan = world
+        .planned(|request| request.pacing.rate = NonZeroU32::new(100))
+        .await;
+    world.start(&plan).await;
+    let stopped = world.run_plan(&plan).await;
+    let PlanState::StoppedItself { of, .. } = stopped.status.state else {
+        panic!("{:?}", stopped.status)
+    };
+    let counts = numbers(&stopped);
+    let (dead, waiting) = (counts["failed_again"], counts["waiting"]);
+    assert!(dead >= u32::from(of) + 10, "enough to judge by: {counts:?}");
+
+    world.sender.answer_from("https://hooks.example.com/", 200);
+    world.wish(&stopped, PlanWish::Resume).await;
+    let finished = world.run_plan(&plan).await;
+    assert_eq!(finished.status.state, PlanState::Finished);
+    assert_eq!(numbers(&finished)["delivered"], waiting);
 }
 
 #[tokio::test(start_paused = true)]
