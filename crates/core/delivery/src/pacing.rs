@@ -229,7 +229,8 @@ impl Pacing {
         }
         let now = self.context.clock.now();
         let (mut held, mut probes, mut paced) = (None, Vec::new(), None);
-        for id in host_of(delivery).into_iter().chain([place_of(delivery)]) {
+        // Its own place first: where another worker is the probe of that, the host's is not used up for nothing.
+        for id in [place_of(delivery)].into_iter().chain(host_of(delivery)) {
             let Some(breaker) = snapshot.breakers.get(&id) else {
                 continue;
             };
