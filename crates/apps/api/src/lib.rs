@@ -12,7 +12,7 @@
 //! // Another router, such as the dashboard's, is merged here.
 //! let router = router(services.clone(), axum::Router::new());
 //! let listen = ([127, 0, 0, 1], 8080).into();
-//! let server = Server::start(listen, router, services.limits, services.stop.clone()).await?;
+//! let server = Server::start(listen, router, services.limits, services.stop.clone())?;
 //! server.stop().await;
 //! # Ok(())
 //! # }

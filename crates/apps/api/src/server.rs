@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -88,19 +88,29 @@ struct Connections {
     cut_off: CancellationToken,
 }
 
+/// What the kernel keeps of an answer, which it doubles. It says that the client took something once a third of that is free; on its
+/// own it would keep some megabytes, and a client that takes 20 kB a second would seem to take nothing.
+const SEND_BUFFER: u32 = 128 << 10;
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1_024;
+
 impl Server {
     /// Listens and answers. `stop` is the wish to stop, for those who answer.
     ///
     /// # Errors
     ///
     /// When the address cannot be listened on.
-    pub async fn start(
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn start(
         listen: SocketAddr,
         router: Router,
         limits: Limits,
         stop: CancellationToken,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
+        let listener = listen_at(listen)?;
         let address = listener.local_addr()?;
         let (tasks, cut_off) = (TaskTracker::new(), CancellationToken::new());
         let connections = Arc::new(Connections {
@@ -133,6 +143,19 @@ impl Server {
             self.tasks.wait().await;
         }
     }
+}
+
+/// Accepted connections have the listener's buffers.
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: TcpListener, connections: Arc<Connections>, tasks: TaskTracker) {

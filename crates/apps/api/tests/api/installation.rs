@@ -236,7 +236,7 @@ impl Installation {
         let router = ringback_api::measured(router, telemetry.clone());
         let listen = ([127, 0, 0, 1], 0).into();
         let stop = services.stop.clone();
-        let server = Server::start(listen, router, limits, stop).await.unwrap();
+        let server = Server::start(listen, router, limits, stop).unwrap();
         Self {
             services,
             operator: String::new(),

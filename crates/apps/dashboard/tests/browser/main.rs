@@ -39,7 +39,6 @@ impl Stage {
             services.limits,
             services.stop.clone(),
         )
-        .await
         .unwrap();
         let address = format!("http://{}", server.address());
         Self {

@@ -42,9 +42,9 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
     let urls = config.http.url_policy();
     let services = Services::new(context.clone(), urls, working_roles(&roles), limits);
     let api = if roles.contains(&RoleName::Api) {
-        Some(start_api(&config, services, telemetry.clone()).await?)
+        Some(start_api(&config, services, telemetry.clone())?)
     } else if let Some(listen) = config.telemetry.listen {
-        Some(start_health(listen, services, telemetry.clone()).await?)
+        Some(start_health(listen, services, telemetry.clone())?)
     } else {
         None
     };
@@ -79,7 +79,7 @@ pub(crate) async fn run(session: &Session, args: ServeArgs) -> Outcome {
 }
 
 /// The one server: the API, health checks, and the pages beside them.
-async fn start_api(
+fn start_api(
     config: &Config,
     services: Arc<Services>,
     telemetry: Arc<Telemetry>,
@@ -90,7 +90,7 @@ async fn start_api(
     let pages = ringback_dashboard::router(services.clone(), hosts);
     let router = ringback_dashboard::with_error_pages(ringback_api::router(services, pages));
     let router = ringback_api::measured(router, telemetry);
-    let started = Server::start(listen, router, limits, stop).await;
+    let started = Server::start(listen, router, limits, stop);
     let server = started.map_err(|failure| could_not_listen(listen, failure, "api.listen"))?;
     let address = server.address();
     tracing::info!(%address, "the dashboard is at /, the API at /api/v1, health checks at /healthz and /readyz, metrics at /metrics");
@@ -98,14 +98,14 @@ async fn start_api(
 }
 
 /// Health checks and metrics alone.
-async fn start_health(
+fn start_health(
     listen: SocketAddr,
     services: Arc<Services>,
     telemetry: Arc<Telemetry>,
 ) -> Outcome<Server> {
     let (limits, stop) = (services.limits, services.stop.clone());
     let router = ringback_api::measured(ringback_api::health_router(services), telemetry);
-    let started = Server::start(listen, router, limits, stop).await;
+    let started = Server::start(listen, router, limits, stop);
     let server =
         started.map_err(|failure| could_not_listen(listen, failure, "telemetry.listen"))?;
     let address = server.address();
