@@ -375,3 +375,35 @@ async fn dead_letters_of_a_release_before_groups_are_listed_and_grouped_when_the
     let store = open(dir.path(), &settings, &clock).store();
     assert_eq!(look(&store).await, expected);
 }
+
+#[tokio::test]
+async fn a_damaged_delivery_is_told_to_whoever_lists_all_and_to_no_project() {
+    let (dir, settings) = (tempfile::tempdir().unwrap(), Settings::default());
+    let clock = StandingClock::at(samples::moment(0));
+    let store = open(dir.path(), &settings, &clock).store();
+    let (_, sound) = (deliver(&store, &clock).await, deliver(&store, &clock).await);
+    drop(store);
+    let database = database(dir.path());
+    let tx = database.begin_write().unwrap();
+    let table: redb::TableDefinition<u64, &[u8]> = redb::TableDefinition::new("deliveries");
+    let mut table = tx.open_table(table).unwrap();
+    let first = redb::ReadableTable::first(&table).unwrap();
+    let number = first.unwrap().0.value();
+    // What is left has the project's name in it.
+    let left = format!("{} and no more", sound.event.project);
+    table.insert(number, left.as_bytes()).unwrap();
+    drop(table);
+    tx.commit().unwrap();
+    drop(database);
+
+    let store = open(dir.path(), &settings, &clock).store();
+    let of_project = DeliveryFilter {
+        project: Some(sound.event.project.clone()),
+        ..DeliveryFilter::default()
+    };
+    for (filter, damaged) in [(DeliveryFilter::default(), 1), (of_project, 0)] {
+        let page = store.deliveries(&filter, None, 500).await.unwrap();
+        let listed: Vec<_> = page.entries.iter().map(|record| &record.id).collect();
+        assert_eq!((listed, page.damaged.len()), (vec![&sound.id], damaged));
+    }
+}

@@ -75,6 +75,8 @@ fn list(
         let read = match read(bytes.value(), number) {
             Ok(Some(record)) if matches(filter, &record) => Ok(record),
             Ok(_) => continue,
+            // Whose it is nobody can tell, and no project is told of another's.
+            Err(_) if filter.project.is_some() => continue,
             Err(error) => Err(error),
         };
         if page.entries.len() + page.damaged.len() == limit {
