@@ -271,70 +271,70 @@ impl Sending<'_> {
         })
     }
 
-    /// Publishes what is to be published, and marks the dead letters of what went out. What another webhook gets stays open: what
-    /// becomes of it there says nothing about this delivery.
-    async fn send_batch(&self, batch: Batch) -> Result<Sent, RunError> {
-        let Batch {
-            positions,
-            began,
-            entries,
-            letters,
-            standings,
-            webhook,
-            bytes,
-        } = batch;
-        let webhook = webhook.as_ref();
-        let store = &self.context.store;
+    /// What is done with each entry of a batch.
+    fn decide(&self, batch: &Batch) -> Vec<Act> {
         let now = self.context.clock.now();
-        let standing = |id: &DeliveryId| standings.get(id).copied();
-        let acts = entries.iter().zip(&letters).map(|(entry, letter)| {
-            let letter = letter.as_ref();
-            letter.map_or(Act::Skip(SkipReason::Gone), |letter| {
-                self.act_for(entry, letter, standing, webhook, now)
-            })
+        let standing = |id: &DeliveryId| batch.standings.get(id).copied();
+        let acts = batch.entries.iter().zip(&batch.letters);
+        let acts = acts.map(|(entry, letter)| match letter {
+            Some(letter) => self.act_for(entry, letter, standing, batch.webhook.as_ref(), now),
+            None => Act::Skip(SkipReason::Gone),
         });
-        let acts: Vec<_> = acts.collect();
+        acts.collect()
+    }
+
+    /// Publishes what is to be published, and marks the dead letters of what went out.
+    async fn send_batch(&self, batch: Batch) -> Result<Sent, RunError> {
+        let acts = self.decide(&batch);
         let published = self.publish(&acts).await;
         fault_point!(PlanPublished);
-        let went_out = || {
-            let done = acts.iter().zip(&published).zip(entries.iter());
-            done.filter(|((act, published), _)| act.is_published() && published.is_ok())
-                .map(|((act, _), entry)| (act, entry))
-        };
-        if !matches!(self.terms.target, ReplayTarget::Webhook(_)) {
-            let mark = |(act, entry): (&Act, &PlanEntry)| {
-                let replayed = Replayed {
-                    at: now,
-                    by: self.mark.clone(),
-                    generation: match act {
-                        Act::Publish(delivery) => delivery.generation,
-                        _ => Generation::FIRST,
-                    },
-                };
-                (entry.clone(), replayed)
-            };
-            let marks: Vec<_> = went_out().map(mark).collect();
-            // Somebody else's disposal in the meantime changes nothing: it was sent.
-            let write = || store.mark_replayed(&marks);
-            self.context.until_done("mark replayed", write).await?;
-        }
+        let done = acts.iter().zip(&published).zip(&batch.entries);
+        let went_out: Vec<_> = done
+            .clone()
+            .filter(|((act, published), _)| act.is_published() && published.is_ok())
+            .map(|((act, _), entry)| (act, entry))
+            .collect();
+        self.mark_replayed(&went_out).await?;
         fault_point!(PlanMarked);
-        for (act, _) in went_out() {
+        for (act, _) in &went_out {
             if let Act::Publish(delivery) = act {
                 let seen = Occurrence::Replayed { delivery };
                 self.context.observer.saw(&seen);
             }
         }
-        let marks = acts.iter().zip(&published).zip(&entries);
         let marks =
-            marks.map(|((act, published), entry)| published.is_ok().then(|| act.mark_of(entry)));
+            done.map(|((act, published), entry)| published.is_ok().then(|| act.mark_of(entry)));
         Ok(Sent {
-            began,
-            bytes,
+            began: batch.began,
+            bytes: batch.bytes,
             not_published: acts.iter().filter(|act| !act.is_published()).count(),
-            marks: positions.into_iter().zip(marks).collect(),
+            marks: batch.positions.into_iter().zip(marks).collect(),
             failed: published.into_iter().find_map(Result::err),
         })
+    }
+
+    /// What another webhook gets stays open: what becomes of it there says nothing about this delivery.
+    async fn mark_replayed(&self, went_out: &[(&Act, &PlanEntry)]) -> Result<(), StoreError> {
+        if matches!(self.terms.target, ReplayTarget::Webhook(_)) {
+            return Ok(());
+        }
+        let at = self.context.clock.now();
+        let mark = |(act, entry): &(&Act, &PlanEntry)| {
+            let replayed = Replayed {
+                at,
+                by: self.mark.clone(),
+                generation: match act {
+                    Act::Publish(delivery) => delivery.generation,
+                    _ => Generation::FIRST,
+                },
+            };
+            (PlanEntry::clone(entry), replayed)
+        };
+        let marks: Vec<_> = went_out.iter().map(mark).collect();
+        // Somebody else's disposal in the meantime changes nothing: it was sent.
+        let write = || self.context.store.mark_replayed(&marks);
+        self.context.until_done("mark replayed", write).await?;
+        Ok(())
     }
 
     /// Publishes what is to be published and waits for all confirms; what came of each.
