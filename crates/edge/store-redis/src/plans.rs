@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use redis::ScriptInvocation;
 use ringback_delivery::port::{
     Advance, AdvanceAnswer, Cursor, DisposeAnswer, FencingToken, Page, PlanLease, PlanStore,
@@ -64,15 +64,18 @@ impl PlanStore for RedisStore {
         number: u32,
     ) -> Result<Option<PlanChunk>, StoreError> {
         const STEP: &str = "read entries of a plan";
-        let mut command = redis::cmd("GET");
-        command.arg(self.keys.plan_entries(plan.as_str(), number));
-        let entries: Option<Bytes> = self.connection.send(STEP, &command).await?;
+        let mut entries = redis::cmd("GET");
+        entries.arg(self.keys.plan_entries(plan.as_str(), number));
+        let mut marks = redis::cmd("HGET");
+        marks.arg(self.keys.plan_marks(plan.as_str())).arg(number);
+        let (entries, marks): (Option<Bytes>, Option<String>) = try_join(
+            self.connection.send(STEP, &entries),
+            self.connection.send(STEP, &marks),
+        )
+        .await?;
         let Some(entries) = entries else {
             return Ok(None);
         };
-        let mut command = redis::cmd("HGET");
-        command.arg(self.keys.plan_marks(plan.as_str())).arg(number);
-        let marks: Option<String> = self.connection.send(STEP, &command).await?;
         let read = || {
             let entries = wire::decode_entries(&entries)?;
             let marks = wire::decode_marks(marks.as_deref().unwrap_or(""), entries.len())?;

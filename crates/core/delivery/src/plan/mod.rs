@@ -1,5 +1,6 @@
 //! Replay plans: making them, and what people do to them. They are run by [`PlanRunner`].
 
+mod errand;
 mod run;
 mod send;
 mod survey;

@@ -8,15 +8,18 @@
 //! marked (published again, as the same generation: the claim lets one through), and entries marked and not noted in the plan
 //! (recognised by who marked them). Nothing is skipped without a reason, and nothing is sent twice within a generation.
 
-use super::send::{BATCH, Pipeline, Sending, Sent, Taken};
+use super::{
+    errand::{Errands, News, Step},
+    send::{BATCH, Pipeline, Sending, Sent, Taken},
+};
 use crate::{
     Context,
-    port::{Advance, AdvanceAnswer, FencingToken, Occurrence, PlanLease, QueueError, StoreError},
+    port::{AdvanceAnswer, FencingToken, Occurrence, PlanLease, QueueError, StoreError},
 };
 use futures_util::{FutureExt, select_biased};
 use ringback_domain::{
-    PlanId,
-    replay_plan::{Ledger, Pace, PlanState, PlanStatus, PlanStep, PlanTerms},
+    DeliveryId, PlanId,
+    replay_plan::{Ledger, Pace, PlanState, PlanStatus, PlanStep, PlanTerms, Position},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -121,11 +124,13 @@ impl PlanRunner {
             watched_at: None,
         };
         for number in book.ledger.chunks_to_reopen() {
-            book.open_chunk(number).await?;
+            let chunk = sending.read_chunk(number).await?;
+            book.learn(chunk);
         }
         Ok(Some(Run {
             book,
-            pipeline: Pipeline::new(sending),
+            pipeline: Pipeline::new(Arc::clone(&sending)),
+            errands: Errands::new(sending),
         }))
     }
 }
@@ -142,6 +147,7 @@ enum Turn {
 struct Run<'a> {
     book: Book<'a>,
     pipeline: Pipeline<'a>,
+    errands: Errands<'a>,
 }
 
 impl Run<'_> {
@@ -149,73 +155,128 @@ impl Run<'_> {
         let now = self.book.context.clock.now();
         let step = self.book.ledger.next_step(&self.book.status, now);
         match if stops { PlanStep::Leave } else { step } {
-            PlanStep::Leave if self.pipeline.is_empty() => {
-                self.book.save(None, Duration::ZERO).await?;
-                Ok(Turn::Over)
-            }
-            PlanStep::Leave => self.look_after(HEARTBEAT).await,
-            PlanStep::Finish => {
-                self.book.ledger.close();
-                let finished = self.book.move_to(PlanState::Finished);
-                self.pipeline.during(finished).await
-            }
-            PlanStep::StopItself { failed, of } => {
-                self.book.ledger.forget_signs();
-                let stopped = PlanState::StoppedItself { failed, of };
-                // Those that wait for a place in the publisher's window have to go on, or nobody else would get one.
-                self.pipeline.during(self.book.move_to(stopped)).await
-            }
-            PlanStep::GiveUpWatching => {
-                self.book.ledger.give_up_watching(now);
-                let save = self.book.save(None, self.book.lease);
-                self.pipeline.during(save).await
-            }
             PlanStep::Send => {
-                let wait = self.begin_batches().await?;
+                let wait = self.begin_batches();
                 self.look_after(wait).await
             }
             PlanStep::Watch => self.look_after(self.book.watch_interval()).await,
+            PlanStep::Leave if !self.pipeline.is_empty() => self.look_after(HEARTBEAT).await,
+            // What else is done is decided on what is known once the step before it is safe.
+            _ if self.errands.is_saving() => self.until_saved().await,
+            PlanStep::Leave => {
+                self.save(None, Duration::ZERO).await?;
+                Ok(Turn::Over)
+            }
+            PlanStep::Finish => {
+                self.book.ledger.close();
+                self.move_to(PlanState::Finished).await
+            }
+            PlanStep::StopItself { failed, of } => {
+                self.book.ledger.forget_signs();
+                self.move_to(PlanState::StoppedItself { failed, of }).await
+            }
+            PlanStep::GiveUpWatching => {
+                self.book.ledger.give_up_watching(now);
+                self.save(None, self.book.lease).await
+            }
         }
     }
 
     /// Begins batches of what may go; how long until more may.
-    async fn begin_batches(&mut self) -> Result<Duration, RunError> {
-        let clock = &self.book.context.clock;
+    fn begin_batches(&mut self) -> Duration {
         while self.pipeline.has_room() {
-            let now = clock.monotonic();
+            let now = self.book.context.clock.monotonic();
             let wait = self.book.more_at.saturating_sub(now);
             if !wait.is_zero() {
-                return Ok(wait);
+                return wait;
             }
             let allowed = self.book.pace.allows(BATCH, now);
-            let taken = self.pipeline.during(self.book.take(allowed)).await?;
+            let taken = self.book.take(allowed);
             self.book.pace.spend(taken.len());
-            if taken.len() < allowed {
+            let is_short = taken.len() < allowed;
+            // So that the next batch is a whole one.
+            if is_short || self.book.ledger.free() < BATCH {
+                self.read_on();
+            }
+            if is_short && !self.errands.is_reading() {
                 // Every destination has its share, or the plan waits for outcomes.
                 self.book.more_at = now + WATCH_EVERY;
-            } else if allowed < BATCH {
+            } else if !is_short && allowed < BATCH {
                 self.book.more_at = now + self.book.pace.next_in().max(PACED_EVERY);
             }
             if !taken.is_empty() {
                 self.pipeline.begin(taken);
             }
-        }
-        Ok(WATCH_EVERY)
-    }
-
-    /// Sees to what was sent and to the lease, then waits for a batch to come on, but no longer than so.
-    async fn look_after(&mut self, wait: Duration) -> Result<Turn, RunError> {
-        let kept = self.pipeline.during(self.book.keep_up()).await?;
-        if let Turn::Next = kept {
-            let clock = &self.book.context.clock;
-            select_biased! {
-                sent = self.pipeline.step().fuse() => if let Some(sent) = sent? {
-                    self.book.note(sent)?;
-                },
-                () = clock.sleep(wait).fuse() => {}
+            if is_short {
+                break;
             }
         }
-        Ok(kept)
+        WATCH_EVERY
+    }
+
+    /// Reads the next chunk, unless there is none or one is being read.
+    fn read_on(&mut self) {
+        if !self.errands.is_reading()
+            && let Some(number) = self.book.ledger.next_chunk()
+        {
+            self.errands.read(number);
+        }
+    }
+
+    /// Sees to what was sent and to the lease, then waits for something to come on, but no longer than so.
+    async fn look_after(&mut self, wait: Duration) -> Result<Turn, RunError> {
+        self.keep_up();
+        let clock = &self.book.context.clock;
+        select_biased! {
+            news = self.errands.news().fuse() => return Ok(self.book.learn(news?)),
+            sent = self.pipeline.step().fuse() => if let Some(sent) = sent? {
+                self.book.note(sent)?;
+            },
+            () = clock.sleep(wait.min(HEARTBEAT)).fuse() => {}
+        }
+        Ok(Turn::Next)
+    }
+
+    /// Asks after what was sent, and makes safe what changed or shows that we are alive, where it is time to.
+    fn keep_up(&mut self) {
+        if !self.errands.is_asking()
+            && let Some((positions, ids)) = self.book.next_to_ask_after()
+        {
+            self.errands.ask(positions, ids);
+        }
+        if !self.errands.is_saving() && self.book.is_step_due() {
+            let step = self.book.step(None, self.book.lease);
+            self.errands.save(step);
+        }
+    }
+
+    /// Changes the plan's own state, unless a person did meanwhile.
+    async fn move_to(&mut self, state: PlanState) -> Result<Turn, RunError> {
+        let worker = self.book.context.worker.as_str();
+        let now = self.book.context.clock.now();
+        let status = self.book.status.moved(state, now, worker);
+        self.save(Some(status), self.book.lease).await
+    }
+
+    /// Makes safe how far the plan came; no step may be under way.
+    async fn save(
+        &mut self,
+        status: Option<PlanStatus>,
+        lease: Duration,
+    ) -> Result<Turn, RunError> {
+        self.errands.save(self.book.step(status, lease));
+        self.until_saved().await
+    }
+
+    /// Batches go on meanwhile: where one waits for a place in the publisher's window, nobody else would get one.
+    async fn until_saved(&mut self) -> Result<Turn, RunError> {
+        while self.errands.is_saving() {
+            let news = self.pipeline.during(self.errands.news()).await?;
+            if let Turn::Over = self.book.learn(news) {
+                return Ok(Turn::Over);
+            }
+        }
+        Ok(Turn::Next)
     }
 
     /// What was begun is ended and noted, and nothing more is begun.
@@ -226,7 +287,8 @@ impl Run<'_> {
                 let _later = self.book.note(sent);
             }
         }
-        let _later = self.book.save(None, self.book.lease).await;
+        let step = self.book.step(None, self.book.lease);
+        let _later = self.book.sending.save(step).await;
     }
 }
 
@@ -247,27 +309,41 @@ struct Book<'a> {
 }
 
 impl Book<'_> {
-    /// Takes entries that may go in hand, from new chunks once the open ones have no more.
-    async fn take(&mut self, most: usize) -> Result<Vec<Taken>, StoreError> {
-        let mut positions = self.ledger.take(most);
-        while positions.len() < most
-            && let Some(number) = self.ledger.next_chunk()
-        {
-            self.open_chunk(number).await?;
-            positions.extend(self.ledger.take(most - positions.len()));
-        }
+    /// Takes entries that may go in hand.
+    fn take(&mut self, most: usize) -> Vec<Taken> {
+        let positions = self.ledger.take(most).into_iter();
         let entry = |position| (position, self.ledger.entry(position).clone());
-        Ok(positions.into_iter().map(entry).collect())
+        positions.map(entry).collect()
     }
 
-    async fn open_chunk(&mut self, number: u32) -> Result<(), StoreError> {
-        let store = &self.context.store;
-        let read = || store.plan_chunk(&self.terms.id, number);
-        match self.context.until_done("read entries", read).await? {
-            Some(chunk) => self.ledger.open_chunk(number, chunk),
-            None => self.ledger.chunk_is_gone(number),
+    /// Takes note of what came of an errand.
+    fn learn(&mut self, news: News) -> Turn {
+        match news {
+            News::Chunk(number, Some(chunk)) => self.ledger.open_chunk(number, chunk),
+            News::Chunk(number, None) => self.ledger.chunk_is_gone(number),
+            News::Standings(standings) => {
+                let now = self.context.clock.now();
+                for (position, standing) in standings {
+                    self.ledger.observe(position, standing, now);
+                }
+            }
+            News::Saved(AdvanceAnswer::Stale, _) => return Turn::Over,
+            News::Saved(AdvanceAnswer::Advanced(status), marks) => {
+                self.ledger.saved(&marks);
+                self.stands_at(status);
+            }
         }
-        Ok(())
+        Turn::Next
+    }
+
+    fn stands_at(&mut self, status: PlanStatus) {
+        if status.revision != self.status.revision {
+            self.context.observer.saw(&Occurrence::PlanMoved {
+                plan: &self.terms.id,
+                state: status.state,
+            });
+        }
+        self.status = status;
     }
 
     /// Takes note of what became of a batch.
@@ -287,23 +363,13 @@ impl Book<'_> {
         sent.failed.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
-    /// Asks after what was sent, and makes safe what changed or shows that we are alive, where it is time to.
-    async fn keep_up(&mut self) -> Result<Turn, RunError> {
-        self.watch_if_due().await?;
-        let idle = self.context.clock.monotonic().saturating_sub(self.saved_at);
-        let has_news = self.ledger.has_unsaved() && idle >= WATCH_EVERY;
-        if has_news || idle >= HEARTBEAT {
-            return self.save(None, self.lease).await;
-        }
-        Ok(Turn::Next)
-    }
-
-    async fn watch_if_due(&mut self) -> Result<(), RunError> {
+    /// What to ask after now.
+    fn next_to_ask_after(&mut self) -> Option<(Vec<Position>, Vec<DeliveryId>)> {
         let now = self.context.clock.monotonic();
         let interval = self.watch_interval();
         let last = self.watched_at;
         if last.is_some_and(|last| now.saturating_sub(last) < interval) {
-            return Ok(());
+            return None;
         }
         self.watched_at = Some(now);
         let watched = self.ledger.watch(WATCHED_MAX);
@@ -312,14 +378,29 @@ impl Book<'_> {
             Some((position, id))
         });
         let (positions, ids): (Vec<_>, Vec<_>) = known.unzip();
-        let store = &self.context.store;
-        let read = || store.standings(&ids);
-        let standings = self.context.until_done("read standings", read).await?;
-        let now = self.context.clock.now();
-        for (position, standing) in positions.into_iter().zip(standings) {
-            self.ledger.observe(position, standing, now);
+        (!ids.is_empty()).then_some((positions, ids))
+    }
+
+    /// Whether something changed that is to be made safe, or a sign of life is due.
+    fn is_step_due(&self) -> bool {
+        let idle = self.context.clock.monotonic().saturating_sub(self.saved_at);
+        idle >= HEARTBEAT || (self.ledger.has_unsaved() && idle >= WATCH_EVERY)
+    }
+
+    /// How far the plan came, to be made safe.
+    fn step(&mut self, status: Option<PlanStatus>, lease: Duration) -> Step {
+        if let PlanState::StoppedItself { .. } = self.status.state {
+            // What was on its way when it stopped says nothing of what its resuming will meet.
+            self.ledger.forget_signs();
         }
-        Ok(())
+        self.saved_at = self.context.clock.monotonic();
+        Step {
+            token: self.token,
+            lease,
+            progress: self.ledger.progress(),
+            marks: self.ledger.unsaved(),
+            status,
+        }
     }
 
     /// Schedules last for hours: the longer nothing changed, the less often we look.
@@ -328,49 +409,5 @@ impl Book<'_> {
         let quiet = now.duration_since(self.ledger.changed_at());
         let quiet = Duration::try_from(quiet).unwrap_or_default();
         (quiet / 8).clamp(WATCH_EVERY, WATCH_SELDOM)
-    }
-
-    /// Changes the plan's own state, unless a person did meanwhile.
-    async fn move_to(&mut self, state: PlanState) -> Result<Turn, RunError> {
-        let worker = self.context.worker.as_str();
-        let status = self.status.moved(state, self.context.clock.now(), worker);
-        self.save(Some(&status), self.lease).await
-    }
-
-    async fn save(
-        &mut self,
-        status: Option<&PlanStatus>,
-        lease: Duration,
-    ) -> Result<Turn, RunError> {
-        if let PlanState::StoppedItself { .. } = self.status.state {
-            // What was on its way when it stopped says nothing of what its resuming will meet.
-            self.ledger.forget_signs();
-        }
-        let (progress, marks) = (self.ledger.progress(), self.ledger.unsaved());
-        let step = Advance {
-            plan: &self.terms.id,
-            token: self.token,
-            lease,
-            progress: &progress,
-            marks: &marks,
-            status,
-        };
-        let store = &self.context.store;
-        let save = || store.advance_plan(step);
-        match self.context.until_done("advance plan", save).await? {
-            AdvanceAnswer::Stale => Ok(Turn::Over),
-            AdvanceAnswer::Advanced(status) => {
-                self.ledger.saved();
-                self.saved_at = self.context.clock.monotonic();
-                if status.revision != self.status.revision {
-                    self.context.observer.saw(&Occurrence::PlanMoved {
-                        plan: &self.terms.id,
-                        state: status.state,
-                    });
-                }
-                self.status = status;
-                Ok(Turn::Next)
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Sending what a plan took in hand, batch by batch.
 //!
 //! A batch is read, published as the next generation of its deliveries and confirmed, and marked as replayed. Some are under way at
-//! once: while the broker makes one safe, the store is busy with others. Nothing here knows how far the plan came.
+//! once, in all three steps: while the broker makes one safe, the store is busy with others. Nothing here knows how far the plan came.
 
 use crate::{
     Context,
@@ -11,7 +11,7 @@ use crate::{
 };
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, join_all},
+    future::{BoxFuture, join_all, pending},
     select_biased,
     stream::FuturesUnordered,
 };
@@ -29,8 +29,6 @@ use std::{
     time::Duration,
 };
 
-use super::run::RunError;
-
 /// Entries read, published and marked together.
 pub(super) const BATCH: usize = 512;
 /// Batches under way at once.
@@ -39,6 +37,11 @@ const BATCHES_MAX: usize = 16;
 const BATCH_WITHIN: Duration = Duration::from_secs(1);
 /// Batches read at once: what one asks the store for waits behind what others have it mark.
 const READ_MAX: usize = 3;
+/// Batches marked at once; others wait here. Where all wait at the store, those that are read wait behind them, and the broker
+/// waits for those.
+const MARKED_MAX: usize = 3;
+/// Batches that wait to be marked, beyond which none is read: the store is what all of them wait for.
+const UNMARKED_MAX: usize = 2;
 /// Bytes of bodies in batches under way, beyond which no further one is read, those being read taken for as large as the largest
 /// before. Bodies of the largest size are 144 MiB then, and 400 where they come after small ones.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -58,9 +61,12 @@ pub(super) type Taken = (Position, PlanEntry);
 pub(super) struct Pipeline<'a> {
     sending: Arc<Sending<'a>>,
     reading: FuturesUnordered<BoxFuture<'a, Result<Batch, StoreError>>>,
-    sent: FuturesUnordered<BoxFuture<'a, Result<Sent, RunError>>>,
+    publishing: FuturesUnordered<BoxFuture<'a, Published>>,
+    /// To be marked.
+    published: VecDeque<Published>,
+    marking: FuturesUnordered<BoxFuture<'a, Result<Sent, StoreError>>>,
     /// What came while something else was waited for.
-    done: VecDeque<Result<Sent, RunError>>,
+    done: VecDeque<Result<Sent, StoreError>>,
     /// As many as broker and store are through with in time.
     at_once: usize,
     held: usize,
@@ -83,7 +89,9 @@ impl<'a> Pipeline<'a> {
         Self {
             sending,
             reading: FuturesUnordered::new(),
-            sent: FuturesUnordered::new(),
+            publishing: FuturesUnordered::new(),
+            published: VecDeque::new(),
+            marking: FuturesUnordered::new(),
             done: VecDeque::new(),
             at_once: 1,
             held: 0,
@@ -92,13 +100,20 @@ impl<'a> Pipeline<'a> {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        let under_way = self.reading.len() + self.sent.len() + self.done.len();
         let held = self.held + self.reading.len() * self.largest;
-        under_way < self.at_once && self.reading.len() < READ_MAX && held < HELD_BYTES_MAX
+        self.under_way() < self.at_once
+            && self.reading.len() < READ_MAX
+            && self.published.len() < UNMARKED_MAX
+            && held < HELD_BYTES_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.reading.is_empty() && self.sent.is_empty() && self.done.is_empty()
+        self.under_way() == 0
+    }
+
+    fn under_way(&self) -> usize {
+        let marked = self.published.len() + self.marking.len();
+        self.reading.len() + self.publishing.len() + marked + self.done.len()
     }
 
     /// Begins a batch.
@@ -110,7 +125,7 @@ impl<'a> Pipeline<'a> {
 
     /// Takes one batch one step on, after which there may be room for another; what became of it, where it is through. Waits for ever
     /// where none is under way.
-    pub(super) async fn step(&mut self) -> Result<Option<Sent>, RunError> {
+    pub(super) async fn step(&mut self) -> Result<Option<Sent>, StoreError> {
         if self.done.is_empty() {
             self.advance().await;
         }
@@ -129,27 +144,35 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn advance(&mut self) {
-        let clock = &self.sending.context.clock;
         select_biased! {
             batch = self.reading.select_next_some() => match batch {
                 Ok(batch) => {
                     self.held += batch.bytes;
                     self.largest = self.largest.max(batch.bytes);
                     let sending = Arc::clone(&self.sending);
-                    let send = async move { sending.send_batch(batch).await };
-                    self.sent.push(send.boxed());
+                    let publish = async move { sending.publish_batch(batch).await };
+                    self.publishing.push(publish.boxed());
                 }
-                Err(failure) => self.done.push_back(Err(failure.into())),
+                Err(failure) => self.done.push_back(Err(failure)),
             },
-            sent = self.sent.select_next_some() => {
+            published = self.publishing.select_next_some() => self.published.push_back(published),
+            sent = self.marking.select_next_some() => {
                 if let Ok(sent) = &sent {
                     self.held -= sent.bytes;
+                    let clock = &self.sending.context.clock;
                     let took = clock.monotonic().saturating_sub(sent.began);
                     self.at_once = adapted(self.at_once, took);
                 }
                 self.done.push_back(sent);
             },
-            complete => std::future::pending().await,
+            complete => pending().await,
+        }
+        while self.marking.len() < MARKED_MAX
+            && let Some(published) = self.published.pop_front()
+        {
+            let sending = Arc::clone(&self.sending);
+            let mark = async move { sending.mark_batch(published).await };
+            self.marking.push(mark.boxed());
         }
     }
 }
@@ -283,15 +306,29 @@ impl Sending<'_> {
         acts.collect()
     }
 
-    /// Publishes what is to be published, and marks the dead letters of what went out.
-    async fn send_batch(&self, batch: Batch) -> Result<Sent, RunError> {
+    /// Publishes what is to be published.
+    async fn publish_batch(&self, batch: Batch) -> Published {
         let acts = self.decide(&batch);
-        let published = self.publish(&acts).await;
+        let results = self.publish(&acts).await;
         fault_point!(PlanPublished);
-        let done = acts.iter().zip(&published).zip(&batch.entries);
+        Published {
+            batch,
+            acts,
+            results,
+        }
+    }
+
+    /// Marks the dead letters of what went out.
+    async fn mark_batch(&self, published: Published) -> Result<Sent, StoreError> {
+        let Published {
+            batch,
+            acts,
+            results,
+        } = published;
+        let done = acts.iter().zip(&results).zip(&batch.entries);
         let went_out: Vec<_> = done
             .clone()
-            .filter(|((act, published), _)| act.is_published() && published.is_ok())
+            .filter(|((act, result), _)| act.is_published() && result.is_ok())
             .map(|((act, _), entry)| (act, entry))
             .collect();
         self.mark_replayed(&went_out).await?;
@@ -302,14 +339,13 @@ impl Sending<'_> {
                 self.context.observer.saw(&seen);
             }
         }
-        let marks =
-            done.map(|((act, published), entry)| published.is_ok().then(|| act.mark_of(entry)));
+        let marks = done.map(|((act, result), entry)| result.is_ok().then(|| act.mark_of(entry)));
         Ok(Sent {
             began: batch.began,
             bytes: batch.bytes,
             not_published: acts.iter().filter(|act| !act.is_published()).count(),
             marks: batch.positions.into_iter().zip(marks).collect(),
-            failed: published.into_iter().find_map(Result::err),
+            failed: results.into_iter().find_map(Result::err),
         })
     }
 
@@ -385,6 +421,13 @@ fn body_bytes(letter: &DeadLetter) -> usize {
         DeadLetterContent::Event { event, .. } => event.document.len(),
         DeadLetterContent::Raw { bytes, .. } => bytes.len(),
     }
+}
+
+/// What was done with the entries of a batch, and what came of publishing each.
+struct Published {
+    batch: Batch,
+    acts: Vec<Act>,
+    results: Vec<Result<(), QueueError>>,
 }
 
 /// What became of a batch.

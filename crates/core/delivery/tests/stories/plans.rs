@@ -163,7 +163,7 @@ async fn a_paced_plan_sends_the_oldest_first_and_ends_with_a_report() {
     assert_snapshot!(history(&plan), @r"
     at 0s: planned by ada
     at 0s: running by bob
-    at 5s: finished by the worker
+    at 4s: finished by the worker
     ");
     world.sender.with_requests(|requests| {
         let bodies = requests.iter().map(|request| &request.body);

@@ -66,8 +66,10 @@ struct OpenChunk {
     chunk: PlanChunk,
     waiting: usize,
     outstanding: usize,
-    /// Taken to be sent, and not marked or put back since.
+    /// Taken to be sent, and not marked or put back since. These wait, too.
     in_hand: Vec<bool>,
+    /// How many are.
+    held: usize,
 }
 
 impl OpenChunk {
@@ -78,12 +80,29 @@ impl OpenChunk {
             waiting: count(|mark| mark == EntryMark::Waiting),
             outstanding: count(EntryMark::is_outstanding),
             in_hand: vec![false; chunk.marks.len()],
+            held: 0,
             chunk,
         }
     }
 
     fn is_closed(&self) -> bool {
         self.waiting == 0 && self.outstanding == 0
+    }
+
+    /// Waiting, and in nobody's hand.
+    fn free(&self) -> usize {
+        self.waiting - self.held
+    }
+
+    fn take(&mut self, place: usize) {
+        self.held += usize::from(!std::mem::replace(&mut self.in_hand[place], true));
+    }
+
+    /// Whether it was in hand.
+    fn let_go(&mut self, place: usize) -> bool {
+        let was_in_hand = std::mem::take(&mut self.in_hand[place]);
+        self.held -= usize::from(was_in_hand);
+        was_in_hand
     }
 }
 
@@ -109,7 +128,7 @@ impl Ledger {
         self.progress.chunks_open.clone()
     }
 
-    /// The chunk to be opened when what is open has nothing more that may go; nothing when all are begun, or so many are open
+    /// The chunk to be opened when what is open has too little that may go; nothing when all are begun, or so many are open
     /// that the plan has to wait for outcomes.
     pub fn next_chunk(&self) -> Option<u32> {
         let rank = self.progress.chunks_begun;
@@ -182,7 +201,7 @@ impl Ledger {
     pub fn take(&mut self, most: usize) -> Vec<Position> {
         let share = self.terms.pacing.concurrency.map(NonZeroU32::get);
         let mut taken = Vec::new();
-        for (rank, open) in self.open.iter_mut().filter(|(_, open)| open.waiting > 0) {
+        for (rank, open) in self.open.iter_mut().filter(|(_, open)| open.free() > 0) {
             for place in places(&self.terms, open.chunk.entries.len()) {
                 if taken.len() == most {
                     return taken;
@@ -197,7 +216,7 @@ impl Ledger {
                     }
                     self.outstanding.insert(to, outstanding + 1);
                 }
-                open.in_hand[place] = true;
+                open.take(place);
                 taken.push(Position { rank: *rank, place });
             }
         }
@@ -209,7 +228,7 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&position.rank) else {
             return;
         };
-        if std::mem::take(&mut open.in_hand[position.place]) {
+        if open.let_go(position.place) {
             let to = destination_of(&self.terms.target, &open.chunk.entries[position.place]);
             count_outstanding(&mut self.outstanding, to, 1, 0);
         }
@@ -237,6 +256,11 @@ impl Ledger {
         watched
     }
 
+    /// How many could be taken, whatever their destinations have outstanding.
+    pub fn free(&self) -> usize {
+        self.open.values().map(OpenChunk::free).sum()
+    }
+
     /// How many are to be heard of.
     pub fn outstanding(&self) -> usize {
         self.open.values().map(|open| open.outstanding).sum()
@@ -256,7 +280,7 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&position.rank) else {
             return;
         };
-        let was_in_hand = std::mem::take(&mut open.in_hand[position.place]);
+        let was_in_hand = open.let_go(position.place);
         let from = std::mem::replace(&mut open.chunk.marks[position.place], to);
         let entry = &open.chunk.entries[position.place];
         open.waiting -= usize::from(from == EntryMark::Waiting);
@@ -287,14 +311,17 @@ impl Ledger {
         self.unsaved.insert(position.rank);
     }
 
-    /// Takes note of how far an entry's delivery came.
+    /// Takes note of how far an entry's delivery came. Of a chunk that was closed meanwhile everything is known.
     pub fn observe(
         &mut self,
         position: Position,
         standing: Option<DeliveryStanding>,
         now: Timestamp,
     ) {
-        let given_up = self.entry(position).delivery.as_ref();
+        let Some(open) = self.open.get(&position.rank) else {
+            return;
+        };
+        let given_up = open.chunk.entries[position.place].delivery.as_ref();
         let given_up = given_up.map(|delivery| delivery.generation);
         let mark = standing
             .zip(given_up)
@@ -338,7 +365,7 @@ impl Ledger {
         }
     }
 
-    /// The marks that changed since [`Ledger::saved`], by the number of their chunk.
+    /// The marks that are not stored, by the number of their chunk.
     pub fn unsaved(&self) -> Vec<(u32, Vec<EntryMark>)> {
         let open = |rank: &u32| Some((*rank, self.open.get(rank)?));
         let unsaved = self.unsaved.iter().filter_map(open);
@@ -357,10 +384,18 @@ impl Ledger {
         self.progress.changed_at
     }
 
-    /// Takes note that all marks are stored, and lets go of chunks that are done.
-    pub fn saved(&mut self) {
-        self.unsaved.clear();
-        self.open.retain(|_, open| !open.is_closed());
+    /// Takes note that these marks are stored, and lets go of chunks that are done. What changed meanwhile stays to be stored.
+    pub fn saved(&mut self, stored: &[(u32, Vec<EntryMark>)]) {
+        for (number, marks) in stored {
+            let rank = self.number_of(*number);
+            let open = self.open.get(&rank);
+            if open.is_none_or(|open| open.chunk.marks == *marks) {
+                self.unsaved.remove(&rank);
+            }
+        }
+        let unsaved = &self.unsaved;
+        self.open
+            .retain(|rank, open| !open.is_closed() || unsaved.contains(rank));
     }
 
     fn chunks(&self) -> u32 {

@@ -88,13 +88,19 @@ impl Scene {
         ledger
     }
 
-    /// What a worker stores, and another one finds.
-    fn save(&mut self, ledger: &mut Ledger) {
+    /// What a worker stores, and another one finds; the marks that are then stored.
+    fn store(&mut self, ledger: &Ledger) -> Vec<(u32, Vec<EntryMark>)> {
         self.plan.progress = ledger.progress();
-        for (number, marks) in ledger.unsaved() {
-            self.chunks[number as usize].marks = marks;
+        let stored = ledger.unsaved();
+        for (number, marks) in &stored {
+            self.chunks[*number as usize].marks.clone_from(marks);
         }
-        ledger.saved();
+        stored
+    }
+
+    fn save(&mut self, ledger: &mut Ledger) {
+        let stored = self.store(ledger);
+        ledger.saved(&stored);
     }
 
     fn take(&self, ledger: &mut Ledger, most: usize) -> Vec<Position> {
@@ -398,11 +404,37 @@ fn only_so_many_chunks_are_open_at_once() {
         ledger.mark(*position, EntryMark::Delivered, at(2));
     }
     assert_eq!(ledger.next_chunk(), None);
-    ledger.saved();
+    ledger.saved(&ledger.unsaved());
     assert!(
         ledger.next_chunk().is_some(),
         "a chunk that is done makes room"
     );
+}
+
+#[test]
+fn what_changes_while_it_is_stored_is_stored_with_the_next_step() {
+    let mut scene = Scene::new(
+        2,
+        1,
+        unlimited(ReplayOrder::OldestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let taken = scene.take(&mut ledger, 2);
+    assert_eq!(ledger.free(), 0);
+    ledger.mark(taken[0], EntryMark::Delivered, at(2));
+    let stored = scene.store(&ledger);
+    ledger.mark(taken[1], EntryMark::Delivered, at(3));
+    ledger.saved(&stored);
+    assert!(ledger.has_unsaved(), "the second mark came too late");
+    // The chunk is done, but nobody else knows.
+    assert_eq!(scene.chunks[0].marks[0], EntryMark::Waiting);
+    scene.save(&mut ledger);
+    assert!(!ledger.has_unsaved());
+    assert!(scene.chunks[0].marks.iter().all(|mark| mark.is_final()));
+    // Asked after before it was let go of, answered after: there is nothing more to know.
+    ledger.observe(taken[0], Some(standing(Stage::DeadLettered)), at(4));
+    assert_eq!(ledger.progress().counts.get(EntryMark::Delivered), 2);
 }
 
 /// What happens to a plan in a property test.
@@ -412,6 +444,8 @@ enum Happening {
     TakeAndPutBack(usize),
     Hear(usize, Stage),
     CrashAndResume,
+    /// Stored, and known to be only once something else has happened.
+    Store,
     Save,
 }
 
@@ -427,6 +461,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1_usize..400).prop_map(Happening::TakeAndPutBack),
         4 => ((1_usize..400), stage).prop_map(|(most, stage)| Happening::Hear(most, stage)),
         1 => Just(Happening::CrashAndResume),
+        2 => Just(Happening::Store),
         2 => Just(Happening::Save),
     ]
 }
@@ -451,6 +486,7 @@ proptest! {
         // Never stops itself: that is another test's.
         let mut scene = Scene::new(entries, destinations, pacing, StopRule::try_new(100, 50).unwrap());
         let mut ledger = scene.ledger();
+        let mut stored = None;
         let total = u32::try_from(entries).unwrap();
         let finish = std::iter::repeat_n([Happening::Send(400), Happening::Hear(usize::MAX, Stage::Delivered), Happening::Save], 4 * entries + 8).flatten();
         for (turn, happening) in happenings.into_iter().chain(finish).enumerate() {
@@ -465,8 +501,18 @@ proptest! {
                 Happening::Hear(most, stage) => for position in ledger.watch(most) {
                     ledger.observe(position, Some(standing(stage)), now);
                 },
-                Happening::CrashAndResume => ledger = scene.ledger(),
+                Happening::CrashAndResume => {
+                    stored = None;
+                    ledger = scene.ledger();
+                }
+                Happening::Store => {
+                    stored = Some(scene.store(&ledger));
+                    continue;
+                }
                 Happening::Save => scene.save(&mut ledger),
+            }
+            if let Some(stored) = stored.take() {
+                ledger.saved(&stored);
             }
             let progress = ledger.progress();
             prop_assert_eq!(progress.counts.total(), total);
