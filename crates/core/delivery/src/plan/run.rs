@@ -279,12 +279,13 @@ impl Run<'_> {
         Ok(Turn::Next)
     }
 
-    /// What was begun is ended and noted, and nothing more is begun.
+    /// What was begun is ended and noted, and nothing more is begun. Until then nobody else takes the plan up: they would publish
+    /// what is under way again.
     async fn end_what_is_under_way(&mut self) {
-        // The first failure is told, and no later one.
         while !self.pipeline.is_empty() {
-            if let Ok(Some(sent)) = self.pipeline.step().await {
-                let _later = self.book.note(sent);
+            // The first failure is told, and no later one.
+            if let Ok(Turn::Over) = self.look_after(HEARTBEAT).await {
+                return;
             }
         }
         let step = self.book.step(None, self.book.lease);

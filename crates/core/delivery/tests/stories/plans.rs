@@ -1,5 +1,7 @@
 //! Replay plans: paced, watched, stopped, and taken over.
 
+mod ends;
+
 use crate::world::{LEASE_MARGIN, World};
 use insta::assert_snapshot;
 use ringback_delivery::{
