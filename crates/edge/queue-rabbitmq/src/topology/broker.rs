@@ -76,8 +76,7 @@ pub(crate) async fn apply(
     let mut channel = Probe::new(connection);
     let mut drifts = Vec::new();
     for exchange in &topology.exchanges {
-        let done = declare_exchange(channel.get().await?, exchange, false).await;
-        drifts.extend(channel.judge(done, "exchange", &exchange.name)?);
+        drifts.extend(channel.make_exchange(exchange).await?);
     }
     for queue in &topology.queues {
         let done = declare_queue(channel.get().await?, queue, false).await;
@@ -110,12 +109,9 @@ pub(crate) async fn check(
     let mut channel = Probe::new(connection);
     let mut drifts = Vec::new();
     for exchange in &topology.exchanges {
-        let there = declare_exchange(channel.get().await?, exchange, true).await;
+        let there = declare_exchange(channel.get().await?, exchange, exchange.kind, true).await;
         let found = match channel.judge(there, "exchange", &exchange.name)? {
-            None => {
-                let same = declare_exchange(channel.get().await?, exchange, false).await;
-                channel.judge(same, "exchange", &exchange.name)?
-            }
+            None => channel.make_exchange(exchange).await?,
             missing => missing,
         };
         drifts.extend(found);
@@ -174,6 +170,20 @@ impl<'a> Probe<'a> {
         Ok(self.channel.as_ref().expect("just made"))
     }
 
+    /// Makes an exchange where it is missing. One that is still what it was in a release before will do.
+    async fn make_exchange(&mut self, exchange: &Exchange) -> lapin::Result<Option<Drift>> {
+        let mut drift = None;
+        for kind in [Some(exchange.kind), exchange.formerly] {
+            let Some(kind) = kind else { continue };
+            let done = declare_exchange(self.get().await?, exchange, kind, false).await;
+            match self.judge(done, "exchange", &exchange.name)? {
+                None => return Ok(None),
+                told => drift = drift.or(told),
+            }
+        }
+        Ok(drift)
+    }
+
     /// Tells a no about this one thing from a failure of the whole.
     fn judge(
         &mut self,
@@ -211,6 +221,7 @@ pub(crate) fn soft_error(error: &lapin::Error) -> Option<(AMQPSoftError, String)
 async fn declare_exchange(
     channel: &Channel,
     exchange: &Exchange,
+    kind: Kind,
     passive: bool,
 ) -> lapin::Result<()> {
     let options = ExchangeDeclareOptions {
@@ -221,9 +232,10 @@ async fn declare_exchange(
     channel
         .exchange_declare(
             exchange.name.as_str().into(),
-            match exchange.kind {
+            match kind {
                 Kind::Topic => ExchangeKind::Topic,
                 Kind::Direct => ExchangeKind::Direct,
+                Kind::Fanout => ExchangeKind::Fanout,
             },
             options,
             FieldTable::default(),

@@ -33,6 +33,8 @@ pub struct Exchange {
     pub name: String,
     /// How it reads routing keys.
     pub kind: Kind,
+    /// What it was in a release before. An exchange that is still of this kind does the same, and stays as it is.
+    pub formerly: Option<Kind>,
 }
 
 /// How an exchange reads routing keys.
@@ -42,6 +44,19 @@ pub enum Kind {
     Topic,
     /// Whole, which costs the broker a fraction of that.
     Direct,
+    /// Not at all: each message goes everywhere, which costs least.
+    Fanout,
+}
+
+impl Kind {
+    /// What AMQP calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Direct => "direct",
+            Self::Fanout => "fanout",
+        }
+    }
 }
 
 /// A durable quorum queue.
@@ -108,7 +123,12 @@ impl Topology {
             bindings: Vec::new(),
         };
         topology.add_exchange(names.parked(), Kind::Topic);
-        topology.add_exchange(names.events(), Kind::Topic);
+        // Whoever wants some events only binds an exchange of their own to it: keys are kept.
+        topology.exchanges.push(Exchange {
+            name: names.events(),
+            kind: Kind::Fanout,
+            formerly: Some(Kind::Topic),
+        });
         topology.add_queue(
             names.parked(),
             vec![("x-delivery-limit", Argument::Number(PARKED_DELIVERY_LIMIT))],
@@ -165,7 +185,11 @@ impl Topology {
     }
 
     fn add_exchange(&mut self, name: String, kind: Kind) {
-        self.exchanges.push(Exchange { name, kind });
+        self.exchanges.push(Exchange {
+            name,
+            kind,
+            formerly: None,
+        });
     }
 
     /// A queue that workers take from: after too many returns, a message is parked.
@@ -210,11 +234,7 @@ fn at_least_once(exchange: String) -> Vec<(&'static str, Argument)> {
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for exchange in &self.exchanges {
-            let kind = match exchange.kind {
-                Kind::Topic => "topic",
-                Kind::Direct => "direct",
-            };
-            writeln!(f, "exchange {} ({kind})", exchange.name)?;
+            writeln!(f, "exchange {} ({})", exchange.name, exchange.kind.as_str())?;
         }
         for queue in &self.queues {
             write!(f, "queue {}", queue.name)?;
@@ -359,6 +379,7 @@ mod tests {
         let leads = |pattern: &str| match kind {
             Kind::Topic => matches(pattern, key),
             Kind::Direct => pattern == key,
+            Kind::Fanout => true,
         };
         let matching = topology
             .bindings

@@ -1,9 +1,17 @@
 //! What is made at the broker, and what is noticed there.
 
 use crate::home::Home;
-use lapin::options::QueueDeleteOptions;
+use lapin::{
+    Channel, ExchangeKind,
+    options::{
+        BasicGetOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
+    },
+    types::FieldTable,
+};
 use ringback_delivery::port::{Queue, QueueError};
 use ringback_queue_rabbitmq::{ConnectError, Problem, RabbitConfig, RabbitQueue, Scope, Topology};
+use ringback_testkit::samples;
 use std::num::NonZeroU16;
 
 fn undeclared(home: &Home) -> RabbitConfig {
@@ -101,4 +109,101 @@ async fn a_queue_that_was_deleted_is_noticed_and_made_again() {
     );
     assert_eq!(queue.apply_topology().await.unwrap(), []);
     assert_eq!(queue.check_topology().await.unwrap(), []);
+}
+
+async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    channel
+        .exchange_declare(name.into(), kind, options, FieldTable::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_exchange_of_a_release_before_stays_and_leads_to_the_same_queue() {
+    let home = Home::shared();
+    let (_connection, channel) = home.channel().await;
+    declare_exchange(&channel, &home.name("events"), ExchangeKind::Topic).await;
+    let queue = home.connect().await;
+    assert_eq!(queue.check_topology().await.unwrap(), []);
+    let event = samples::event();
+    queue.publish_event(&event, None).await.unwrap();
+    let mut events = queue.consume_events(1).await.unwrap();
+    let taken = events.next().await.unwrap();
+    assert_eq!(taken.content.unwrap().id, event.id);
+    taken.receipt.acknowledge();
+}
+
+#[tokio::test]
+async fn an_exchange_of_any_other_kind_is_reported_as_what_it_should_be() {
+    let home = Home::shared();
+    let (_connection, channel) = home.channel().await;
+    declare_exchange(&channel, &home.name("events"), ExchangeKind::Direct).await;
+    let queue = home.connect_with(undeclared(&home)).await;
+    let drifts = queue.apply_topology().await.unwrap();
+    let [drift] = &drifts[..] else {
+        panic!("{drifts:?}")
+    };
+    assert_eq!(drift.name, home.name("events"));
+    let Problem::Different(words) = &drift.problem else {
+        panic!("{drift}")
+    };
+    assert!(
+        words.contains("fanout") && words.contains("direct"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_wants_some_events_only_binds_an_exchange_that_reads_their_keys() {
+    let home = Home::shared();
+    let queue = home.connect().await;
+    let (_connection, channel) = home.channel().await;
+    let (theirs, all) = (home.name("theirs"), home.name("events"));
+    declare_exchange(&channel, &theirs, ExchangeKind::Topic).await;
+    channel
+        .exchange_bind(
+            theirs.as_str().into(),
+            all.as_str().into(),
+            "".into(),
+            ExchangeBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+    let wanted = samples::event();
+    let mut other = samples::event();
+    other.event_type = "task.unheard_of".parse().unwrap();
+    let tap = channel
+        .queue_declare(
+            "".into(),
+            QueueDeclareOptions {
+                exclusive: true,
+                ..QueueDeclareOptions::default()
+            },
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+    let key = format!("{}.{}", wanted.project, wanted.event_type);
+    channel
+        .queue_bind(
+            tap.name().as_str().into(),
+            theirs.as_str().into(),
+            key.as_str().into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+    for event in [&other, &wanted] {
+        queue.publish_event(event, None).await.unwrap();
+    }
+    let get = channel.basic_get(tap.name().as_str().into(), BasicGetOptions::default());
+    let got = get.await.unwrap().expect("one");
+    assert_eq!(got.delivery.routing_key.as_str(), key);
+    assert_eq!(got.message_count, 0, "and no other");
 }
