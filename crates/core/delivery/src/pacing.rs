@@ -28,6 +28,8 @@ pub(crate) struct Pacing {
     runs: Mutex<HashMap<DestinationId, u32>>,
     /// When this worker last had an answer, by the host of callbacks.
     answers: Mutex<HashMap<DestinationId, Moment>>,
+    /// When a destination was last seen to recover: the breaker that says so is forgotten before the longest attempts end.
+    recoveries: Mutex<HashMap<DestinationId, Timestamp>>,
 }
 
 /// Locked while it is read, so that those who come meanwhile wait for the one who asks.
@@ -64,6 +66,8 @@ pub(crate) struct Seen {
     /// There was a head of an answer: whatever it says, the host is there.
     answered: bool,
     began_at: Moment,
+    /// The same, as other workers can compare it.
+    started_at: Timestamp,
 }
 
 impl Seen {
@@ -74,6 +78,7 @@ impl Seen {
             accepted,
             answered: attempt.status().is_some(),
             began_at,
+            started_at: attempt.started_at,
         })
     }
 }
@@ -121,7 +126,7 @@ impl Line {
 const FRESH_FOR: Duration = Duration::from_millis(400);
 /// Breakers that one look at all of them removes.
 const CLEARED_MAX: usize = 16;
-/// Destinations whose failures, and hosts whose answers are remembered; beyond, all are forgotten.
+/// Destinations whose failures and recoveries, and hosts whose answers are remembered; beyond, all are forgotten.
 const SEEN_MAX: usize = 10_000;
 /// A turn no further away is waited for on the spot: the queue's waits come in steps of this size.
 const WAIT_HERE_MAX: Duration = Duration::from_millis(250);
@@ -146,6 +151,7 @@ impl Pacing {
             breakers: Slot::default(),
             runs: Mutex::default(),
             answers: Mutex::default(),
+            recoveries: Mutex::default(),
         }
     }
 
@@ -280,10 +286,13 @@ impl Pacing {
         if let Some(host) = host_of(delivery)
             && let Some(is_there) = self.host_is_there(&host, seen)
         {
-            self.note(delivery, host, is_there, &rules).await?;
+            let seen = Seen {
+                accepted: is_there,
+                ..seen
+            };
+            self.note(delivery, host, seen, &rules).await?;
         }
-        self.note(delivery, place_of(delivery), seen.accepted, &rules)
-            .await
+        self.note(delivery, place_of(delivery), seen, &rules).await
     }
 
     /// Whether a host is there, if an attempt says so. One without an answer says nothing of it where another had one meanwhile: what
@@ -294,10 +303,7 @@ impl Pacing {
             let answered_since = |at: &Moment| seen.began_at.is_before(*at);
             return (!answers.get(host).is_some_and(answered_since)).then_some(false);
         }
-        if answers.len() >= SEEN_MAX && !answers.contains_key(host) {
-            answers.clear();
-        }
-        answers.insert(host.clone(), Moment::now(&*self.context.clock));
+        remember(&mut answers, host, Moment::now(&*self.context.clock));
         Some(true)
     }
 
@@ -306,9 +312,13 @@ impl Pacing {
         &self,
         delivery: &Delivery,
         id: DestinationId,
-        went_well: bool,
+        seen: Seen,
         rules: &BreakerRules,
     ) -> Result<(), StoreError> {
+        let went_well = seen.accepted;
+        if !went_well && self.recovered_meanwhile(&id, seen.started_at).await? {
+            return Ok(());
+        }
         let run_is_long = self.count(&id, went_well) >= rules.failures.get();
         if went_well && self.snapshot().await?.breakers.is_empty() || !went_well && !run_is_long {
             return Ok(());
@@ -344,6 +354,20 @@ impl Pacing {
         Ok(())
     }
 
+    /// Whether the destination recovered while an attempt that began then was under way: how it failed is of the trouble before.
+    async fn recovered_meanwhile(
+        &self,
+        id: &DestinationId,
+        started_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        // Reads what other workers saw.
+        self.snapshot().await?;
+        let now = self.context.clock.now();
+        // One that is still to come is of a clock that was set since, and says nothing.
+        let is_meanwhile = |at: &Timestamp| started_at < *at && *at <= now;
+        Ok(lock(&self.recoveries).get(id).is_some_and(is_meanwhile))
+    }
+
     /// Failures in a row, with this attempt.
     fn count(&self, id: &DestinationId, went_well: bool) -> u32 {
         let mut runs = lock(&self.runs);
@@ -351,12 +375,9 @@ impl Pacing {
             runs.remove(id);
             return 0;
         }
-        if runs.len() >= SEEN_MAX && !runs.contains_key(id) {
-            runs.clear();
-        }
-        let run = runs.entry(id.clone()).or_default();
-        *run = run.saturating_add(1);
-        *run
+        let run = runs.get(id).copied().unwrap_or_default().saturating_add(1);
+        remember(&mut runs, id, run);
+        run
     }
 
     fn tell(&self, breaker: &Breaker, delivery: &Delivery) {
@@ -390,6 +411,11 @@ impl Pacing {
         let (stale, in_use): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|breaker| breaker.is_stale(now));
         self.clear(&stale).await;
+        for breaker in &in_use {
+            if let Some(at) = breaker.recovered_at() {
+                remember(&mut lock(&self.recoveries), &breaker.destination, at);
+            }
+        }
         let breakers = in_use
             .into_iter()
             .map(|breaker| (breaker.destination.clone(), breaker))
@@ -426,6 +452,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .expect("nothing panics while it holds the lock")
+}
+
+fn remember<T>(seen: &mut HashMap<DestinationId, T>, id: &DestinationId, what: T) {
+    if seen.len() >= SEEN_MAX && !seen.contains_key(id) {
+        seen.clear();
+    }
+    seen.insert(id.clone(), what);
 }
 
 /// The host of a callback, which many URLs may have in common: what gets no answer there gets none whatever its path is.

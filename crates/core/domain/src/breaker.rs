@@ -167,6 +167,14 @@ impl Breaker {
             .is_ok_and(|passed| passed > STALE_AFTER)
     }
 
+    /// When it began to accept again, if it did.
+    pub fn recovered_at(&self) -> Option<Timestamp> {
+        match self.state {
+            BreakerState::Open { .. } => None,
+            BreakerState::Recovering { since } => Some(since),
+        }
+    }
+
     /// Whether nothing but probes goes there.
     pub fn is_open(&self) -> bool {
         matches!(self.state, BreakerState::Open { .. })
@@ -265,8 +273,10 @@ mod tests {
 
     #[test]
     fn a_recovery_is_a_ramp_and_then_over() {
+        assert_eq!(open().recovered_at(), None);
         let breaker = open().recovering(at(10)).unwrap();
         assert!(!breaker.is_open());
+        assert_eq!(breaker.recovered_at(), Some(at(10)));
         let pace = |second| match breaker.admission(at(second), &RULES) {
             Admission::Paced(pace) => pace.get(),
             Admission::Free => 0,

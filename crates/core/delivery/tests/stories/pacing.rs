@@ -210,6 +210,68 @@ async fn a_host_that_answers_others_meanwhile_is_not_down() {
     }
 }
 
+/// Makes attempts at once, each of an event of its own, at the callback of all of them.
+async fn attempts_at_one(world: &World, deliver: &Deliver, part: &str, number: u32) {
+    let attempts = (0..number).map(async |number| {
+        let event = Event {
+            id: format!("evt_{part}_{number}").parse().unwrap(),
+            ..world.event()
+        };
+        let destination = Destination::Callback {
+            url: "https://jobs.example/done".parse().unwrap(),
+            secret: None,
+        };
+        let delivery = Delivery {
+            profile: "hooked".parse().unwrap(),
+            ..samples::delivery_of(&event, destination)
+        };
+        assert_eq!(deliver.handle(&delivery).await, Handled::Acknowledge);
+    });
+    join_all(attempts).await;
+}
+
+/// While the breaker that recovered still shows it, and when it is forgotten.
+#[tokio::test(start_paused = true)]
+async fn attempts_of_before_a_recovery_open_nothing() {
+    let failures = BREAKER_RULES.failures.get();
+    for (hangs_for, is_forgotten) in [(12, false), (40, true)] {
+        // An answer, so that nothing is said of the host.
+        let (_, refuses) = answers(503);
+        let hangs = (Duration::from_secs(hangs_for), refuses);
+        let mut scripts = vec![hangs; failures as usize];
+        scripts.extend(vec![answers(503); failures as usize]);
+        let world = World::new(Some("hooked"), scripts);
+        let [one, other] = [world.deliver(), world.deliver()];
+        let opened = || world.recorder.story().matches("breaker opened").count();
+
+        let down = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            attempts_at_one(&world, &one, "down", failures).await;
+            assert_eq!(opened(), 1, "{}", world.recorder.story());
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            attempts_at_one(&world, &one, "probe", 1).await;
+            // What the other worker does elsewhere lets it see how things are.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            attempt_at(&world, &other, "https://other.example/".to_owned()).await;
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            if is_forgotten {
+                attempts_at_one(&world, &one, "well", 1).await;
+            }
+        };
+        tokio::join!(attempts_at_one(&world, &other, "hangs", failures), down);
+        let breakers = world.store.breakers().await.unwrap();
+        assert_eq!(breakers.is_empty(), is_forgotten, "{breakers:?}");
+        assert_eq!(opened(), 1, "{}", world.recorder.story());
+
+        // What fails now is news, and counts alone.
+        world.sender.answer_from("https://jobs.example/", 503);
+        attempts_at_one(&world, &other, "again", failures - 1).await;
+        assert_eq!(opened(), 1, "{}", world.recorder.story());
+        attempts_at_one(&world, &other, "last", 1).await;
+        assert_eq!(opened(), 2, "{}", world.recorder.story());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_stays_down_gets_no_more_than_probes_and_all_becomes_dead_letters() {
     let world = hooked_world(vec![answers(503); 10_000]).await;
