@@ -16,7 +16,7 @@ use crate::{
     Context,
     port::{AdvanceAnswer, FencingToken, Occurrence, PlanLease, QueueError, StoreError},
 };
-use futures_util::{FutureExt, select_biased};
+use futures_util::{FutureExt, future::try_join_all, select_biased};
 use ringback_domain::{
     DeliveryId, PlanId,
     replay_plan::{Ledger, Pace, PlanState, PlanStatus, PlanStep, PlanTerms, Position},
@@ -123,8 +123,10 @@ impl PlanRunner {
             saved_at: now,
             watched_at: None,
         };
-        for number in book.ledger.chunks_to_reopen() {
-            let chunk = sending.read_chunk(number).await?;
+        // At once: one after another, they could take as long as the lease.
+        let reads = book.ledger.chunks_to_reopen().into_iter();
+        let reads = reads.map(|number| sending.read_chunk(number));
+        for chunk in try_join_all(reads).await? {
             book.learn(chunk);
         }
         Ok(Some(Run {
@@ -227,12 +229,17 @@ impl Run<'_> {
     async fn look_after(&mut self, wait: Duration) -> Result<Turn, RunError> {
         self.keep_up();
         let clock = &self.book.context.clock;
+        let step_in = if self.errands.is_saving() {
+            HEARTBEAT
+        } else {
+            self.book.step_due_in()
+        };
         select_biased! {
             news = self.errands.news().fuse() => return Ok(self.book.learn(news?)),
             sent = self.pipeline.step().fuse() => if let Some(sent) = sent? {
                 self.book.note(sent)?;
             },
-            () = clock.sleep(wait.min(HEARTBEAT)).fuse() => {}
+            () = clock.sleep(wait.min(step_in)).fuse() => {}
         }
         Ok(Turn::Next)
     }
@@ -244,7 +251,7 @@ impl Run<'_> {
         {
             self.errands.ask(positions, ids);
         }
-        if !self.errands.is_saving() && self.book.is_step_due() {
+        if !self.errands.is_saving() && self.book.step_due_in().is_zero() {
             let step = self.book.step(None, self.book.lease);
             self.errands.save(step);
         }
@@ -323,18 +330,32 @@ impl Book<'_> {
             News::Chunk(number, Some(chunk)) => self.ledger.open_chunk(number, chunk),
             News::Chunk(number, None) => self.ledger.chunk_is_gone(number),
             News::Standings(standings) => {
-                let now = self.context.clock.now();
+                let (now, asked) = (self.context.clock.now(), standings.len());
+                let before = self.ledger.outstanding();
                 for (position, standing) in standings {
                     self.ledger.observe(position, standing, now);
+                }
+                let heard = before - self.ledger.outstanding();
+                if asked == WATCHED_MAX && 2 * heard > asked {
+                    // Outcomes come faster than we ask.
+                    self.watched_at = None;
                 }
             }
             News::Saved(AdvanceAnswer::Stale, _) => return Turn::Over,
             News::Saved(AdvanceAnswer::Advanced(status), marks) => {
                 self.ledger.saved(&marks);
+                self.forget_signs_where_stopped();
                 self.stands_at(status);
             }
         }
         Turn::Next
+    }
+
+    /// What was on its way when the plan stopped itself says nothing of what its resuming will meet.
+    fn forget_signs_where_stopped(&mut self) {
+        if let PlanState::StoppedItself { .. } = self.status.state {
+            self.ledger.forget_signs();
+        }
     }
 
     fn stands_at(&mut self, status: PlanStatus) {
@@ -382,18 +403,20 @@ impl Book<'_> {
         (!ids.is_empty()).then_some((positions, ids))
     }
 
-    /// Whether something changed that is to be made safe, or a sign of life is due.
-    fn is_step_due(&self) -> bool {
+    /// How long until something that changed is to be made safe, or a sign of life is due.
+    fn step_due_in(&self) -> Duration {
         let idle = self.context.clock.monotonic().saturating_sub(self.saved_at);
-        idle >= HEARTBEAT || (self.ledger.has_unsaved() && idle >= WATCH_EVERY)
+        let interval = if self.ledger.has_unsaved() {
+            WATCH_EVERY
+        } else {
+            HEARTBEAT
+        };
+        interval.saturating_sub(idle)
     }
 
     /// How far the plan came, to be made safe.
     fn step(&mut self, status: Option<PlanStatus>, lease: Duration) -> Step {
-        if let PlanState::StoppedItself { .. } = self.status.state {
-            // What was on its way when it stopped says nothing of what its resuming will meet.
-            self.ledger.forget_signs();
-        }
+        self.forget_signs_where_stopped();
         self.saved_at = self.context.clock.monotonic();
         Step {
             token: self.token,

@@ -248,7 +248,7 @@ async fn what_was_on_its_way_when_a_plan_stopped_itself_does_not_stop_it_again()
     die(&world, &webhook, 200, Duration::ZERO).await;
     world.sender.answer_from("https://hooks.example.com/", 503);
     let plan = world
-        .planned(|request| request.pacing.rate = NonZeroU32::new(100))
+        .planned(|request| request.pacing.rate = NonZeroU32::new(200))
         .await;
     world.start(&plan).await;
     let stopped = world.run_plan(&plan).await;
@@ -264,6 +264,57 @@ async fn what_was_on_its_way_when_a_plan_stopped_itself_does_not_stop_it_again()
     let finished = world.run_plan(&plan).await;
     assert_eq!(finished.status.state, PlanState::Finished);
     assert_eq!(numbers(&finished)["delivered"], waiting);
+}
+
+/// Nor where somebody resumes it before that is through, and the same worker goes on.
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_resumed_at_once_goes_on() {
+    let quick = (0..12).map(|_| answers(503));
+    let hanging = || unreachable(Duration::from_millis(500), UnreachableCause::TimeLimit);
+    let world = World::new(Some("hooked"), quick.chain((0..5).map(|_| hanging())));
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    die(&world, &webhook, 400, Duration::ZERO).await;
+    let plan = world
+        .planned(|request| {
+            request.pacing.rate = NonZeroU32::new(40);
+            request.stop_rule = StopRule::try_new(2, 400).unwrap();
+        })
+        .await;
+    world.start(&plan).await;
+    let resume = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let now = world.now(plan.id()).await;
+            if let PlanState::StoppedItself { .. } = now.status.state {
+                break world.wish(&now, PlanWish::Resume).await;
+            }
+        }
+    };
+    let (finished, resumed) = tokio::join!(world.run_plan(&plan), resume);
+    assert!(numbers(&resumed)["sent"] >= 5, "{:?}", numbers(&resumed));
+    assert_eq!(finished.status.state, PlanState::Finished);
+    let stops = finished.status.changes.iter();
+    let stops = stops.filter(|change| matches!(change.to, PlanState::StoppedItself { .. }));
+    assert_eq!(stops.count(), 1, "{}", history(&finished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_that_come_faster_than_they_are_asked_after_hold_up_nothing() {
+    let world = World::new(Some("hooked"), []);
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    die(&world, &webhook, 5_000, Duration::ZERO).await;
+    let plan = world
+        .planned(|request| {
+            request.pacing.rate = None;
+            request.pacing.concurrency = None;
+        })
+        .await;
+    world.start(&plan).await;
+    let began = world.clock.elapsed();
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(numbers(&plan), [("delivered", 5_000)].into());
+    let took = world.clock.elapsed() - began;
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,8 @@ struct OpenChunk {
     in_hand: Vec<bool>,
     /// How many are.
     held: usize,
+    /// On their way when the signs were forgotten: that one of them fails is no sign any more.
+    sent_before: Vec<bool>,
 }
 
 impl OpenChunk {
@@ -81,6 +83,7 @@ impl OpenChunk {
             outstanding: count(EntryMark::is_outstanding),
             in_hand: vec![false; chunk.marks.len()],
             held: 0,
+            sent_before: vec![false; chunk.marks.len()],
             chunk,
         }
     }
@@ -301,7 +304,8 @@ impl Ledger {
         self.progress.counts.shift(from, to);
         self.progress.began_at.get_or_insert(now);
         self.progress.changed_at = now;
-        if let Some(failed) = sign(from, to) {
+        let says_nothing = open.sent_before[position.place];
+        if let Some(failed) = sign(from, to).filter(|failed| !(*failed && says_nothing)) {
             self.progress.signs.push_back(failed);
             let window = usize::from(self.terms.stop_rule.window());
             while self.progress.signs.len() > window {
@@ -339,9 +343,14 @@ impl Ledger {
         }
     }
 
-    /// Forgets the signs: whoever resumes the plan begins with a clean slate.
+    /// Forgets the signs, and those to come of what is on its way: whoever resumes the plan begins with a clean slate.
     pub fn forget_signs(&mut self) {
         self.progress.signs.clear();
+        for open in self.open.values_mut() {
+            for (place, sent_before) in open.sent_before.iter_mut().enumerate() {
+                *sent_before |= open.in_hand[place] || open.chunk.marks[place] == EntryMark::Sent;
+            }
+        }
     }
 
     /// Counts what is missing because its chunk is no longer kept.

@@ -172,16 +172,18 @@ impl<'a> Probe<'a> {
 
     /// Makes an exchange where it is missing. One that is still what it was in a release before will do.
     async fn make_exchange(&mut self, exchange: &Exchange) -> lapin::Result<Option<Drift>> {
-        let mut drift = None;
-        for kind in [Some(exchange.kind), exchange.formerly] {
-            let Some(kind) = kind else { continue };
-            let done = declare_exchange(self.get().await?, exchange, kind, false).await;
-            match self.judge(done, "exchange", &exchange.name)? {
-                None => return Ok(None),
-                told => drift = drift.or(told),
-            }
-        }
-        Ok(drift)
+        let done = declare_exchange(self.get().await?, exchange, exchange.kind, false).await;
+        let drift = self.judge(done, "exchange", &exchange.name)?;
+        let is_different = |drift: &Drift| matches!(drift.problem, Problem::Different(_));
+        let Some(formerly) = exchange
+            .formerly
+            .filter(|_| drift.as_ref().is_some_and(is_different))
+        else {
+            return Ok(drift);
+        };
+        let done = declare_exchange(self.get().await?, exchange, formerly, false).await;
+        let still_different = self.judge(done, "exchange", &exchange.name)?;
+        Ok(still_different.and(drift))
     }
 
     /// Tells a no about this one thing from a failure of the whole.

@@ -412,6 +412,34 @@ fn only_so_many_chunks_are_open_at_once() {
 }
 
 #[test]
+fn what_was_on_its_way_when_the_signs_were_forgotten_gives_none() {
+    let order = ReplayOrder::OldestFirst;
+    let scene = Scene::new(60, 1, unlimited(order), StopRule::default());
+    let mut ledger = scene.ledger();
+    let taken = scene.take(&mut ledger, 40);
+    for position in &taken[..20] {
+        ledger.mark(*position, EntryMark::Sent, at(2));
+    }
+    ledger.forget_signs();
+    for position in &taken[20..] {
+        ledger.mark(*position, EntryMark::Sent, at(3));
+    }
+    let fail = |ledger: &mut Ledger, positions: &[Position]| {
+        for position in positions {
+            ledger.mark(*position, EntryMark::FailedAgain, at(4));
+        }
+        ledger.next_step(&scene.plan.status, at(4))
+    };
+    assert_eq!(fail(&mut ledger, &taken), PlanStep::Send);
+    let fresh = scene.take(&mut ledger, 10);
+    for position in &fresh {
+        ledger.mark(*position, EntryMark::Sent, at(4));
+    }
+    let stop = PlanStep::StopItself { failed: 10, of: 10 };
+    assert_eq!(fail(&mut ledger, &fresh), stop);
+}
+
+#[test]
 fn what_changes_while_it_is_stored_is_stored_with_the_next_step() {
     let mut scene = Scene::new(
         2,
