@@ -99,9 +99,13 @@ impl PlanCounts {
         self.0.iter().sum()
     }
 
+    fn add(&mut self, mark: EntryMark, count: u32) {
+        self.0[mark.place()] += count;
+    }
+
     fn shift(&mut self, from: EntryMark, to: EntryMark) {
         self.0[from.place()] = self.0[from.place()].saturating_sub(1);
-        self.0[to.place()] += 1;
+        self.add(to, 1);
     }
 }
 

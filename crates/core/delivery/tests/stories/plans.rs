@@ -1,6 +1,7 @@
 //! Replay plans: paced, watched, stopped, and taken over.
 
 mod ends;
+mod losses;
 
 use crate::world::{LEASE_MARGIN, World};
 use insta::assert_snapshot;

@@ -53,6 +53,8 @@ pub struct Ledger {
     progress: PlanProgress,
     /// By rank.
     open: BTreeMap<u32, OpenChunk>,
+    /// Numbers of the chunks that another worker left open, until they are open again or gone.
+    to_reopen: BTreeSet<u32>,
     /// Places in `progress.by_destination`.
     named: HashMap<DestinationId, usize>,
     /// Of each destination, the entries whose outcome is open, and those in hand.
@@ -113,7 +115,8 @@ impl Ledger {
     /// Of a plan as it was stored. The chunks that were open have to be opened again: see [`Ledger::chunks_to_reopen`].
     pub fn new(terms: PlanTerms, progress: PlanProgress) -> Self {
         let named = progress.by_destination.iter().enumerate();
-        Self {
+        let mut ledger = Self {
+            to_reopen: progress.chunks_open.iter().copied().collect(),
             named: named
                 .map(|(place, (destination, _))| (destination.clone(), place))
                 .collect(),
@@ -123,7 +126,9 @@ impl Ledger {
             outstanding: HashMap::new(),
             unsaved: BTreeSet::new(),
             watched_up_to: Position { rank: 0, place: 0 },
-        }
+        };
+        ledger.count_lost();
+        ledger
     }
 
     /// The chunks that another worker left open.
@@ -151,13 +156,40 @@ impl Ledger {
         }
         self.progress.chunks_begun = self.progress.chunks_begun.max(rank + 1);
         self.open.insert(rank, OpenChunk::new(chunk));
+        self.to_reopen.remove(&number);
+        self.count_lost();
     }
 
-    /// Takes note that a chunk is no longer kept. Its entries are counted as gone once the plan finishes.
+    /// Takes note that a chunk is no longer kept. What was sent of it is unknown; the rest is counted as gone once the plan finishes.
     pub fn chunk_is_gone(&mut self, number: u32) {
         let rank = self.number_of(number);
         self.progress.chunks_begun = self.progress.chunks_begun.max(rank + 1);
         self.progress.chunks_open.retain(|open| *open != number);
+        self.to_reopen.remove(&number);
+        self.count_lost();
+    }
+
+    /// Counts what is outstanding of chunks that are gone as unknown: nobody can ask after it, and the plan would wait for it for ever.
+    fn count_lost(&mut self) {
+        let known = self.outstanding();
+        if !self.to_reopen.is_empty() || self.progress.counts.outstanding() as usize <= known {
+            return;
+        }
+        let mut kept = PlanCounts::default();
+        let mut kept_of = vec![PlanCounts::default(); self.progress.by_destination.len()];
+        for chunk in self.open.values().map(|open| &open.chunk) {
+            for (entry, mark) in chunk.entries.iter().zip(&chunk.marks) {
+                kept.add(*mark, 1);
+                let delivery = entry.delivery.as_ref();
+                if let Some(place) = delivery.and_then(|of| self.named.get(&of.destination)) {
+                    kept_of[*place].add(*mark, 1);
+                }
+            }
+        }
+        count_lost(&mut self.progress.counts, &kept);
+        for ((_, counts), kept) in self.progress.by_destination.iter_mut().zip(&kept_of) {
+            count_lost(counts, kept);
+        }
     }
 
     /// Decides.
@@ -472,13 +504,17 @@ fn destination_of(target: &ReplayTarget, entry: &PlanEntry) -> Option<Destinatio
 
 fn close_counts(counts: &mut PlanCounts) {
     use super::SkipReason::Gone;
-    for (from, to) in [
-        (EntryMark::Waiting, EntryMark::Skipped(Gone)),
-        (EntryMark::Sent, EntryMark::Unknown),
-        (EntryMark::Retrying, EntryMark::Unknown),
-    ] {
-        counts.set(to, counts.get(to) + counts.get(from));
-        counts.set(from, 0);
+    counts.add(EntryMark::Skipped(Gone), counts.get(EntryMark::Waiting));
+    counts.set(EntryMark::Waiting, 0);
+    count_lost(counts, &PlanCounts::default());
+}
+
+/// Counts what is outstanding beyond what is kept as unknown.
+fn count_lost(counts: &mut PlanCounts, kept: &PlanCounts) {
+    for mark in [EntryMark::Sent, EntryMark::Retrying] {
+        let lost = counts.get(mark).saturating_sub(kept.get(mark));
+        counts.set(mark, counts.get(mark) - lost);
+        counts.add(EntryMark::Unknown, lost);
     }
 }
 

@@ -386,6 +386,70 @@ fn a_chunk_that_is_no_longer_kept_is_counted_as_gone() {
 }
 
 #[test]
+fn what_was_sent_of_a_chunk_that_is_no_longer_kept_is_unknown_once_the_others_are_open_again() {
+    let mut scene = Scene::new(
+        2_500,
+        2,
+        unlimited(ReplayOrder::NewestFirst),
+        StopRule::default(),
+    );
+    let mut ledger = scene.ledger();
+    let taken = scene.take(&mut ledger, 1_700);
+    // Of the chunks 0 and 1: 8 and 4 are sent, 4 and 2 retried, 2 and 0 delivered; half of each goes to either destination.
+    let marks = [(0..8, EntryMark::Sent), (8..12, EntryMark::Retrying)];
+    let marks = marks.into_iter().chain([
+        (12..14, EntryMark::Delivered),
+        (1_000..1_004, EntryMark::Sent),
+        (1_004..1_006, EntryMark::Retrying),
+    ]);
+    for (places, mark) in marks {
+        for position in &taken[places] {
+            ledger.mark(*position, mark, at(2));
+        }
+    }
+    scene.save(&mut ledger);
+    let cancelled = scene.plan.status.moved(PlanState::Cancelled, at(3), "x");
+    let counts = |ledger: &Ledger| {
+        let progress = ledger.progress();
+        let of = |counts: &PlanCounts| {
+            let marks = [EntryMark::Sent, EntryMark::Retrying, EntryMark::Unknown];
+            marks.map(|mark| counts.get(mark))
+        };
+        assert_eq!(progress.counts.total(), 2_500);
+        let mut halves = progress.by_destination.iter().map(|(_, counts)| of(counts));
+        let (all, half) = (of(&progress.counts), halves.next().unwrap());
+        assert_eq!(halves.next(), Some(half));
+        assert_eq!(half.map(|count| 2 * count), all);
+        all
+    };
+
+    let mut ledger = Ledger::new(scene.plan.terms.clone(), scene.plan.progress.clone());
+    assert_eq!(ledger.chunks_to_reopen(), [0, 1]);
+    ledger.chunk_is_gone(0);
+    assert_eq!(counts(&ledger), [12, 6, 0], "the other may have them all");
+    ledger.open_chunk(1, scene.chunks[1].clone());
+    assert_eq!(counts(&ledger), [4, 2, 12]);
+    assert_eq!(ledger.next_step(&cancelled, at(4)), PlanStep::Watch);
+
+    // Whichever is missed first; and where both are, it waits for nothing.
+    let mut ledger = Ledger::new(scene.plan.terms.clone(), scene.plan.progress.clone());
+    ledger.open_chunk(1, scene.chunks[1].clone());
+    ledger.chunk_is_gone(0);
+    assert_eq!(counts(&ledger), [4, 2, 12]);
+    let mut ledger = Ledger::new(scene.plan.terms.clone(), scene.plan.progress.clone());
+    for number in ledger.chunks_to_reopen() {
+        ledger.chunk_is_gone(number);
+    }
+    assert_eq!(counts(&ledger), [0, 0, 18]);
+    assert_eq!(ledger.next_step(&cancelled, at(4)), PlanStep::Leave);
+
+    // A release before noted that a chunk was gone, and went on to wait for it.
+    scene.plan.progress.chunks_open.clear();
+    let ledger = Ledger::new(scene.plan.terms.clone(), scene.plan.progress.clone());
+    assert_eq!(counts(&ledger), [0, 0, 18]);
+}
+
+#[test]
 fn only_so_many_chunks_are_open_at_once() {
     let entries = (limits::PLAN_CHUNKS_OPEN_MAX + 2) * limits::PLAN_CHUNK_ENTRIES;
     let scene = Scene::new(
@@ -544,6 +608,8 @@ proptest! {
             }
             let progress = ledger.progress();
             prop_assert_eq!(progress.counts.total(), total);
+            prop_assert_eq!(progress.counts.outstanding() as usize, ledger.outstanding());
+            prop_assert_eq!(progress.counts.get(EntryMark::Unknown), 0);
             for (destination, counts) in &progress.by_destination {
                 let most = share.unwrap_or(u32::MAX);
                 prop_assert!(counts.outstanding() <= most, "{} has {:?}", destination, counts);
