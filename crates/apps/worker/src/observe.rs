@@ -92,6 +92,13 @@ impl Observer for LogObserver {
             Occurrence::PlanMoved { plan, state } => {
                 info!(ringback.plan.id = %plan, state = state.class(), "replay plan changed its state");
             }
+            Occurrence::PlanMetDamaged {
+                plan,
+                dead_letter,
+                why,
+            } => {
+                warn!(ringback.plan.id = %plan, ringback.dead_letter.id = %dead_letter, why, "a dead letter cannot be read; the replay plan leaves it out");
+            }
             Occurrence::PlainSecretSealed { .. } => {
                 warn!(
                     "a callback's secret arrived in plain text and was sealed (hint: publish with the producer library)"

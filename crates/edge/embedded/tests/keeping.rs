@@ -12,7 +12,7 @@ use ringback_delivery::port::{
 };
 use ringback_domain::{DeadLetter, Delivery, Disposal, Generation};
 use ringback_embedded::{DataDir, Embedded, EmbeddedStore, Settings};
-use ringback_testkit::samples;
+use ringback_testkit::{contract, samples};
 use std::{path::Path, sync::Arc, time::Duration};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -242,16 +242,17 @@ fn database(dir: &Path) -> redb::Database {
 }
 
 #[tokio::test]
-async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_no_other() {
+async fn a_damaged_dead_letter_is_told_wherever_it_is_among_others_and_hides_none() {
     let (dir, settings) = (tempfile::tempdir().unwrap(), Settings::default());
     let clock = StandingClock::at(samples::moment(0));
     let store = open(dir.path(), &settings, &clock).store();
-    let mut ids = Vec::new();
+    let mut letters = Vec::new();
     for second in 0..4 {
         let dead_letter = samples::dead_letter_of(samples::delivery(), samples::moment(second));
         store.put_dead_letter(&dead_letter).await.unwrap();
-        ids.push(dead_letter.id);
+        letters.push(dead_letter);
     }
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
     drop(store);
     let database = database(dir.path());
     let tx = database.begin_write().unwrap();
@@ -288,6 +289,9 @@ async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_
     };
     let none = store.dead_letters(&of_others, None, 3).await.unwrap();
     assert_eq!((none.entries.len(), none.damaged.len()), (0, 0));
+
+    let tell = contract::store::the_damaged_among_entries_are_told_in_their_places;
+    tell(&store, &letters, &[1, 2]).await;
 
     // Whoever has seen enough of it takes it out of the list, where what it is found by can be read.
     let disposal = Disposal::Discarded {

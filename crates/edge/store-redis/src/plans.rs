@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use redis::ScriptInvocation;
 use ringback_delivery::port::{
-    Advance, AdvanceAnswer, Cursor, DisposeAnswer, FencingToken, Page, PlanLease, PlanStore,
-    StoreError, WriteAnswer,
+    Advance, AdvanceAnswer, Cursor, DamagedRecord, DisposeAnswer, FencingToken, Page, PlanLease,
+    PlanStore, StoreError, WriteAnswer,
 };
 use ringback_domain::{
     AttemptNumber, DeadLetter, DeliveryId, Disposal, Generation, PlanId, ProjectName, Replayed,
@@ -261,8 +261,9 @@ impl PlanStore for RedisStore {
     async fn letters_of(
         &self,
         entries: &[PlanEntry],
-    ) -> Result<Vec<Option<DeadLetter>>, StoreError> {
-        let reads: Vec<_> = entries.iter().map(|entry| self.letter_of(entry)).collect();
+    ) -> Result<Vec<Result<Option<DeadLetter>, DamagedRecord>>, StoreError> {
+        let read = async |entry| DamagedRecord::apart(self.letter_of(entry).await);
+        let reads: Vec<_> = entries.iter().map(read).collect();
         stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }
 

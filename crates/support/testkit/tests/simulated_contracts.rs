@@ -6,9 +6,25 @@
 )]
 
 mod store {
-    use ringback_testkit::simulation::{SimulatedStore, TokioClock};
+    use ringback_delivery::port::DeadLetterStore;
+    use ringback_testkit::{
+        contract, samples,
+        simulation::{SimulatedStore, TokioClock},
+    };
 
     ringback_testkit::store_contract!(open);
+
+    #[tokio::test]
+    async fn the_damaged_among_entries_are_told_in_their_places() {
+        let (store, ()) = open().await;
+        let letters = [(); 3].map(|()| samples::dead_letter());
+        for letter in &letters {
+            store.put_dead_letter(letter).await.unwrap();
+        }
+        store.damage(&letters[1].id);
+        let tell = contract::store::the_damaged_among_entries_are_told_in_their_places;
+        tell(&store, &letters, &[1]).await;
+    }
 
     async fn open() -> (SimulatedStore, ()) {
         (SimulatedStore::new(TokioClock::begin()), ())

@@ -3,7 +3,7 @@
 use super::{ListView, moment};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{PlanPreviewView, PlanStopView, PlanView};
-use ringback_domain::replay_plan::EntryMark;
+use ringback_domain::replay_plan::{EntryMark, SkipReason};
 use std::collections::BTreeMap;
 
 /// How many entries are where, as people want to know it.
@@ -225,6 +225,19 @@ fn groups(preview: &PlanPreviewView) -> String {
     )
 }
 
+fn skip_words(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Gone => "no longer kept",
+        SkipReason::Damaged => "cannot be read",
+        SkipReason::Replayed => "replayed by somebody else",
+        SkipReason::Discarded => "discarded since",
+        SkipReason::Newer => "given up again since, as a newer dead letter",
+        SkipReason::NotAnEvent => "no event",
+        SkipReason::Stale => "stale",
+        SkipReason::NoSuchWebhook => "not for that webhook",
+    }
+}
+
 fn count_lines(plan: &PlanView) -> Vec<(&'static str, String)> {
     let of = |word: &str| plan.counts.get(word).copied().unwrap_or(0);
     let counts = Counts::of(&plan.counts);
@@ -241,23 +254,15 @@ fn count_lines(plan: &PlanView) -> Vec<(&'static str, String)> {
         ("open", open),
         ("waiting", counts.waiting.to_string()),
     ];
-    let why = [
-        ("skipped_stale", "stale"),
-        ("skipped_replayed", "replayed by somebody else"),
-        ("skipped_discarded", "discarded since"),
-        (
-            "skipped_newer",
-            "given up again since, as a newer dead letter",
-        ),
-        ("skipped_gone", "no longer kept"),
-        ("skipped_not_an_event", "no event"),
-        ("skipped_no_such_webhook", "not for that webhook"),
-    ];
     if counts.skipped > 0 {
-        let why = why.into_iter().filter(|(word, _)| of(word) > 0);
-        let why: Vec<_> = why
-            .map(|(word, reason)| format!("{} {reason}", of(word)))
-            .collect();
+        let why = EntryMark::ALL.into_iter().filter_map(|mark| {
+            let EntryMark::Skipped(reason) = mark else {
+                return None;
+            };
+            let count = of(mark.class());
+            (count > 0).then(|| format!("{count} {}", skip_words(reason)))
+        });
+        let why: Vec<_> = why.collect();
         let skipped = format!("{}: {}", counts.skipped, why.join(", "));
         lines.push(("skipped", skipped));
     }

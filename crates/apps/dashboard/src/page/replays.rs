@@ -503,6 +503,7 @@ fn warnings(plan: &ReplayPlan) -> Markup {
 fn skip_words(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Gone => "no longer kept",
+        SkipReason::Damaged => "cannot be read",
         SkipReason::Replayed => "replayed by others",
         SkipReason::Discarded => "discarded",
         SkipReason::Newer => "given up again since",

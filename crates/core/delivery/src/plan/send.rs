@@ -6,7 +6,7 @@
 use crate::{
     Context,
     age::stale,
-    port::{Lane, Occurrence, QueueError, StoreError},
+    port::{DamagedRecord, Lane, Occurrence, QueueError, StoreError},
     replay::replay_of,
 };
 use futures_util::{
@@ -185,7 +185,7 @@ impl Sending<'_> {
         let letters = self.context.until_done("read dead letters", read).await?;
         let standings = self.standings_of(&letters).await?;
         let webhook = self.webhook_instead().await?;
-        let bytes = letters.iter().flatten().map(body_bytes).sum();
+        let bytes = found_of(&letters).map(body_bytes).sum();
         Ok(Batch {
             positions,
             began,
@@ -200,10 +200,9 @@ impl Sending<'_> {
     /// How far the deliveries came whose dead letters are open.
     async fn standings_of(
         &self,
-        letters: &[Option<DeadLetter>],
+        letters: &[LetterRead],
     ) -> Result<HashMap<DeliveryId, DeliveryStanding>, StoreError> {
-        let open = letters.iter().flatten();
-        let open = open.filter(|letter| letter.disposal == Disposal::Open);
+        let open = found_of(letters).filter(|letter| letter.disposal == Disposal::Open);
         let ids = open.filter_map(|letter| Some(letter.delivery()?.id.clone()));
         let ids: Vec<_> = ids.collect();
         if ids.is_empty() {
@@ -300,8 +299,9 @@ impl Sending<'_> {
         let standing = |id: &DeliveryId| batch.standings.get(id).copied();
         let acts = batch.entries.iter().zip(&batch.letters);
         let acts = acts.map(|(entry, letter)| match letter {
-            Some(letter) => self.act_for(entry, letter, standing, batch.webhook.as_ref(), now),
-            None => Act::Skip(SkipReason::Gone),
+            Ok(Some(letter)) => self.act_for(entry, letter, standing, batch.webhook.as_ref(), now),
+            Ok(None) => Act::Skip(SkipReason::Gone),
+            Err(_) => Act::Skip(SkipReason::Damaged),
         });
         acts.collect()
     }
@@ -337,6 +337,15 @@ impl Sending<'_> {
             if let Act::Publish(delivery) = act {
                 let seen = Occurrence::Replayed { delivery };
                 self.context.observer.saw(&seen);
+            }
+        }
+        for (entry, letter) in batch.entries.iter().zip(&batch.letters) {
+            if let Err(damaged) = letter {
+                self.context.observer.saw(&Occurrence::PlanMetDamaged {
+                    plan: &self.terms.id,
+                    dead_letter: &entry.dead_letter,
+                    why: &damaged.why,
+                });
             }
         }
         let marks = done.map(|((act, result), entry)| result.is_ok().then(|| act.mark_of(entry)));
@@ -407,11 +416,19 @@ struct Batch {
     positions: Vec<Position>,
     began: Duration,
     entries: Vec<PlanEntry>,
-    letters: Vec<Option<DeadLetter>>,
+    letters: Vec<LetterRead>,
     standings: HashMap<DeliveryId, DeliveryStanding>,
     /// The other webhook that gets everything, where the plan names one and it may have it.
     webhook: Option<Webhook>,
     bytes: usize,
+}
+
+/// What reading the dead letter of an entry came to.
+type LetterRead = Result<Option<DeadLetter>, DamagedRecord>;
+
+/// Those that are kept and can be read.
+fn found_of(letters: &[LetterRead]) -> impl Iterator<Item = &DeadLetter> {
+    letters.iter().flatten().flatten()
 }
 
 /// What is large in it.

@@ -3,8 +3,8 @@
 use super::Claim;
 use async_trait::async_trait;
 use ringback_domain::{
-    Attempt, AttemptNumber, Breaker, DeadLetter, Delivery, DeliveryId, Event, Generation, PlanId,
-    SealedSecret, Timestamp, Wait, replay_plan::PlanState,
+    Attempt, AttemptNumber, Breaker, DeadLetter, DeadLetterId, Delivery, DeliveryId, Event,
+    Generation, PlanId, SealedSecret, Timestamp, Wait, replay_plan::PlanState,
 };
 use std::time::Duration;
 
@@ -115,6 +115,12 @@ pub enum Occurrence<'a> {
     Replayed { delivery: &'a Delivery },
     /// A replay plan changed its state.
     PlanMoved { plan: &'a PlanId, state: PlanState },
+    /// A replay plan left a dead letter out: its record cannot be read.
+    PlanMetDamaged {
+        plan: &'a PlanId,
+        dead_letter: &'a DeadLetterId,
+        why: &'a str,
+    },
     /// A callback's secret came in plain text and was sealed.
     PlainSecretSealed { sealed: &'a SealedSecret },
     /// A store or queue step failed and is tried again.

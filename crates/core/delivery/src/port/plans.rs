@@ -1,6 +1,9 @@
 //! Replay plans in the store: their frozen lists, where they stand, and who runs them.
 
-use super::{Cursor, DeadLetterStore, DisposeAnswer, FencingToken, Page, StoreError, WriteAnswer};
+use super::{
+    Cursor, DamagedRecord, DeadLetterStore, DisposeAnswer, FencingToken, Page, StoreError,
+    WriteAnswer,
+};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ringback_domain::{
@@ -120,15 +123,15 @@ pub trait PlanStore: DeadLetterStore {
         deliveries: &[DeliveryId],
     ) -> Result<Vec<Option<DeliveryStanding>>, StoreError>;
 
-    /// The dead letters of entries, in their order.
+    /// The dead letters of entries, in their order. One that cannot be read hides no other.
     async fn letters_of(
         &self,
         entries: &[PlanEntry],
-    ) -> Result<Vec<Option<DeadLetter>>, StoreError> {
-        let reads = entries
-            .iter()
-            .map(|entry| self.dead_letter(&entry.dead_letter));
-        let reads: Vec<_> = reads.collect();
+    ) -> Result<Vec<Result<Option<DeadLetter>, DamagedRecord>>, StoreError> {
+        let read = async |entry: &PlanEntry| {
+            DamagedRecord::apart(self.dead_letter(&entry.dead_letter).await)
+        };
+        let reads: Vec<_> = entries.iter().map(read).collect();
         stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }
 

@@ -247,13 +247,27 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// A record in a list that cannot be read.
+/// A record among others that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedRecord {
     /// How the store calls it: its id, as a rule.
     pub id: String,
     /// What is wrong.
     pub why: String,
+}
+
+impl DamagedRecord {
+    /// What reading one of several came to, apart from what is about all of them.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not about this one record.
+    pub fn apart<T>(read: Result<T, StoreError>) -> Result<Result<T, Self>, StoreError> {
+        match read {
+            Ok(record) => Ok(Ok(record)),
+            Err(error) => error.into_damaged().map(Err),
+        }
+    }
 }
 
 impl<T> Page<T> {
@@ -272,9 +286,9 @@ impl<T> Page<T> {
     ///
     /// Whatever is not about this one record.
     pub fn take_in(&mut self, read: Result<T, StoreError>) -> Result<(), StoreError> {
-        match read {
+        match DamagedRecord::apart(read)? {
             Ok(entry) => self.entries.push(entry),
-            Err(error) => self.damaged.push(error.into_damaged()?),
+            Err(damaged) => self.damaged.push(damaged),
         }
         Ok(())
     }
@@ -571,5 +585,35 @@ impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Refused { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_one_record_is_apart_from_what_fails_all() {
+        let damaged = StoreError::Corrupt {
+            what: "dead letter",
+            id: "dlt_1".into(),
+            why: "it is cut".into(),
+        };
+        let record = DamagedRecord {
+            id: "dlt_1".into(),
+            why: "it is cut".into(),
+        };
+        assert_eq!(
+            DamagedRecord::apart::<()>(Err(damaged)).unwrap(),
+            Err(record)
+        );
+        assert_eq!(DamagedRecord::apart(Ok(1)).unwrap(), Ok(1));
+        let passing = StoreError::Unreachable {
+            store: "Redis",
+            address: "redis:6379".into(),
+            source: "refused".into(),
+        };
+        let passing = DamagedRecord::apart::<()>(Err(passing)).unwrap_err();
+        assert!(passing.is_passing(), "{passing}");
     }
 }

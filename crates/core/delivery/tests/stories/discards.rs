@@ -191,7 +191,7 @@ async fn a_damaged_dead_letter_is_not_passed_over_and_can_be_discarded_by_its_id
     let step = step_of(of_cause, 10);
     let refused = discards.step(&step).await.unwrap_err();
     assert_eq!(refused.to_string(), named);
-    assert_eq!(world.open(&died).await, 3);
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 3);
     assert_eq!(plan_refused(&world).await, named);
 
     discards

@@ -67,6 +67,8 @@ pub enum EntryMark {
 pub enum SkipReason {
     /// The dead letter is no longer kept.
     Gone,
+    /// Its record cannot be read.
+    Damaged,
     /// Somebody else replayed it since the plan was made.
     Replayed,
     /// Somebody discarded it since the plan was made.
@@ -84,7 +86,7 @@ pub enum SkipReason {
 
 impl EntryMark {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Waiting,
         Self::Sent,
         Self::Retrying,
@@ -93,6 +95,7 @@ impl EntryMark {
         Self::Unknown,
         Self::Republished,
         Self::Skipped(SkipReason::Gone),
+        Self::Skipped(SkipReason::Damaged),
         Self::Skipped(SkipReason::Replayed),
         Self::Skipped(SkipReason::Discarded),
         Self::Skipped(SkipReason::Newer),
@@ -120,6 +123,7 @@ impl EntryMark {
             Self::Unknown => 'u',
             Self::Republished => 'e',
             Self::Skipped(SkipReason::Gone) => 'G',
+            Self::Skipped(SkipReason::Damaged) => 'X',
             Self::Skipped(SkipReason::Replayed) => 'R',
             Self::Skipped(SkipReason::Discarded) => 'D',
             Self::Skipped(SkipReason::Newer) => 'O',
@@ -145,6 +149,7 @@ impl EntryMark {
             Self::Unknown => "unknown",
             Self::Republished => "republished",
             Self::Skipped(SkipReason::Gone) => "skipped_gone",
+            Self::Skipped(SkipReason::Damaged) => "skipped_damaged",
             Self::Skipped(SkipReason::Replayed) => "skipped_replayed",
             Self::Skipped(SkipReason::Discarded) => "skipped_discarded",
             Self::Skipped(SkipReason::Newer) => "skipped_newer",

@@ -11,7 +11,7 @@ use ringback_domain::{
     Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, limits,
 };
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
-use ringback_testkit::{MachineClock, samples, servers::shared_redis_url};
+use ringback_testkit::{MachineClock, contract, samples, servers::shared_redis_url};
 use sha2::Digest;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -259,15 +259,16 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
 }
 
 #[tokio::test]
-async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_no_other() {
+async fn a_damaged_dead_letter_is_told_wherever_it_is_among_others_and_hides_none() {
     let settings = settings(&shared_redis_url());
     let store = store(settings.clone());
-    let mut ids = Vec::new();
+    let mut letters = Vec::new();
     for second in 0..3 {
         let dead_letter = samples::dead_letter_of(samples::delivery(), samples::moment(second));
         store.put_dead_letter(&dead_letter).await.unwrap();
-        ids.push(dead_letter.id);
+        letters.push(dead_letter);
     }
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
     let keys = keys_of(&settings).await;
     let key = keys.iter().find(|key| key.ends_with(ids[0].as_str()));
     let mut raw = raw(&shared_redis_url()).await;
@@ -292,6 +293,9 @@ async fn a_damaged_dead_letter_is_told_in_a_list_and_among_the_oldest_and_hides_
     };
     let none = store.dead_letters(&of_others, None, 3).await.unwrap();
     assert_eq!((none.entries.len(), none.damaged.len()), (0, 0));
+
+    let tell = contract::store::the_damaged_among_entries_are_told_in_their_places;
+    tell(&store, &letters, &[0]).await;
 
     // Whoever has seen enough of it takes it out of the list.
     let disposal = Disposal::Discarded {

@@ -127,6 +127,9 @@ impl Observer for Recorder {
             Occurrence::Replayed { delivery } => {
                 format!("replayed as generation {}", delivery.generation.get())
             }
+            Occurrence::PlanMetDamaged {
+                dead_letter, why, ..
+            } => format!("{dead_letter} left out: {why}"),
             Occurrence::PlainSecretSealed { .. } => "plain secret sealed".into(),
             Occurrence::StepRepeated { step, .. } => format!("{step} repeated"),
             other => format!("{other:?}"),

@@ -577,11 +577,10 @@ impl DeadLetterStore for SimulatedStore {
     }
 
     async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
-        Ok(self
-            .state()
-            .dead_letters
-            .get(id)
-            .map(|(_, dead_letter)| dead_letter.clone()))
+        let state = self.state();
+        let kept = state.dead_letters.get(id);
+        kept.map(|(_, dead_letter)| state.read(dead_letter.clone()))
+            .transpose()
     }
 
     async fn dead_letters(

@@ -1,10 +1,35 @@
-//! Plans of which something is gone.
+//! Plans of which something cannot be read, or is gone.
 
-use super::numbers;
+use super::{die, numbers};
 use crate::world::World;
-use ringback_delivery::port::PlanStore;
+use ringback_delivery::port::{DeadLetterFilter, DeadLetterStore, PlanStore};
 use ringback_domain::replay_plan::{EntryMark, PlanState, PlanWish};
 use ringback_testkit::samples;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_cannot_be_read_is_left_out_and_named_and_holds_up_no_other() {
+    let world = World::new(Some("hooked"), []);
+    let webhook = world.webhook(|webhook| webhook.secrets.clear()).await;
+    let died = die(&world, &webhook, 3, Duration::ZERO).await;
+    let plan = world.planned(|_| {}).await;
+    let damaged = &died[1].id;
+    world.store.damage(damaged);
+    world.start(&plan).await;
+    let plan = world.run_plan(&plan).await;
+    assert_eq!(plan.status.state, PlanState::Finished);
+    assert_eq!(
+        numbers(&plan),
+        [("delivered", 2), ("skipped_damaged", 1)].into()
+    );
+    let story = world.recorder.story();
+    let told = format!("{damaged} left out: it is cut");
+    assert_eq!(story.matches(&told).count(), 1, "{story}");
+    let open = DeadLetterFilter::default();
+    let open = world.store.dead_letters(&open, None, 10).await.unwrap();
+    let left: Vec<_> = open.damaged.iter().map(|record| &*record.id).collect();
+    assert_eq!((open.entries.len(), left), (0, vec![damaged.as_str()]));
+}
 
 /// Its list is forgotten some time after it was made, itself only some time after it last changed.
 #[tokio::test(start_paused = true)]

@@ -362,12 +362,32 @@ pub async fn the_dead_letters_of_entries_come_in_their_order(store: &dyn Store) 
     let found = store.letters_of(&entries).await.unwrap();
     let found = found
         .iter()
-        .map(|letter| letter.as_ref().map(|letter| &letter.id));
+        .map(|letter| letter.as_ref().unwrap().as_ref().map(|letter| &letter.id));
     let expected = [None, Some(2), Some(1), Some(0)];
     assert_eq!(
         found.collect::<Vec<_>>(),
         expected.map(|place| place.map(|place: usize| &letters[place].id))
     );
+}
+
+/// For stores whose records a test can damage: those at these places are.
+pub async fn the_damaged_among_entries_are_told_in_their_places(
+    store: &dyn Store,
+    letters: &[DeadLetter],
+    damaged: &[usize],
+) {
+    let entries: Vec<_> = letters.iter().map(samples::plan_entry_of).collect();
+    let found = store.letters_of(&entries).await.unwrap();
+    assert_eq!(found.len(), letters.len());
+    for (place, (found, letter)) in found.into_iter().zip(letters).enumerate() {
+        let expected = Some(letter.id.to_string());
+        let found = if damaged.contains(&place) {
+            found.err().map(|record| record.id)
+        } else {
+            found.unwrap().map(|letter| letter.id.to_string())
+        };
+        assert_eq!(found, expected, "{place}");
+    }
 }
 
 pub async fn many_dead_letters_are_marked_as_replayed_each_once(store: &dyn Store) {

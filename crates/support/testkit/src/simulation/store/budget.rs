@@ -7,7 +7,7 @@ use ringback_domain::{DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsa
 use std::time::Duration;
 
 impl SimulatedStore {
-    /// From now on the record of this one cannot be read by who asks for a list or for the oldest.
+    /// From now on the record of this one cannot be read.
     pub fn damage(&self, id: &DeadLetterId) {
         self.state().damaged.insert(id.clone());
     }
