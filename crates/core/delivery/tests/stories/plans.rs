@@ -739,7 +739,7 @@ async fn a_plan_of_what_a_text_finds_is_frozen_like_any_other() {
     let all = world.planned(|request| request.text = words("503 REFUSED"));
     assert_eq!(all.await.terms.preview.entries, 5);
     let nothing = PlanRequest {
-        text: words("refused 418"),
+        text: words("refused teapot"),
         ..request()
     };
     let refused = world.plans().plan(&nothing, &|_| {}).await;
