@@ -141,7 +141,7 @@ impl PlanStore for RedisStore {
             .map(|cursor| Suffix::of_cursor(cursor, LIST))
             .transpose()?;
         let mut to = after.map_or_else(|| "+".to_owned(), |after| format!("({}", after.as_str()));
-        let mut found: Vec<(Suffix, ReplayPlan)> = Vec::new();
+        let mut found: Vec<(Suffix, Result<ReplayPlan, StoreError>)> = Vec::new();
         while found.len() <= limit {
             let listed = self.newest_plans(&to, limit + 1).await?;
             let Some(last) = listed.last() else {
@@ -149,19 +149,25 @@ impl PlanStore for RedisStore {
             };
             to = format!("({}", last.as_str());
             let is_last = listed.len() <= limit;
-            let reads = listed.into_iter().map(|suffix| async move {
-                let id = suffix.id().parse().map_err(|_| not_listed(suffix.id()))?;
-                Ok::<_, StoreError>((suffix, self.plan(&id).await?))
+            let reads = listed.into_iter().map(async |suffix| {
+                let read = match suffix.id().parse() {
+                    Ok(id) => self.plan(&id).await,
+                    Err(_) => Err(not_listed(suffix.id())),
+                };
+                (suffix, read)
             });
-            let read: Vec<_> = stream::iter(reads).buffered(32).try_collect().await?;
-            let of_project = |plan: &ReplayPlan| {
-                project.is_none_or(|project| plan.terms.project.as_ref() == Some(project))
+            let read: Vec<_> = stream::iter(reads).buffered(32).collect().await;
+            let is_asked_for = |read: &Result<ReplayPlan, StoreError>| match (read, project) {
+                (Ok(plan), Some(project)) => plan.terms.project.as_ref() == Some(project),
+                // Whose it is nobody can tell, and no project is told of another's.
+                (Err(StoreError::Corrupt { .. }), Some(_)) => false,
+                (Ok(_), None) | (Err(_), _) => true,
             };
             // One that is gone has only its place in the list left.
             let there = read
                 .into_iter()
-                .filter_map(|(suffix, plan)| Some((suffix, plan?)));
-            found.extend(there.filter(|(_, plan)| of_project(plan)));
+                .filter_map(|(suffix, read)| Some((suffix, read.transpose()?)));
+            found.extend(there.filter(|(_, read)| is_asked_for(read)));
             if is_last {
                 break;
             }
@@ -170,10 +176,11 @@ impl PlanStore for RedisStore {
         found.truncate(limit);
         let last = found.last().filter(|_| more);
         let next = last.map(|(suffix, _)| suffix.to_cursor(LIST));
-        Ok(Page::new(
-            found.into_iter().map(|(_, plan)| plan).collect(),
-            next,
-        ))
+        let mut page = Page::new(Vec::with_capacity(found.len()), next);
+        for (_, read) in found {
+            page.take_in(read)?;
+        }
+        Ok(page)
     }
 
     async fn active_plans(&self) -> Result<Vec<PlanId>, StoreError> {

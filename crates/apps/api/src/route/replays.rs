@@ -10,7 +10,7 @@ use crate::{
     body::{Json, Nothing},
     members::{Given, Members, Parameters, boolean, count, parsed_text, text, within},
     problem::Problem,
-    view::{ListView, PlanPreviewView, PlanView},
+    view::{PlanPreviewView, PlanView, RecordListView},
 };
 use axum::{
     extract::{RawQuery, State},
@@ -166,7 +166,7 @@ struct PlanParams {
 #[utoipa::path(
     get, path = "/replays", tag = "replays", operation_id = "list_replays", params(PlanParams, PageParams),
     responses(
-        (status = 200, description = "A piece of the list", body = ListView<PlanView>),
+        (status = 200, description = "A piece of the list", body = RecordListView<PlanView>),
         KeyProblems, NoSuchThing, MembersRefused
     )
 )]
@@ -174,7 +174,7 @@ async fn list(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     RawQuery(query): RawQuery,
-) -> Result<axum::Json<ListView<PlanView>>, Problem> {
+) -> Result<axum::Json<RecordListView<PlanView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
     let page = PageParams::read(&mut parameters);
@@ -185,7 +185,7 @@ async fn list(
     let found = store
         .plans(project.as_ref(), cursor.as_ref(), page.limit)
         .await?;
-    Ok(axum::Json(ListView::of(found)))
+    Ok(axum::Json(RecordListView::of(found)))
 }
 
 /// Shows a plan: what it holds, how far it came, and who did what.

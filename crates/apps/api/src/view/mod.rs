@@ -62,7 +62,7 @@ impl<T> ListView<T> {
     }
 }
 
-/// A piece of a list of what is kept by the hundred thousand: one that is damaged hides no other.
+/// A piece of a list of records: one that is damaged hides no other.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecordListView<T> {
     pub data: Vec<T>,

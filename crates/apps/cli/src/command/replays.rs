@@ -1,11 +1,11 @@
 //! `ringback replays`: plans to send many dead letters again.
 
 use crate::{
-    args::{PacingArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysCommand},
+    args::{PacingArgs, PageArgs, PlanFilterArgs, ReplayPlanArgs, ReplaysCommand},
     command::operator,
     failure::{Exit, Failure, Outcome},
     session::Session,
-    view::{ListView, PlanPreviewView, PlanView, plan_facts, plans_table, preview_facts},
+    view::{PlanPreviewView, PlanView, RecordListView, plan_facts, plans_table, preview_facts},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -57,14 +57,7 @@ async fn obey(
     match command {
         ReplaysCommand::Plan(args) => plan(session, plans, desk.clock.now(), *args).await,
         ReplaysCommand::List { project, page } => {
-            let after = page.cursor.map(Cursor);
-            let page = store
-                .plans(project.as_ref(), after.as_ref(), page.limit.into())
-                .await?;
-            let list = ListView::<PlanView>::of(page);
-            session.terminal.data(&list, plans_table)?;
-            session.terminal.say_more(list.next_cursor.as_deref());
-            Ok(())
+            list(session, store, project.as_ref(), page).await
         }
         ReplaysCommand::Show { id, watch } => {
             let found = store.plan(&id).await?;
@@ -90,6 +83,22 @@ async fn obey(
             change(session, plans, &id, PlanWish::Cancel).await
         }
     }
+}
+
+async fn list(
+    session: &Session,
+    store: &dyn Store,
+    project: Option<&ProjectName>,
+    page: PageArgs,
+) -> Outcome {
+    let after = page.cursor.map(Cursor);
+    let page = store
+        .plans(project, after.as_ref(), page.limit.into())
+        .await?;
+    let list = RecordListView::<PlanView>::of(page);
+    session.terminal.data(&list, plans_table)?;
+    session.terminal.say_more(list.next_cursor.as_deref());
+    Failure::if_damaged("replay plan", &list.damaged)
 }
 
 async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlanArgs) -> Outcome {
@@ -259,5 +268,43 @@ impl From<PlanError> for Failure {
             _ => Exit::Failed,
         };
         Self::of(exit, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use ringback_delivery::port::PlanStore as _;
+    use ringback_testkit::{
+        samples,
+        simulation::{SimulatedStore, TokioClock},
+    };
+
+    #[tokio::test]
+    async fn a_damaged_plan_is_named_and_keeps_no_other_back() {
+        let store = SimulatedStore::new(TokioClock::begin());
+        let plans = [1, 2].map(|entries| samples::replay_plan_of(&samples::project(), entries));
+        for plan in &plans {
+            store.create_plan(plan).await.unwrap();
+        }
+        let listed = async || {
+            let cli = Cli::parse_from(["ringback", "replays", "list"]);
+            let Command::Replays(ReplaysCommand::List { project, page }) = cli.command else {
+                unreachable!("it was asked for")
+            };
+            list(&Session::new(cli.global), &store, project.as_ref(), page).await
+        };
+        listed().await.unwrap();
+        store.damage(plans[0].id());
+        let failure = listed().await.unwrap_err();
+        assert_eq!(
+            failure.report(),
+            format!(
+                "error: replay plan `{}` cannot be read, and is left out: it is cut",
+                plans[0].id()
+            )
+        );
     }
 }

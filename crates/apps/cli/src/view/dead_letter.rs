@@ -1,6 +1,6 @@
 //! Dead letters as they are shown.
 
-use super::{RecordListView, attempts_table, moment, round};
+use super::{RecordListView, attempts_table, moment, none_of, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{DeadLetterView, DisposalView};
 
@@ -39,12 +39,7 @@ const DEAD_LETTER_COLUMNS: [Column; 8] = [
 
 pub(crate) fn dead_letters_table(list: &RecordListView<DeadLetterView>) -> String {
     if list.data.is_empty() {
-        let readable = if list.damaged.is_empty() {
-            ""
-        } else {
-            " that can be read"
-        };
-        return format!("no dead letters{readable}");
+        return none_of("dead letters", &list.damaged);
     }
     let rows = list.data.iter().map(|dead| {
         [

@@ -1,6 +1,6 @@
 //! Deliveries as they are shown.
 
-use super::{RecordListView, attempts_table, moment, round};
+use super::{RecordListView, attempts_table, moment, none_of, round};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::DeliveryView;
 
@@ -16,12 +16,7 @@ const DELIVERY_COLUMNS: [Column; 7] = [
 
 pub(crate) fn deliveries_table(list: &RecordListView<DeliveryView>) -> String {
     if list.data.is_empty() {
-        let readable = if list.damaged.is_empty() {
-            ""
-        } else {
-            " that can be read"
-        };
-        return format!("no deliveries{readable}");
+        return none_of("deliveries", &list.damaged);
     }
     let rows = list.data.iter().map(|delivery| {
         [

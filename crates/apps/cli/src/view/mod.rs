@@ -37,6 +37,15 @@ pub(crate) fn round(generation: u32) -> u32 {
     Generation::new(generation).round()
 }
 
+/// A list without an entry.
+pub(crate) fn none_of(what: &str, damaged: &[DamagedView]) -> String {
+    let readable = match damaged {
+        [] => "",
+        _ => " that can be read",
+    };
+    format!("no {what}{readable}")
+}
+
 /// A duration as short as says enough.
 pub(crate) fn took(wait: Duration) -> String {
     let ms = wait.as_secs_f64() * 1000.0;

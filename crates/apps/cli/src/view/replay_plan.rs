@@ -1,6 +1,6 @@
 //! Replay plans as they are shown.
 
-use super::{ListView, moment};
+use super::{RecordListView, moment, none_of};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{PlanPreviewView, PlanStopView, PlanView};
 use ringback_domain::replay_plan::{EntryMark, SkipReason};
@@ -93,9 +93,9 @@ const DESTINATION_COLUMNS: [Column; 4] = [
 
 const CAUSE_COLUMNS: [Column; 3] = [whole("ENTRIES"), whole("CAUSE"), cut("WHAT HAPPENED", 16)];
 
-pub(crate) fn plans_table(list: &ListView<PlanView>) -> String {
+pub(crate) fn plans_table(list: &RecordListView<PlanView>) -> String {
     if list.data.is_empty() {
-        return "no replay plans".to_owned();
+        return none_of("replay plans", &list.damaged);
     }
     let rows = list.data.iter().map(|plan| {
         let counts = Counts::of(&plan.counts);

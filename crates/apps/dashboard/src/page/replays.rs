@@ -1,7 +1,7 @@
 //! Replay plans: what one would do, how far it came, and the buttons to start, pause, resume and cancel it.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, Question, cursor_asked, dead_letters::cause_path,
+    Answer, PAGE_ENTRIES, Path, Question, cursor_asked, damaged_records, dead_letters::cause_path,
     dead_letters_asked, id, pager, project_asked, project_filter, span_filter, text_filter,
     word_filter,
 };
@@ -70,6 +70,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
             @if page.entries.is_empty() {
                 (empty("No replay plan yet", &html! { "Once what was broken is repaired, choose " a href="/dead-letters" { "a group of dead letters" } " and plan its replay. Nothing is sent before you start it." }))
             } @else { (Table { caption: "Replay plans, newest first", columns: &columns, rows }) }
+            (damaged_records("Replay plan", &page.damaged))
             (pager(&asked, page.next.as_ref()))
         }
     };

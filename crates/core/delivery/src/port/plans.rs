@@ -95,7 +95,7 @@ pub trait PlanStore: DeadLetterStore {
     /// One plan.
     async fn plan(&self, id: &PlanId) -> Result<Option<ReplayPlan>, StoreError>;
 
-    /// Plans, newest first: of a project, or of all. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
+    /// Plans, newest first: of a project, or of all, then with damaged ones told apart, of which nobody can tell whose they are. `limit` is at most [`ringback_domain::limits::PAGE_ENTRIES_MAX`].
     async fn plans(
         &self,
         project: Option<&ProjectName>,

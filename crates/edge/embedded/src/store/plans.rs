@@ -449,8 +449,10 @@ fn list(
 ) -> Result<Page<ReplayPlan>, StoreError> {
     let mut found = Vec::with_capacity(all.len());
     for (id, record) in all {
-        let record = record.as_ref().ok_or_else(|| damaged(id))?;
-        let place = (record.planned_at.as_nanosecond(), id.clone());
+        // One that tells nothing of itself is told first.
+        let planned_at = record.as_ref().map(|record| record.planned_at);
+        let place = planned_at.map_or(i128::MAX, Timestamp::as_nanosecond);
+        let place = (place, id.clone());
         if after.is_none_or(|after| place < *after) {
             found.push((place, record));
         }
@@ -459,18 +461,27 @@ fn list(
     let mut page = Page::new(Vec::new(), None);
     let mut last = None;
     for (place, record) in found {
-        let plan = record.read(&place.1)?;
-        if project.is_some() && project != plan.terms.project.as_ref() {
+        let read = match record {
+            Some(record) => record.read(&place.1),
+            None => Err(damaged(&place.1)),
+        };
+        let is_asked_for = match (&read, project) {
+            (_, None) => true,
+            (Ok(plan), Some(_)) => project == plan.terms.project.as_ref(),
+            // Whose it is nobody can tell, and no project is told of another's.
+            (Err(_), Some(_)) => false,
+        };
+        if !is_asked_for {
             continue;
         }
-        if page.entries.len() == limit {
+        if page.entries.len() + page.damaged.len() == limit {
             page.next = last.map(|(at, id): Place| {
                 let Cursor(text) = cursor_to(LIST, &[at]);
                 Cursor(format!("{text}.{id}"))
             });
             break;
         }
-        page.entries.push(plan);
+        page.take_in(read)?;
         last = Some(place);
     }
     Ok(page)
@@ -486,6 +497,43 @@ fn read_place(Cursor(text): &Cursor) -> Result<Place, StoreError> {
 mod tests {
     use super::*;
     use ringback_testkit::samples;
+
+    #[test]
+    fn damaged_plans_are_told_to_whoever_lists_all_and_hide_no_other() {
+        let project = samples::project();
+        let mut all: Vec<_> = (0..4)
+            .map(|second| {
+                let mut plan = samples::replay_plan_of(&project, 1);
+                plan.terms.planned_at = samples::moment(second);
+                let record = PlanRecord::new(&plan, samples::moment(9));
+                (plan.id().to_string(), Some(record))
+            })
+            .collect();
+        all[0].1 = None;
+        all[2].1.as_mut().unwrap().status = b"{".to_vec();
+        let names = |page: &Page<ReplayPlan>| {
+            let damaged = page.damaged.iter().map(|record| record.id.clone());
+            let plans = page.entries.iter().map(|plan| plan.id().to_string());
+            (plans.collect::<Vec<_>>(), damaged.collect::<Vec<_>>())
+        };
+        let id = |number: usize| all[number].0.clone();
+
+        let first = list(&all, None, None, 2).unwrap();
+        assert_eq!(names(&first), (vec![id(3)], vec![id(0)]));
+        let after = read_place(&first.next.unwrap()).unwrap();
+        let second = list(&all, None, Some(&after), 2).unwrap();
+        assert_eq!(names(&second), (vec![id(1)], vec![id(2)]));
+        assert_eq!(second.next, None);
+
+        let first = list(&all, None, None, 1).unwrap();
+        assert_eq!(names(&first), (vec![], vec![id(0)]));
+        let after = read_place(&first.next.unwrap()).unwrap();
+        let second = list(&all, None, Some(&after), 1).unwrap();
+        assert_eq!(names(&second), (vec![id(3)], vec![]));
+
+        let of_project = list(&all, Some(&project), None, 9).unwrap();
+        assert_eq!(names(&of_project), (vec![id(3), id(1)], vec![]));
+    }
 
     #[test]
     fn a_plan_comes_back_as_it_was_written() {

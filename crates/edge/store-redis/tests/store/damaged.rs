@@ -1,8 +1,9 @@
 //! Records that nobody can read.
 
 use crate::{raw, settings, store};
-use ringback_delivery::port::{PaceStore, WriteAnswer};
-use ringback_domain::{Breaker, BreakerRules};
+use redis::AsyncCommands;
+use ringback_delivery::port::{PaceStore, PlanStore, WriteAnswer};
+use ringback_domain::{Breaker, BreakerRules, replay_plan::ReplayPlan};
 use ringback_testkit::{samples, servers::shared_redis_url};
 use ringback_wire::{VERSION, breaker};
 use std::{num::NonZeroU32, time::Duration};
@@ -52,5 +53,46 @@ async fn a_breaker_that_cannot_be_read_keeps_no_other_from_being_read_and_makes_
         left,
         ["whk_bad", "whk_good", "whk_newer"],
         "a newer release can read the last"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_read_is_told_to_whoever_lists_all_and_hides_no_other() {
+    let url = shared_redis_url();
+    let settings = settings(&url);
+    let key = |id: &str| format!("{{{}:plans}}:plan:{id}", settings.prefix);
+    let store = store(settings.clone());
+    let project = samples::project();
+    let mut ids = Vec::new();
+    for second in 0..4 {
+        let mut plan = samples::replay_plan_of(&project, 1);
+        plan.terms.planned_at = samples::moment(second);
+        store.create_plan(&plan).await.unwrap();
+        ids.push(plan.id().clone());
+    }
+    let mut raw = raw(&url).await;
+    for (number, part) in [(1, "terms"), (2, "progress")] {
+        let () = raw
+            .hset(key(ids[number].as_str()), part, "{")
+            .await
+            .unwrap();
+    }
+
+    let first = store.plans(None, None, 2).await.unwrap();
+    assert_eq!(
+        (first.entries[0].id(), &*first.damaged[0].id),
+        (&ids[3], ids[2].as_str())
+    );
+    let rest = store.plans(None, first.next.as_ref(), 2).await.unwrap();
+    assert_eq!(
+        (rest.entries[0].id(), &*rest.damaged[0].id),
+        (&ids[0], ids[1].as_str())
+    );
+    assert_eq!(rest.next, None);
+    let of_project = store.plans(Some(&project), None, 9).await.unwrap();
+    let listed: Vec<_> = of_project.entries.iter().map(ReplayPlan::id).collect();
+    assert_eq!(
+        (listed, of_project.damaged.len()),
+        (vec![&ids[3], &ids[0]], 0)
     );
 }

@@ -41,7 +41,7 @@ struct State {
     acknowledgements: HashMap<GroupName, Acknowledgement>,
     traffic: HashMap<(TrafficOf, TrafficStep, u32), Traffic>,
     /// Their records cannot be read.
-    damaged: HashSet<DeadLetterId>,
+    damaged: HashSet<String>,
     making_room: Option<(WorkerId, Timestamp)>,
     webhooks: BTreeMap<WebhookId, Webhook>,
     keys: BTreeMap<ApiKeyId, ApiKey>,

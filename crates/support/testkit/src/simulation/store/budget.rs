@@ -1,4 +1,4 @@
-//! Room for dead letters, and those that are damaged.
+//! Room for dead letters, and what is damaged.
 
 use super::{SimulatedStore, State};
 use async_trait::async_trait;
@@ -7,23 +7,28 @@ use ringback_domain::{DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsa
 use std::time::Duration;
 
 impl SimulatedStore {
-    /// From now on the record of this one cannot be read.
-    pub fn damage(&self, id: &DeadLetterId) {
-        self.state().damaged.insert(id.clone());
+    /// From now on this record cannot be read.
+    pub fn damage(&self, id: &impl ToString) {
+        self.state().damaged.insert(id.to_string());
     }
 }
 
 impl State {
     /// What reading this one comes to.
     pub(super) fn read(&self, dead: DeadLetter) -> Result<DeadLetter, StoreError> {
-        if self.damaged.contains(&dead.id) {
+        self.if_whole("dead letter", dead.id.as_str())?;
+        Ok(dead)
+    }
+
+    pub(super) fn if_whole(&self, what: &'static str, id: &str) -> Result<(), StoreError> {
+        if self.damaged.contains(id) {
             return Err(StoreError::Corrupt {
-                what: "dead letter",
-                id: dead.id.to_string(),
+                what,
+                id: id.to_owned(),
                 why: "it is cut".into(),
             });
         }
-        Ok(dead)
+        Ok(())
     }
 }
 

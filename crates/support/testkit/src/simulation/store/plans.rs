@@ -95,8 +95,10 @@ impl PlanStore for SimulatedStore {
     ) -> Result<Page<ReplayPlan>, StoreError> {
         let state = self.state();
         let plans = state.plans.plans.values().map(|held| &held.plan);
+        let read = |plan: &ReplayPlan| state.if_whole("replay plan", plan.id().as_str());
         let mut found: Vec<_> = plans
             .filter(|plan| met(project, plan.terms.project.as_ref()))
+            .filter(|plan| project.is_none() || read(plan).is_ok())
             .collect();
         let place = |plan: &ReplayPlan| {
             let at = plan.terms.planned_at.as_microsecond();
@@ -113,7 +115,11 @@ impl PlanStore for SimulatedStore {
         found.truncate(limit);
         let last = found.last().filter(|_| more);
         let next = last.map(|plan| Cursor(place(plan)));
-        Ok(Page::new(found.into_iter().cloned().collect(), next))
+        let mut page = Page::new(Vec::new(), next);
+        for plan in found {
+            page.take_in(read(plan).map(|()| plan.clone()))?;
+        }
+        Ok(page)
     }
 
     async fn active_plans(&self) -> Result<Vec<PlanId>, StoreError> {
