@@ -5,8 +5,8 @@ use crate::{
     failure::{BROKER_AWAY, Exit, Failure, Outcome},
     terminal::Terminal,
 };
-use ringback_delivery::port::{QueueError, StoreError};
-use ringback_domain::ProjectName;
+use ringback_delivery::port::{DeadLetterFilter, DeliveryFilter, QueueError, Store, StoreError};
+use ringback_domain::{DestinationId, ProjectName};
 use ringback_queue_rabbitmq::ConnectError;
 use ringback_telemetry::LogSettings;
 use ringback_worker::{
@@ -55,6 +55,22 @@ impl Session {
         }
     }
 
+    /// Looks whether anything is known of a destination that is asked for, for the same reason. A webhook that was removed still has
+    /// something to show, and a callback has nothing but that.
+    pub(crate) async fn look_for_destination(
+        &self,
+        store: &dyn Store,
+        asked: Option<&DestinationId>,
+    ) {
+        let Some(id) = asked else { return };
+        // What keeps it from looking, the command itself meets and tells.
+        if let Ok(false) = is_known(store, id).await {
+            self.terminal.say(&format!(
+                "note: destination `{id}` is no webhook, and nothing is kept of it"
+            ));
+        }
+    }
+
     /// Queue and store of this configuration, opened for a command.
     pub(crate) async fn desk_of(&self, config: &Config) -> Outcome<Backend> {
         self.log_quietly()?;
@@ -98,6 +114,30 @@ impl Session {
             colours: Terminal::talks_in_colour(),
         })
     }
+}
+
+/// Whether it is a webhook, or a delivery or dead letter of it is kept.
+async fn is_known(store: &dyn Store, id: &DestinationId) -> Result<bool, StoreError> {
+    if let Ok(webhook) = id.as_str().parse()
+        && store.webhook(&webhook).await?.is_some()
+    {
+        return Ok(true);
+    }
+    let letters = DeadLetterFilter {
+        destination: Some(id.clone()),
+        include_disposed: true,
+        ..DeadLetterFilter::default()
+    };
+    let found = store.dead_letters(&letters, None, 1).await?;
+    if !(found.entries.is_empty() && found.damaged.is_empty()) {
+        return Ok(true);
+    }
+    let deliveries = DeliveryFilter {
+        destination: Some(id.clone()),
+        ..DeliveryFilter::default()
+    };
+    let found = store.deliveries(&deliveries, None, 1).await?;
+    Ok(!(found.entries.is_empty() && found.damaged.is_empty()))
 }
 
 fn set_up_log(settings: &LogSettings) -> Outcome {

@@ -2,7 +2,7 @@
 
 mod layout;
 
-pub(crate) use layout::{Column, cut, facts, hanging, table, whole, wrapped};
+pub(crate) use layout::{Column, behind, cut, facts, hanging, table, whole, wrapped};
 
 use crate::{
     args::{Global, OutputForm, When},

@@ -21,6 +21,9 @@ pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcom
     let done = match command {
         DeliveriesCommand::List(args) => {
             session.look_for_project(&config, args.project.as_ref());
+            session
+                .look_for_destination(&*desk.store, args.destination.as_ref())
+                .await;
             list(session, &*desk.store, desk.clock.now(), args).await
         }
         DeliveriesCommand::Show { id } => show(session, &*desk.store, &id).await,

@@ -3,6 +3,7 @@
 use crate::{
     failure::{Exit, Failure, Outcome},
     session::Session,
+    terminal::behind,
 };
 use owo_colors::OwoColorize;
 use ringback_delivery::{
@@ -28,6 +29,9 @@ const CLOCK_SKEW_MS_MAX: i64 = 1000;
 const LEASE_MARGIN_MIN: Duration = Duration::from_secs(5);
 /// Below it, a rollout that goes wrong a few times parks messages.
 const DELIVERY_LIMIT_MIN: NonZeroU16 = NonZeroU16::new(10).expect("not zero");
+
+/// What stands before a finding: how it is, and what.
+const HEAD_WIDTH: usize = 6 + 2 + 12 + 2;
 
 pub(crate) async fn run(session: &Session) -> Outcome {
     session.log_quietly()?;
@@ -110,9 +114,11 @@ impl Check {
             State::Broken => "broken".red().to_string(),
             State::Unseen => "unseen".cyan().to_string(),
         };
-        let finding = ringback_domain::harmless_text(self.finding.as_bytes())
-            .replace('\n', "\n                      ");
-        format!("{mark}  {:<12}  {finding}", self.what)
+        format!(
+            "{mark}  {:<12}  {}",
+            self.what,
+            behind(HEAD_WIDTH, &self.finding)
+        )
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) async fn run(session: &Session, command: ReplaysCommand) -> Outcome {
         profiles: Arc::new(config.profile_book()),
     };
     session.look_for_project(&config, project_of(&command));
+    if let ReplaysCommand::Plan(args) = &command {
+        session
+            .look_for_destination(&*desk.store, args.filter.destination.as_ref())
+            .await;
+    }
     let done = obey(session, &desk, &plans, command).await;
     desk.close().await;
     done

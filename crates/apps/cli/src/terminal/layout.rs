@@ -12,6 +12,8 @@ const GAP: usize = 2;
 const PARAGRAPH_WIDTH_MAX: usize = 100;
 /// Narrower, nothing can be laid out.
 const WIDTH_MIN: usize = 40;
+/// What goes on under its beginning has this much room at least, wherever that is.
+const ROOM_MIN: usize = 16;
 
 /// A column, and how it gives way.
 #[derive(Debug, Clone, Copy)]
@@ -162,18 +164,24 @@ fn facts_within<'a>(
         .max()
         .unwrap_or(0)
         + GAP;
-    let room = width.map_or(usize::MAX, |width| {
-        width.saturating_sub(names).max(WIDTH_MIN)
-    });
     let line = |(name, value): &(&str, String)| {
-        let value = harmless_text(value.as_bytes());
-        let value = value.lines().flat_map(|line| broken(line, room));
-        let value = value
-            .collect::<Vec<_>>()
-            .join(&format!("\n{}", " ".repeat(names)));
+        let value = behind_within(width, names, value);
         format!("{name:names$}{value}").trim_end().to_owned()
     };
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What stands behind a head of this width and goes on under its own beginning, as a fact does.
+pub(crate) fn behind(head: usize, text: &str) -> String {
+    behind_within(width(), head, text)
+}
+
+fn behind_within(width: Option<usize>, head: usize, text: &str) -> String {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(head).max(ROOM_MIN));
+    let text = harmless_text(text.as_bytes());
+    let lines = text.lines().flat_map(|line| broken(line, room));
+    let lines: Vec<_> = lines.collect();
+    lines.join(&format!("\n{}", " ".repeat(head)))
 }
 
 /// Running text, each line behind an indent.

@@ -427,6 +427,30 @@ fn a_project_that_is_not_configured_is_told_wherever_a_list_is_of_one() {
 }
 
 #[test]
+fn a_destination_that_nothing_is_known_of_is_told_wherever_a_list_is_of_one() {
+    let place = Place::new();
+    let webhook = place.json(&["webhooks", "add", "https://customer.example/"]);
+    let commands: [&[&str]; 6] = [
+        &["deliveries", "list"],
+        &["dead", "list"],
+        &["dead", "groups"],
+        &["dead", "export", "-"],
+        &["dead", "discard", "--dry-run"],
+        &["replays", "plan", "--dry-run"],
+    ];
+    for command in commands {
+        let asked = |id| place.run([command, &["--destination", id]].concat());
+        for id in ["whk_nobody", "cbk_nothing"] {
+            let told = asked(id).stderr;
+            let note = format!("note: destination `{id}` is no webhook, and nothing is kept of it");
+            assert!(told.contains(&note), "{command:?}: {told}");
+        }
+        let told = asked(webhook["id"].as_str().unwrap()).stderr;
+        assert!(!told.contains("note:"), "{command:?}: {told}");
+    }
+}
+
+#[test]
 fn a_span_that_ends_before_it_begins_is_refused() {
     let place = Place::new();
     let commands: [&[&str]; 5] = [

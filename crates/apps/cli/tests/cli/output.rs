@@ -524,6 +524,11 @@ fn what_needs_no_store() {
         SCENE.run(None, &["topology", "show"]).stdout
     );
     assert_snapshot!("doctor", SCENE.told(&["doctor"]));
+    let narrow = SCENE.run(Some(40), &["doctor"]).stdout;
+    assert!(
+        narrow.lines().all(|line| line.chars().count() <= 40),
+        "{narrow}"
+    );
     assert_snapshot!("doctor-as-json", SCENE.json(&["doctor"]));
 }
 

@@ -90,6 +90,11 @@ async fn a_plan_is_made_of_what_a_text_finds() {
 async fn a_plan_from_making_to_cancelling() {
     let place = Place::new();
     give_up(&place).await;
+    let of_removed = place.run(["dead", "list", "--destination", "whk_1"]);
+    assert_eq!(
+        of_removed.stderr, "",
+        "there is no such webhook, and something is kept of it"
+    );
     let unsaid = place.run(["replays", "plan"]);
     assert_eq!(unsaid.code, 2, "a plan needs a reason: {}", unsaid.stderr);
     let made = place.json(&[

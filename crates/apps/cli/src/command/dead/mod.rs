@@ -39,6 +39,9 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
     let done = match command {
         DeadCommand::List(args) => {
             session.look_for_project(&config, args.filter.project.as_ref());
+            session
+                .look_for_destination(&*desk.store, args.filter.destination.as_ref())
+                .await;
             list(session, &*desk.store, &config.profile_book(), now, args).await
         }
         DeadCommand::Show { id } => {
@@ -60,6 +63,9 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
         }
         DeadCommand::Groups(args) => {
             session.look_for_project(&config, args.project.as_ref());
+            session
+                .look_for_destination(&*desk.store, args.destination.as_ref())
+                .await;
             groups::list(session, &*desk.store, now, args).await
         }
         DeadCommand::Acknowledge(args) => {
@@ -67,6 +73,9 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
         }
         DeadCommand::Export(args) => {
             session.look_for_project(&config, args.filter.project.as_ref());
+            session
+                .look_for_destination(&*desk.store, args.filter.destination.as_ref())
+                .await;
             files::export(session, &*desk.store, now, args).await
         }
         DeadCommand::Import(args) => {
@@ -74,6 +83,9 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
         }
         DeadCommand::Discard(args) => {
             session.look_for_project(&config, args.filter.project.as_ref());
+            session
+                .look_for_destination(&*desk.store, args.filter.destination.as_ref())
+                .await;
             let discards = Discards {
                 store: desk.store.clone(),
                 clock: desk.clock.clone(),
