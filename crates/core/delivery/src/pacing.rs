@@ -396,6 +396,15 @@ impl Pacing {
         Ok(answer)
     }
 
+    /// What was counted before it is of the trouble before, too.
+    fn saw_recovery(&self, id: &DestinationId, at: Timestamp) {
+        let mut recoveries = lock(&self.recoveries);
+        if recoveries.get(id) != Some(&at) {
+            remember(&mut recoveries, id, at);
+            lock(&self.runs).remove(id);
+        }
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut slot = self.breakers.lock().await;
         let read_at = Moment::now(&*self.context.clock);
@@ -413,7 +422,7 @@ impl Pacing {
         self.clear(&stale).await;
         for breaker in &in_use {
             if let Some(at) = breaker.recovered_at() {
-                remember(&mut lock(&self.recoveries), &breaker.destination, at);
+                self.saw_recovery(&breaker.destination, at);
             }
         }
         let breakers = in_use

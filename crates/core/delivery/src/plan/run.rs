@@ -335,7 +335,7 @@ impl Book<'_> {
                 for (position, standing) in standings {
                     self.ledger.observe(position, standing, now);
                 }
-                let heard = before - self.ledger.outstanding();
+                let heard = before.saturating_sub(self.ledger.outstanding());
                 if asked == WATCHED_MAX && 2 * heard > asked {
                     // Outcomes come faster than we ask.
                     self.watched_at = None;

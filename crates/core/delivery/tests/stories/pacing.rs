@@ -238,11 +238,13 @@ async fn attempts_of_before_a_recovery_open_nothing() {
         // An answer, so that nothing is said of the host.
         let (_, refuses) = answers(503);
         let hangs = (Duration::from_secs(hangs_for), refuses);
-        let mut scripts = vec![hangs; failures as usize];
+        let mut scripts = vec![answers(503); 3];
+        scripts.extend(vec![hangs; failures as usize]);
         scripts.extend(vec![answers(503); failures as usize]);
         let world = World::new(Some("hooked"), scripts);
         let [one, other] = [world.deliver(), world.deliver()];
         let opened = || world.recorder.story().matches("breaker opened").count();
+        attempts_at_one(&world, &other, "before", 3).await;
 
         let down = async {
             tokio::time::sleep(Duration::from_secs(1)).await;

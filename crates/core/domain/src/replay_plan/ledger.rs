@@ -264,6 +264,7 @@ impl Ledger {
             return;
         };
         if open.let_go(position.place) {
+            open.sent_before[position.place] = false;
             let to = destination_of(&self.terms.target, &open.chunk.entries[position.place]);
             count_outstanding(&mut self.outstanding, to, 1, 0);
         }
@@ -347,7 +348,7 @@ impl Ledger {
         self.unsaved.insert(position.rank);
     }
 
-    /// Takes note of how far an entry's delivery came. Of a chunk that was closed meanwhile everything is known.
+    /// Takes note of how far an entry's delivery came. What was given up meanwhile, or is of a chunk that was closed, stays as it is.
     pub fn observe(
         &mut self,
         position: Position,
@@ -357,6 +358,9 @@ impl Ledger {
         let Some(open) = self.open.get(&position.rank) else {
             return;
         };
+        if !open.chunk.marks[position.place].is_outstanding() {
+            return;
+        }
         let given_up = open.chunk.entries[position.place].delivery.as_ref();
         let given_up = given_up.map(|delivery| delivery.generation);
         let mark = standing

@@ -357,6 +357,9 @@ fn what_nothing_is_heard_of_for_days_is_unknown_and_the_plan_ends() {
     assert_eq!(ledger.next_step(status, late), PlanStep::GiveUpWatching);
     ledger.give_up_watching(late);
     assert_eq!(ledger.progress().counts.get(EntryMark::Unknown), 1);
+    // It was asked after before, and answered only now.
+    ledger.observe(position, Some(standing(Stage::Retrying)), late);
+    assert_eq!(ledger.progress().counts.get(EntryMark::Unknown), 1);
     assert_eq!(ledger.next_step(status, late), PlanStep::Finish);
 }
 
