@@ -265,12 +265,16 @@ fn terms(dead_letter: &DeadLetter) -> Vec<String> {
         dead_letter
             .event_type()
             .map(|event_type| term('t', event_type.as_str())),
-        dead_letter.event().map(|event| term('e', event.as_str())),
-        dead_letter.job().map(|job| term('j', job.as_str())),
     ];
     let always = [
         term('c', &dead_letter.cause.fingerprint),
         term('r', dead_letter.reason.class()),
     ];
-    optional.into_iter().flatten().chain(always).collect()
+    // Notes, which come after the terms: by these it is found in the index of all.
+    let notes = [
+        dead_letter.event().map(|event| term('E', event.as_str())),
+        dead_letter.job().map(|job| term('J', job.as_str())),
+    ];
+    let terms = optional.into_iter().flatten().chain(always);
+    terms.chain(notes.into_iter().flatten()).collect()
 }

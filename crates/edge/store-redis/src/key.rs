@@ -172,6 +172,11 @@ impl Shard {
         format!("{}letters:open", self.prefix)
     }
 
+    /// The index of all dead letters, by event and job.
+    pub(crate) fn all_letters(&self) -> String {
+        format!("{}letters:all", self.prefix)
+    }
+
     /// The index of dead letters replayed or discarded.
     pub(crate) fn disposed(&self) -> String {
         format!("{}letters:disposed", self.prefix)

@@ -115,7 +115,7 @@ impl RedisStore {
             if *index == shard.log() {
                 script.key(shard.log_parts().as_slice());
             } else {
-                script.key(index);
+                script.key([index, &shard.all_letters()].as_slice());
             }
             script
                 .arg(&from)

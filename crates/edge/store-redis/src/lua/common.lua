@@ -31,11 +31,10 @@ local function split(text)
 end
 
 -- An index holds, for each entry, `<term><moment><id>` once a term, and `a<moment><id> <terms>` once, so that whoever
--- removes an entry need not read it. All scores are 0: the order is that of the text. Words among the terms that begin
--- with `@` or `#` are notes: an entry is not found by them.
+-- removes an entry need not read it. All scores are 0: the order is that of the text. Words among the terms that do not begin
+-- with a small letter are notes: an entry is not found by them here.
 local function is_note(word)
-  local first = string.byte(word)
-  return first == 64 or first == 35
+  return string.byte(word) < 97
 end
 
 -- more: a term that the entry is found by and that changes, so that it is not kept among the others. Answers how many members

@@ -1,5 +1,6 @@
 -- Dead letters: the record once, and its place in one of two indexes: open, or disposed of. The note `#<bytes>` in the index
--- says how much the record takes.
+-- says how much the record takes. Few have an event or a job in common: by these they are found in an index of all, which they leave
+-- only when they are forgotten, and the notes `E` and `J` say which they are.
 
 -- Entries past their retention that one call removes.
 local EXPIRED_MAX = 8
@@ -11,14 +12,39 @@ local function count_bytes(shard, terms, sign)
   end
 end
 
+-- What an entry with these terms has in the index of all.
+local function members_in_all(suffix, terms)
+  local members = {}
+  for word in string.gmatch(' ' .. terms, ' ([EJ]%x+)') do
+    members[#members + 1] = string.lower(word) .. suffix
+  end
+  return members
+end
+
+local function add_to_all(shard, suffix, terms)
+  for _, member in ipairs(members_in_all(suffix, terms)) do
+    redis.call('ZADD', shard .. 'letters:all', '0', member)
+  end
+end
+
+-- Takes an entry out of this index, the one of all, and the group it is in.
+local function leave_indexes(index, shard, suffix)
+  local terms = remove_from_index(index, suffix)
+  if not terms then
+    return
+  end
+  local members = members_in_all(suffix, terms)
+  if #members > 0 then
+    redis.call('ZREM', shard .. 'letters:all', unpack(members))
+  end
+  count_bytes(shard, terms, '-')
+  leave_group(index, shard, { suffix }, terms)
+end
+
 -- Forgets a dead letter that is in this index.
 local function forget_letter(index, shard, suffix)
-  local terms = remove_from_index(index, suffix)
   redis.call('DEL', shard .. 'letter:' .. id_of(suffix))
-  if terms then
-    count_bytes(shard, terms, '-')
-    leave_group(index, shard, { suffix }, terms)
-  end
+  leave_indexes(index, shard, suffix)
 end
 
 local function sweep_letters(index, shard, cutoff)
@@ -42,6 +68,7 @@ local function keep_letter(keys, shard, letter)
   redis.call('PEXPIRE', keys.letter, letter.ttl)
   local terms = letter.terms .. ' #' .. #letter.record
   count_bytes(shard, terms, '')
+  add_to_all(shard, letter.suffix, terms)
   if letter.disposal == '' then
     terms = terms .. ' ' .. join_group(shard, letter.suffix, letter.group)
     add_to_index(keys.open, letter.suffix, terms)

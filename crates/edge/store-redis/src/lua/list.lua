@@ -1,4 +1,4 @@
--- KEYS: an index; of a log also its blocks, their digests and new lines. ARGV: from (inclusive), to (exclusive), age at most in microseconds
+-- KEYS: an index; of dead letters also that of all; of a log also its blocks, their digests and new lines. ARGV: from (inclusive), to (exclusive), age at most in microseconds
 -- (0: any; of a log, that of lines), entries at most, terms, and terms of which one is enough (empty: none is needed).
 -- Answers the matching suffixes, newest first, and where to go on; empty at the end.
 
@@ -11,7 +11,8 @@ if ARGV[3] ~= '0' then
   local cutoff = sortable(now_us() - tonumber(ARGV[3]))
   oldest_kept = cutoff > from and cutoff or from
 end
-if #KEYS == 1 then
+local is_log = #KEYS > 2
+if not is_log then
   from = oldest_kept
 end
 
@@ -20,8 +21,20 @@ local READ_MAX = 200
 
 local terms, any_of = split(ARGV[5]), split(ARGV[6])
 
+-- Where entries are found by this term. By event and job dead letters are in the index of all; those that an earlier release stored
+-- are in this one.
+local THIS, OF_DEAD_LETTERS = { KEYS[1] }, { KEYS[1], KEYS[2] }
+local function indexes_of(term)
+  local is_of_all = not is_log and string.find(term, '^[ej]')
+  return is_of_all and OF_DEAD_LETTERS or THIS
+end
+
 local function count_of(term)
-  return redis.call('ZLEXCOUNT', KEYS[1], '[' .. term .. from, '(' .. term .. ARGV[2])
+  local count = 0
+  for _, index in ipairs(indexes_of(term)) do
+    count = count + redis.call('ZLEXCOUNT', index, '[' .. term .. from, '(' .. term .. ARGV[2])
+  end
+  return count
 end
 
 -- What is walked: the shortest of the lists that an entry must be in, or all lists of which one is enough, merged, when
@@ -45,11 +58,25 @@ end
 walked = walked or { 'a' }
 
 local function has(suffix, term)
-  return redis.call('ZSCORE', KEYS[1], term .. suffix)
+  for _, index in ipairs(indexes_of(term)) do
+    if redis.call('ZSCORE', index, term .. suffix) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The index of all has entries that are not in this one.
+local walks_all = false
+for _, term in ipairs(walked) do
+  walks_all = walks_all or indexes_of(term) == OF_DEAD_LETTERS
 end
 
 -- Whether the lists that are not walked have the entry too.
 local function matches(suffix)
+  if walks_all and not terms_of(KEYS[1], suffix) then
+    return false
+  end
   for _, term in ipairs(terms) do
     if not (#walked == 1 and walked[1] == term) and not has(suffix, term) then
       return false
@@ -67,20 +94,22 @@ local function matches(suffix)
 end
 
 -- Most lists of a merge give few entries, and most entries that other lists are asked for do not match.
-local is_filtered = #terms + #any_of > #walked
+local is_filtered = walks_all or #terms + #any_of > #walked
 local read_first = #walked > 1 and 2 + math.floor(limit / #walked) or is_filtered and READ_MAX or limit
 
 -- Each list's newest entry not yet looked at; none at the list's end.
 local lists = {}
-for i, term in ipairs(walked) do
-  lists[i] = { term = term, newest = '', to = ARGV[2], read_max = read_first, entries = {}, at = 0 }
+for _, term in ipairs(walked) do
+  for _, index in ipairs(indexes_of(term)) do
+    lists[#lists + 1] = { index = index, term = term, newest = '', to = ARGV[2], read_max = read_first, entries = {}, at = 0 }
+  end
 end
 
 local function advance(list)
   list.at = list.at + 1
   if list.at > #list.entries and not list.is_read then
     local top, bottom = '(' .. list.term .. list.to, '[' .. list.term .. from
-    list.entries = redis.call('ZREVRANGEBYLEX', KEYS[1], top, bottom, 'LIMIT', 0, list.read_max)
+    list.entries = redis.call('ZREVRANGEBYLEX', list.index, top, bottom, 'LIMIT', 0, list.read_max)
     list.is_read = #list.entries < list.read_max
     list.read_max = math.max(list.read_max, math.min(4 * list.read_max, READ_MAX))
     list.at = 1
@@ -91,7 +120,7 @@ local function advance(list)
 end
 
 -- The lines of a log are one more list: of those that have all terms. See `log.lua`.
-local lines = #KEYS > 1 and lines_with(KEYS[1], terms, oldest_kept, ARGV[2])
+local lines = is_log and lines_with(KEYS[1], terms, oldest_kept, ARGV[2])
 if lines then
   lists[#lists + 1] = lines
 end

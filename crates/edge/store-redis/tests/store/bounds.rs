@@ -354,6 +354,127 @@ async fn dead_letters_of_a_release_before_groups_are_put_into_them() {
     assert_eq!((list.groups[0].open_count, list.ungrouped_count), (open, 0));
 }
 
+/// The members of what is found by event and job, and where they are.
+async fn members_of_all(settings: &RedisStoreSettings) -> Vec<(String, String)> {
+    let mut raw = raw(&shared_redis_url()).await;
+    let mut found = Vec::new();
+    for key in keys_of(settings).await {
+        if key.contains("}:letters:") && !key.ends_with(":bytes") {
+            let members: Vec<String> = raw.zrange(&key, 0, -1).await.unwrap();
+            let of_all = members
+                .into_iter()
+                .filter(|member| member.starts_with(['e', 'j']));
+            found.extend(of_all.map(|member| (key.clone(), member)));
+        }
+    }
+    found
+}
+
+/// An earlier release kept events and jobs in the index of open dead letters, and took them into that of those disposed of.
+#[tokio::test]
+async fn dead_letters_that_an_earlier_release_stored_are_found_by_event_and_job() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let project = samples::project();
+    let event = samples::event_of(&project);
+    let mut letters = Vec::new();
+    for second in 0..8 {
+        let delivery = samples::delivery_of(&event, samples::webhook_destination());
+        letters.push(samples::dead_letter_of(delivery, samples::moment(second)));
+        store
+            .put_dead_letter(letters.last().unwrap())
+            .await
+            .unwrap();
+    }
+    let mut raw = raw(&shared_redis_url()).await;
+    for (all, member) in members_of_all(&settings).await {
+        let open = all.replace(":letters:all", ":letters:open");
+        let () = raw.zadd(&open, member, 0).await.unwrap();
+        let () = raw.del(&all).await.unwrap();
+    }
+    for key in keys_of(&settings).await {
+        if key.ends_with(":letters:open") {
+            let members: Vec<String> = raw.zrange(&key, 0, -1).await.unwrap();
+            for member in members.into_iter().filter(|member| member.starts_with('a')) {
+                let () = raw.zrem(&key, &member).await.unwrap();
+                let before = member.replace(" E", " e").replace(" J", " j");
+                let () = raw.zadd(&key, before, 0).await.unwrap();
+            }
+        }
+    }
+    let open = DeadLetterFilter {
+        job: Some(event.job.id.clone()),
+        ..DeadLetterFilter::default()
+    };
+    let all = DeadLetterFilter {
+        include_disposed: true,
+        ..open.clone()
+    };
+    // One of this release among them.
+    let delivery = samples::delivery_of(&event, samples::webhook_destination());
+    letters.push(samples::dead_letter_of(delivery, samples::moment(8)));
+    store.put_dead_letter(&letters[8]).await.unwrap();
+    let disposal = Disposal::Discarded {
+        at: samples::moment(9),
+        note: "known".into(),
+    };
+    for number in [2, 5] {
+        let id = &letters[number].id;
+        let done = store.dispose(id, &disposal, false).await.unwrap();
+        assert_eq!(done, DisposeAnswer::Disposed);
+    }
+    let ids_of = |numbers: &[usize]| -> Vec<_> {
+        numbers
+            .iter()
+            .map(|number| letters[*number].id.clone())
+            .collect()
+    };
+    let listed = async |filter: &DeadLetterFilter| -> Vec<_> {
+        let page = store.dead_letters(filter, None, 20).await.unwrap();
+        page.entries.into_iter().map(|letter| letter.id).collect()
+    };
+    assert_eq!(listed(&open).await, ids_of(&[8, 7, 6, 4, 3, 1, 0]));
+    assert_eq!(listed(&all).await, ids_of(&[8, 7, 6, 5, 4, 3, 2, 1, 0]));
+
+    let every = ids_of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(store.forget_dead_letters(&every).await.unwrap(), 9);
+    assert_eq!(members_of_all(&settings).await, []);
+}
+
+/// Forgotten, replayed and forgotten, or its record gone by itself.
+#[tokio::test]
+async fn dead_letters_leave_the_index_of_all() {
+    let settings = settings(&shared_redis_url());
+    let store = store(settings.clone());
+    let mut letters = Vec::new();
+    for _ in 0..3 {
+        letters.push(samples::dead_letter());
+        store
+            .put_dead_letter(letters.last().unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(members_of_all(&settings).await.len(), 6);
+    let disposal = Disposal::Discarded {
+        at: samples::moment(9),
+        note: "known".into(),
+    };
+    let done = store.dispose(&letters[1].id, &disposal, false).await;
+    assert_eq!(done.unwrap(), DisposeAnswer::Disposed);
+    let forgotten = [letters[0].id.clone(), letters[1].id.clone()];
+    assert_eq!(store.forget_dead_letters(&forgotten).await.unwrap(), 2);
+    assert_eq!(members_of_all(&settings).await.len(), 2);
+
+    let mut raw = raw(&shared_redis_url()).await;
+    let keys = keys_of(&settings).await;
+    let record = keys.iter().find(|key| key.contains("}:letter:")).unwrap();
+    let () = raw.del(record).await.unwrap();
+    let any = DeadLetterFilter::default();
+    let list = store.dead_letters(&any, None, 10).await.unwrap();
+    assert!(list.entries.is_empty());
+    assert_eq!(members_of_all(&settings).await, []);
+}
+
 /// More than there is room for, all in one shard.
 #[tokio::test]
 async fn what_has_no_room_in_a_group_is_counted_and_leaves_without_a_trace() {

@@ -93,6 +93,7 @@ macro_rules! store_contract {
             a_disposed_dead_letter_leaves_the_list_and_the_count_but_stays_readable
             a_second_disposal_tells_of_the_first_unless_again_is_asked_for
             a_dead_letter_can_be_opened_again
+            a_dead_letter_is_found_by_event_and_job_whatever_is_done_about_it
             what_is_not_there_cannot_be_disposed_of
             a_cursor_of_another_list_is_refused
 

@@ -3,8 +3,8 @@
 use super::{dead_lettered, granted, settle, settled_at};
 use crate::samples;
 use ringback_delivery::port::{
-    Cursor, DeadLetterFilter, DeliveryFilter, DisposeAnswer, SettleAnswer, SettledAs, Store,
-    StoreError,
+    Cursor, DeadLetterFilter, DeadLetterMark, DeliveryFilter, DisposeAnswer, SettleAnswer,
+    SettledAs, Store, StoreError,
 };
 use ringback_domain::{
     AttemptOutcome, Cause, DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterReason, Delivery,
@@ -365,6 +365,58 @@ pub async fn a_dead_letter_can_be_opened_again(store: &dyn Store) {
     assert_eq!(answer, DisposeAnswer::Disposed);
     assert_eq!(listed(store, &of_project(&project)).await, [dead_letter.id]);
     assert_eq!(store.dead_letter_count(Some(&project)).await.unwrap(), 1);
+}
+
+/// Three destinations of one event, and another event of the job.
+pub async fn a_dead_letter_is_found_by_event_and_job_whatever_is_done_about_it(store: &dyn Store) {
+    let project = samples::project();
+    let event = samples::event_of(&project);
+    let mut later = samples::event_of(&project);
+    later.job = event.job.clone();
+    let mut letters = Vec::new();
+    for (second, of) in (0..).zip([&event, &event, &event, &later]) {
+        let delivery = samples::delivery_of(of, samples::webhook_destination());
+        let letter = samples::dead_letter_of(delivery, samples::moment(second));
+        store.put_dead_letter(&letter).await.unwrap();
+        letters.push(letter);
+        give_up(store, &project, second).await;
+    }
+    let by_job = DeadLetterFilter {
+        job: Some(event.job.id.clone()),
+        ..DeadLetterFilter::default()
+    };
+    let by_event = DeadLetterFilter {
+        any_of: Some(vec![DeadLetterMark::Event(event.id.clone())]),
+        ..of_project(&project)
+    };
+    let all = |open: &DeadLetterFilter| DeadLetterFilter {
+        include_disposed: true,
+        ..open.clone()
+    };
+    let [first, second, third, fourth] =
+        [0, 1, 2, 3].map(|number: usize| letters[number].id.clone());
+    let of_event = [third.clone(), second.clone(), first.clone()];
+    let of_job = [fourth.clone(), third.clone(), second.clone(), first.clone()];
+    assert_eq!(listed(store, &by_job).await, of_job);
+    assert_eq!(listed(store, &by_event).await, of_event);
+
+    for disposed in [&second, &fourth] {
+        let answer = store.dispose(disposed, &discarded(), false).await.unwrap();
+        assert_eq!(answer, DisposeAnswer::Disposed);
+    }
+    let open = [third.clone(), first.clone()];
+    assert_eq!(listed(store, &by_job).await, open);
+    assert_eq!(listed(store, &by_event).await, open);
+    assert_eq!(listed(store, &all(&by_job)).await, of_job);
+    assert_eq!(listed(store, &all(&by_event)).await, of_event);
+    assert_eq!(pages(store, &all(&by_job), 1).await, of_job);
+
+    let answer = store.dispose(&second, &Disposal::Open, true).await;
+    assert_eq!(answer.unwrap(), DisposeAnswer::Disposed);
+    assert_eq!(listed(store, &by_event).await, of_event);
+    let gone = [first, fourth];
+    assert_eq!(store.forget_dead_letters(&gone).await.unwrap(), 2);
+    assert_eq!(listed(store, &all(&by_job)).await, [third, second]);
 }
 
 pub async fn what_is_not_there_cannot_be_disposed_of(store: &dyn Store) {
