@@ -6,11 +6,12 @@ use crate::{
     dead_letters::letter_args,
     error::unreadable,
     gathering::{Gathering, Step},
-    key::{SHARDS, Shard, term},
+    key::{SHARDS, term},
     script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
     traffic::traffic_line,
 };
 use async_trait::async_trait;
+use redis::ToRedisArgs;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken, SettleAnswer,
     SettledAs, Settlement, StoreError,
@@ -25,13 +26,13 @@ impl ClaimStore for RedisStore {
         let delivery = request.delivery;
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut step = Step::new([shard.claim(id)]);
+        let mut step = Step::new(shard.claim(id));
         step.arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(request.worker.as_str())
             .arg(request.nonce.0)
             .arg(micros(request.lease));
-        let answer: Vec<String> = self.claiming.run(&shard, step).await?;
+        let answer: String = self.claiming.run(&shard, step).await?;
         read_answer(delivery, &answer)
             .ok_or_else(|| unreadable("claim", &delivery.id, format!("{answer:?} is no answer")))
     }
@@ -39,20 +40,15 @@ impl ClaimStore for RedisStore {
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut step = Step::new([
-            shard.claim(id),
-            shard.record(id),
-            shard.log(),
-            shard.delivered(id),
-        ]);
-        step.arg(delivery.generation.get())
+        let mut script = SHOW_ATTEMPTING.key(shard.claim(id));
+        script
+            .arg(delivery.generation.get())
             .arg(delivery.attempt.get())
-            .arg(open_ms(&self.settings));
-        record_args(&mut step, &shard, delivery);
-        step.arg(log_entries_max(&self.settings))
+            .arg(open_ms(&self.settings))
+            .arg(record::encode_record_head(delivery))
+            .arg(log_terms(delivery))
+            .arg(log_entries_max(&self.settings))
             .arg(final_ms(&self.settings));
-        let mut script = SHOW_ATTEMPTING.prepare_invoke();
-        script.key(step.keys).arg(step.args);
         self.connection.run("show an attempt", &script).await
     }
 
@@ -61,13 +57,7 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let mut step = Step::new([
-            shard.claim(id),
-            shard.record(id),
-            shard.log(),
-            shard.attempts(id),
-            shard.delivered(id),
-        ]);
+        let mut step = Step::new(shard.claim(id));
         let kept = if state.is_final() {
             final_ms(&self.settings)
         } else {
@@ -77,18 +67,13 @@ impl ClaimStore for RedisStore {
             .arg(claim.generation.get())
             .arg(claim.attempt.get())
             .arg(ended_as)
-            .arg(kept);
-        record_args(&mut step, &shard, delivery);
-        step.arg(record::encode_state(&state))
-            .arg(settlement.at.as_nanosecond().to_string())
+            .arg(kept)
+            .arg(log_terms(delivery))
             .arg(traffic_line(&settlement))
-            .arg(settlement.attempts.len());
-        for attempt in settlement.attempts {
-            step.arg(record::encode_attempt(attempt));
-        }
+            .arg(whole_record(&settlement, &state));
         let answer: String = match settlement.settled_as {
             SettledAs::DeadLettered(dead_letter) => {
-                let answer = self.settle_dead(&shard, step, dead_letter).await?;
+                let answer = self.settle_dead(step, dead_letter).await?;
                 self.wait_for_disk(&shard).await?;
                 answer
             }
@@ -105,10 +90,9 @@ impl ClaimStore for RedisStore {
 pub(crate) fn claiming(
     settings: &RedisStoreSettings,
     connection: &Arc<Connection>,
-) -> Gathering<Vec<String>> {
-    let mut common = Step::new([]);
-    common.arg(open_ms(settings));
-    Gathering::new("claim", &CLAIM, common.args, connection.clone())
+) -> Gathering<String> {
+    let common = open_ms(settings).to_redis_args();
+    Gathering::new("claim", &CLAIM, common, connection.clone())
 }
 
 /// Where settlements come together.
@@ -116,28 +100,45 @@ pub(crate) fn settling(
     settings: &RedisStoreSettings,
     connection: &Arc<Connection>,
 ) -> Gathering<String> {
-    let common = settle_args(settings);
-    Gathering::new(SETTLE_STEP, &SETTLE, common.args, connection.clone())
+    Gathering::new(
+        SETTLE_STEP,
+        &SETTLE,
+        settle_args(settings),
+        connection.clone(),
+    )
 }
 
 const SETTLE_STEP: &str = "settle";
 
 /// What settlements have in common.
-fn settle_args(settings: &RedisStoreSettings) -> Step {
-    let mut common = Step::new([]);
-    common
-        .arg(log_entries_max(settings))
-        .arg(final_ms(settings))
-        .arg(limits::HISTORY_MAX);
-    common
+fn settle_args(settings: &RedisStoreSettings) -> Vec<Vec<u8>> {
+    let entries_max = log_entries_max(settings);
+    (entries_max, final_ms(settings), limits::HISTORY_MAX).to_redis_args()
 }
 
-/// What `write_record` needs of a delivery, in its order.
-fn record_args(step: &mut Step, shard: &Shard, delivery: &Delivery) {
-    step.arg(delivery.id.as_str())
-        .arg(shard.as_str())
-        .arg(record::encode_record_head(delivery))
-        .arg(log_terms(delivery));
+/// A record in one piece, as `write_delivered` keeps it: where it lies in the log if this claim is its first, its generation, when it was
+/// changed, its state, its head, and the newest attempts, a line each.
+fn whole_record(settlement: &Settlement<'_>, state: &DeliveryState) -> Vec<u8> {
+    let (claim, delivery) = (settlement.claim, settlement.delivery);
+    let mut record = format!(
+        "{}{}\n{}\n{}\n{}\n",
+        claim.token.0,
+        delivery.id,
+        claim.generation.get(),
+        settlement.at.as_nanosecond(),
+        record::encode_state(state)
+    )
+    .into_bytes();
+    record.extend(record::encode_record_head(delivery));
+    let older = settlement
+        .attempts
+        .len()
+        .saturating_sub(limits::HISTORY_MAX);
+    for attempt in &settlement.attempts[older..] {
+        record.push(b'\n');
+        record.extend(record::encode_attempt(attempt));
+    }
+    record
 }
 
 /// Of one shard.
@@ -158,22 +159,13 @@ impl RedisStore {
     /// Alone: such a step is a large one.
     async fn settle_dead(
         &self,
-        shard: &Shard,
         step: Step,
         dead_letter: &DeadLetter,
     ) -> Result<String, StoreError> {
         let mut script = SETTLE_DEAD.prepare_invoke();
         script
-            .key(step.keys)
-            .key(
-                [
-                    shard.letter(dead_letter.id.as_str()),
-                    shard.open(),
-                    shard.disposed(),
-                ]
-                .as_slice(),
-            )
-            .arg(settle_args(&self.settings).args)
+            .key(step.key)
+            .arg(settle_args(&self.settings))
             .arg(step.args);
         letter_args(
             &mut script,
@@ -210,8 +202,8 @@ fn ending(settled_as: &SettledAs, at: Timestamp) -> (&'static str, DeliveryState
     }
 }
 
-fn read_answer(delivery: &Delivery, answer: &[String]) -> Option<ClaimAnswer> {
-    let words: Vec<&str> = answer.iter().map(String::as_str).collect();
+fn read_answer(delivery: &Delivery, answer: &str) -> Option<ClaimAnswer> {
+    let words: Vec<&str> = answer.split(' ').collect();
     Some(match words.as_slice() {
         ["settled"] => ClaimAnswer::Settled,
         ["held", remaining] => ClaimAnswer::Held {

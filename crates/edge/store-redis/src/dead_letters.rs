@@ -27,17 +27,8 @@ pub(crate) const BACKSTOP: Duration = Duration::from_hours(24);
 impl DeadLetterStore for RedisStore {
     async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
         let shard = self.home_of(dead_letter);
-        let mut script = PUT_LETTER.prepare_invoke();
-        script
-            .key(
-                [
-                    shard.letter(dead_letter.id.as_str()),
-                    shard.open(),
-                    shard.disposed(),
-                ]
-                .as_slice(),
-            )
-            .arg(shard.as_str());
+        let mut script = PUT_LETTER.key(shard.letter(dead_letter.id.as_str()));
+        script.arg(shard.as_str());
         letter_args(
             &mut script,
             dead_letter,

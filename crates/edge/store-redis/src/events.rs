@@ -9,6 +9,7 @@ use crate::{
     script::{KEEP_EVENT_KNOWN, MARK_EVENTS, READ_MARKS},
 };
 use async_trait::async_trait;
+use redis::ToRedisArgs;
 use ringback_delivery::port::{EventMark, EventStore, StoreError, StoreHealth};
 use ringback_domain::{EventId, ProjectName, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ impl EventStore for RedisStore {
         id: &EventId,
     ) -> Result<Option<EventMark>, StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let step = Step::new([shard.event(project.as_str(), id.as_str())]);
+        let step = Step::new(shard.event(project.as_str(), id.as_str()));
         let stored = self.reading_marks.run(&shard, step).await?;
         let read = |text: String| {
             read_mark(&text)
@@ -37,7 +38,7 @@ impl EventStore for RedisStore {
         mark: EventMark,
     ) -> Result<(), StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let mut step = Step::new([shard.event(project.as_str(), id.as_str())]);
+        let mut step = Step::new(shard.event(project.as_str(), id.as_str()));
         step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries));
         self.marking.run(&shard, step).await?;
         Ok(())
@@ -75,14 +76,8 @@ pub(crate) fn marking(
     settings: &RedisStoreSettings,
     connection: &Arc<Connection>,
 ) -> Gathering<u8> {
-    let mut common = Step::new([]);
-    common.arg(millis(settings.idempotency_window));
-    Gathering::new(
-        "mark an event",
-        &MARK_EVENTS,
-        common.args,
-        connection.clone(),
-    )
+    let common = millis(settings.idempotency_window).to_redis_args();
+    Gathering::new("mark an event", &MARK_EVENTS, common, connection.clone())
 }
 
 fn read_mark(text: &str) -> Option<EventMark> {

@@ -7,7 +7,6 @@ use crate::settings::SettingsError;
 use ringback_delivery::port::{Cursor, StoreError};
 use ringback_domain::{Timestamp, TrafficOf};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Parts the deliveries are spread over. Changing it would make everything stored unfindable.
 pub(crate) const SHARDS: u8 = 16;
@@ -186,11 +185,9 @@ impl Shard {
 /// What an entry can be found by: a letter for the member, 12 hex digits for its value.
 pub(crate) fn term(member: char, value: &str) -> String {
     let digest = Sha256::digest(value);
-    let mut term = String::from(member);
-    for byte in &digest[..6] {
-        let _ = write!(term, "{byte:02x}");
-    }
-    term
+    let digits = digest[..6].iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+    std::iter::once(member).chain(digits).collect()
 }
 
 /// Microseconds as text that sorts like the moments: 16 digits, good until 2286.

@@ -43,7 +43,7 @@ pub struct RedisStore {
     connection: Arc<Connection>,
     reading_marks: Gathering<Option<String>>,
     marking: Gathering<u8>,
-    claiming: Gathering<Vec<String>>,
+    claiming: Gathering<String>,
     settling: Gathering<String>,
     barrier: Option<Barrier>,
     keys: Keys,

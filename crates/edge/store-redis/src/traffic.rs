@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use ringback_delivery::port::{Settlement, StoreError, TrafficStore};
 use ringback_domain::{Timestamp, Traffic, TrafficOf, TrafficPoint, TrafficStep};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+};
 
 /// Steps of one key.
 fn steps_per_chunk(step: TrafficStep) -> u32 {
@@ -86,17 +89,22 @@ pub(crate) fn traffic_line(settlement: &Settlement<'_>) -> String {
     if counted == Traffic::default() {
         return String::new();
     }
-    let steps = [TrafficStep::Minute, TrafficStep::Hour].map(|step| {
+    let mut line = String::new();
+    for step in [TrafficStep::Minute, TrafficStep::Hour] {
         let (number, per_chunk) = (step.number_of(settlement.at), steps_per_chunk(step));
         let (chunk, offset) = (number / per_chunk, number % per_chunk);
-        format!("{}{chunk} {offset}", letter(step))
-    });
-    format!(
-        "{}|{}|{} {} {}",
-        steps.join(" "),
-        targets.map(|of| of.to_string()).join(" "),
-        counted.delivered,
-        counted.failed_attempts,
-        counted.dead_lettered
-    )
+        let _ = write!(line, "{}{chunk} {offset} ", letter(step));
+    }
+    let mut before = '|';
+    for of in targets {
+        let _ = write!(line, "{before}{of}");
+        before = ' ';
+    }
+    let Traffic {
+        delivered,
+        failed_attempts,
+        dead_lettered,
+    } = counted;
+    let _ = write!(line, "|{delivered} {failed_attempts} {dead_lettered}");
+    line
 }

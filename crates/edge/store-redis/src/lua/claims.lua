@@ -35,12 +35,13 @@ end
 -- The claims that a call is about, by key: as read, or the text that was written since.
 local claims = {}
 
--- Reads them all at once, before anything is written. MGET tells a hash and nothing alike.
-local function read_claims(keys)
+-- Reads them all at once, so that what is no claim is found before anything is written. MGET tells a hash and nothing alike. is_plain:
+-- whether a text need not be taken apart, if given.
+local function read_claims(keys, is_plain)
   local absent = {}
   for i, text in ipairs(redis.call('MGET', unpack(keys))) do
     if text then
-      claims[keys[i]] = parse_claim(text)
+      claims[keys[i]] = is_plain and is_plain(i, text) and text or parse_claim(text)
     else
       absent[#absent + 1] = keys[i]
     end
@@ -68,13 +69,13 @@ local function pack_claim(claim)
   return table.concat({ claim.generation, claim.attempt, claim.state, worker, claimed, lease_end }, ' ')
 end
 
--- Who held the same attempt before this claim and never settled it, and since when.
+-- Who held the same attempt before this claim and never settled it, and since when, in words.
 local function expired_before(claim)
   local generation, attempt, state, worker, claimed = unpack(split(claim.before))
   if state == 'held' and tonumber(generation) == claim.generation and tonumber(attempt) == claim.attempt then
-    return { worker, claimed }
+    return ' ' .. worker .. ' ' .. claimed
   end
-  return {}
+  return ''
 end
 
 -- The claim that a release returns to, under the token of the released one.
@@ -83,8 +84,20 @@ local function unpack_claim(packed, token)
   return table.concat({ state, generation, attempt, token, token, worker, '-', claimed, lease_end .. '+0', '1' }, ' ')
 end
 
--- Held for this lease, and shown in the log or not.
-local function pack_held(claim, lease, is_shown)
-  return table.concat({ 'held', claim.generation, claim.attempt, claim.token, '-', claim.worker, claim.nonce or '-', claim.claimed,
-    lease, is_shown and '1' or '0', claim.before }, ' ')
+-- What a claim that nobody else knows of begins with until it is settled, and ends with as long as the log does not show it and
+-- there is none to return to. It is then as old as its token.
+local function held_by(token, generation, attempt)
+  return 'held ' .. generation .. ' ' .. attempt .. ' ' .. token .. ' - '
+end
+local FIRST_AND_NOT_SHOWN = ' 0 '
+
+local function pack_held(token, generation, attempt, worker, nonce, claimed, lease, is_shown, before)
+  return held_by(token, generation, attempt) .. worker .. ' ' .. nonce .. ' ' .. claimed .. ' ' .. lease
+    .. (is_shown and ' 1 ' or ' 0 ') .. before
+end
+
+-- The same claim for this lease, and shown in the log or not.
+local function renew_held(claim, lease, is_shown)
+  return pack_held(claim.token, claim.generation, claim.attempt, claim.worker, claim.nonce or '-', claim.claimed, lease, is_shown,
+    claim.before)
 end

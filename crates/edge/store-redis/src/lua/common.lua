@@ -88,5 +88,11 @@ local function id_of(suffix)
   return string.sub(suffix, 17)
 end
 
+-- What every key of the shard begins with, and the id that a key of this kind ends with.
+local function shard_and_id(key, kind)
+  local stop = string.find(key, '}:', 1, true) + 1
+  return string.sub(key, 1, stop), string.sub(key, stop + #kind + 2)
+end
+
 -- A line of a log: a moment, the id of a delivery, and a handful of terms, 13 characters each.
 local LINE_BYTES_MAX = 256

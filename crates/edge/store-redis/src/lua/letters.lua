@@ -57,23 +57,24 @@ local function sweep_letters(index, shard, cutoff)
 end
 
 -- Keeps one that is not there yet.
-local function keep_letter(keys, shard, letter)
+local function keep_letter(shard, letter)
+  local key, open, disposed = shard .. 'letter:' .. id_of(letter.suffix), shard .. 'letters:open', shard .. 'letters:disposed'
   local cutoff = sortable(now_us() - letter.retention_us)
-  sweep_letters(keys.open, shard, cutoff)
-  sweep_letters(keys.disposed, shard, cutoff)
-  if redis.call('HSETNX', keys.letter, 'k', letter.suffix) == 0 then
+  sweep_letters(open, shard, cutoff)
+  sweep_letters(disposed, shard, cutoff)
+  if redis.call('HSETNX', key, 'k', letter.suffix) == 0 then
     return
   end
-  redis.call('HSET', keys.letter, 'record', letter.record, 'disposal', letter.disposal)
-  redis.call('PEXPIRE', keys.letter, letter.ttl)
+  redis.call('HSET', key, 'record', letter.record, 'disposal', letter.disposal)
+  redis.call('PEXPIRE', key, letter.ttl)
   local terms = letter.terms .. ' #' .. #letter.record
   count_bytes(shard, terms, '')
   add_to_all(shard, letter.suffix, terms)
   if letter.disposal == '' then
     terms = terms .. ' ' .. join_group(shard, letter.suffix, letter.group)
-    add_to_index(keys.open, letter.suffix, terms)
+    add_to_index(open, letter.suffix, terms)
   else
-    add_to_index(keys.disposed, letter.suffix, terms)
+    add_to_index(disposed, letter.suffix, terms)
   end
 end
 

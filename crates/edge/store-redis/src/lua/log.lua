@@ -36,8 +36,8 @@ end
 
 -- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each. Reading a block costs
 -- the more the longer it is: `<log>:digests` has its first suffix, and of each term in it the first digits.
-local function lines_per_block(entry)
-  return math.max(1, math.min(BLOCK_LINES, math.floor(entry.entries_max / 16)))
+local function lines_per_block(limits)
+  return math.max(1, math.min(BLOCK_LINES, math.floor(limits.entries_max / 16)))
 end
 
 local function lines_of(text)
@@ -63,10 +63,10 @@ end
 
 -- Forgets the oldest final entries while there are too many, then the oldest of all. in_set and in_new: how many entries are
 -- in the set, and are not yet in a block.
-local function make_room(log, shard, entry, in_set, in_new)
-  local blocks, per_block = log .. ':blocks', lines_per_block(entry)
-  local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - entry.entries_max
-  local cutoff = sortable(entry.now - entry.kept_us - LATE_US)
+local function make_room(log, shard, limits, in_set, in_new)
+  local blocks, per_block = log .. ':blocks', lines_per_block(limits)
+  local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - limits.entries_max
+  local cutoff = sortable(limits.now - limits.kept_us - LATE_US)
   for _ = 1, SWEPT_MAX do
     local block = redis.call('LINDEX', blocks, 0)
     local is_expired = block and newest_moment(block) < cutoff
@@ -89,15 +89,15 @@ local function make_room(log, shard, entry, in_set, in_new)
 end
 
 -- Entries of the set: all have as many members, an `a`, a state and their terms.
-local function count_set(log, entry)
-  local _, terms = string.gsub(entry.terms, '%S+', '')
-  return math.ceil(redis.call('ZCARD', log) / (terms + 2))
+local function count_set(log, terms)
+  local _, count = string.gsub(terms, '%S+', '')
+  return math.ceil(redis.call('ZCARD', log) / (count + 2))
 end
 
 -- Records of the set that expired are forgotten, a few a call.
-local function sweep_set(log, shard, entry)
+local function sweep_set(log, shard, limits)
   local first = oldest(log, 'a', 1)[1]
-  if first and tonumber(string.sub(first, 1, 16)) < entry.now - entry.kept_us then
+  if first and tonumber(string.sub(first, 1, 16)) < limits.now - limits.kept_us then
     for _, suffix in ipairs(oldest(log, 'a', SWEPT_MAX)) do
       if redis.call('EXISTS', shard .. 'record:' .. id_of(suffix)) == 0 then
         forget(log, suffix, shard)
@@ -108,29 +108,29 @@ end
 
 -- Whether it is time to sort new lines into blocks: so many bytes there are, and of this length each. That is looked at each time
 -- there is a block more, and done when half of them can be, so that none is sorted often.
-local function is_block_due(log, entry, bytes, line_bytes)
-  local block_bytes = line_bytes * lines_per_block(entry)
+local function is_block_due(log, limits, bytes, line_bytes)
+  local block_bytes = line_bytes * lines_per_block(limits)
   if math.floor(bytes / block_bytes) == math.floor((bytes - line_bytes) / block_bytes) then
     return false
   end
-  if bytes / line_bytes > entry.entries_max / 2 then
+  if bytes / line_bytes > limits.entries_max / 2 then
     return true
   end
   local middle = math.max(block_bytes, math.floor(bytes / 2)) - 2 * line_bytes
   local moment = string.match(redis.call('GETRANGE', log .. ':new', middle, middle + 2 * line_bytes), '\n(%d+)')
-  return moment and moment < sortable(entry.now - LATE_US)
+  return moment and moment < sortable(limits.now - LATE_US)
 end
 
 -- Sorts new lines into blocks: all that none can come before any more, or as many as a small log has to.
-local function make_blocks(log, shard, entry)
-  local new, per_block = log .. ':new', lines_per_block(entry)
+local function make_blocks(log, shard, terms, limits)
+  local new, per_block = log .. ':new', lines_per_block(limits)
   local lines = lines_of(redis.call('GET', new))
   table.sort(lines)
-  local upto, settled = sortable(entry.now - LATE_US), 0
+  local upto, settled = sortable(limits.now - LATE_US), 0
   while settled < #lines and lines[settled + 1] < upto do
     settled = settled + 1
   end
-  settled = math.max(settled, #lines - math.floor(entry.entries_max / 2))
+  settled = math.max(settled, #lines - math.floor(limits.entries_max / 2))
   settled = settled - settled % per_block
   if settled > 0 then
     local made, digests = {}, {}
@@ -152,45 +152,39 @@ local function make_blocks(log, shard, entry)
     end
   end
   -- Room for as many as may be new when this is done again.
-  local new_max = math.min(2 * (#lines - settled) + per_block, math.max(#lines - settled, math.floor(entry.entries_max / 2)))
-  make_room(log, shard, entry, count_set(log, entry), new_max)
+  local new_max = math.min(2 * (#lines - settled) + per_block, math.max(#lines - settled, math.floor(limits.entries_max / 2)))
+  make_room(log, shard, limits, count_set(log, terms), new_max)
 end
 
-local function is_appendable(entry)
-  return entry.now - tonumber(entry.begun) <= LATE_US
-end
-
--- One that has no record yet and is delivered. Its attempts are arguments of the call.
-local function write_delivered(key, log, shard, entry, first, last)
-  local suffix = entry.begun .. entry.id
-  local attempts = last >= first and '\n' .. table.concat(ARGV, '\n', first, last) or ''
-  local record = table.concat({ suffix, entry.generation, entry.updated, entry.state, entry.head }, '\n')
-  redis.call('SET', key, record .. attempts, 'PX', entry.ttl)
-  local line = suffix .. ' ' .. entry.terms .. '\n'
-  if is_block_due(log, entry, redis.call('APPEND', log .. ':new', line), #line) then
-    make_blocks(log, shard, entry)
+-- A first attempt that is delivered at once. Its record in one piece: suffix, generation, moment of the last change, state and head, a
+-- line each, then the attempts.
+local function write_delivered(shard, id, ttl, record, line, limits)
+  redis.call('SET', shard .. 'delivered:' .. id, record, 'PX', ttl)
+  local log = shard .. 'log'
+  if is_block_due(log, limits, redis.call('APPEND', log .. ':new', line), #line) then
+    make_blocks(log, shard, string.match(line, ' (.*)\n'), limits)
   end
 end
 
 -- One that was delivered and is not, after all: claims were lost. It is kept as the others are.
-local function reopen(delivered, key, log, entry)
-  local lines = lines_of(redis.call('GET', delivered))
-  local suffix, generation, updated, state, head = unpack(lines, 1, 5)
-  redis.call('HSET', key, 'k', suffix, 'head', head, 'state', state, 'generation', generation, 'updated', updated)
-  local attempts = string.gsub(key, 'record:', 'attempts:', 1)
-  if #lines > 5 then
-    redis.call('RPUSH', attempts, unpack(lines, 6))
+local function reopen(delivered, shard, id, terms)
+  local suffix, generation, updated, state, head = unpack(delivered, 1, 5)
+  redis.call('HSET', shard .. 'record:' .. id, 'k', suffix, 'head', head, 'state', state, 'generation', generation, 'updated', updated)
+  if #delivered > 5 then
+    redis.call('RPUSH', shard .. 'attempts:' .. id, unpack(delivered, 6))
   end
-  redis.call('DEL', delivered)
-  add_to_index(log, suffix, string.lower(entry.terms), state_term(state))
+  redis.call('DEL', shard .. 'delivered:' .. id)
+  add_to_index(shard .. 'log', suffix, string.lower(terms), state_term(state))
   return suffix, state
 end
 
 -- Writes state and generation; makes the record when it is not there, with the moment when the attempt was begun for its place.
-local function write_record(key, log, delivered, shard, entry)
+local function write_record(shard, id, entry, limits)
+  local key, log = shard .. 'record:' .. id, shard .. 'log'
   local suffix, state = unpack(redis.call('HMGET', key, 'k', 'state'))
-  if not suffix and redis.call('EXISTS', delivered) == 1 then
-    suffix, state = reopen(delivered, key, log, entry)
+  local delivered = not suffix and redis.call('GET', shard .. 'delivered:' .. id)
+  if delivered then
+    suffix, state = reopen(lines_of(delivered), shard, id, entry.terms)
   end
   local term = state_term(entry.state)
   if suffix then
@@ -203,12 +197,12 @@ local function write_record(key, log, delivered, shard, entry)
     redis.call('PEXPIRE', key, entry.ttl)
     return
   end
-  suffix = entry.begun .. entry.id
+  suffix = entry.begun .. id
   redis.call('HSET', key, 'k', suffix, 'head', entry.head,
     'state', entry.state, 'generation', entry.generation, 'updated', entry.updated)
   redis.call('PEXPIRE', key, entry.ttl)
   add_to_index(log, suffix, string.lower(entry.terms), term)
-  sweep_set(log, shard, entry)
+  sweep_set(log, shard, limits)
   local line_bytes = #suffix + #entry.terms + 2
-  make_room(log, shard, entry, count_set(log, entry), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes))
+  make_room(log, shard, limits, count_set(log, entry.terms), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes))
 end

@@ -1,4 +1,4 @@
--- KEYS: letter, open, disposed. ARGV: shard, then the letter.
+-- KEYS: letter. ARGV: shard, then the letter.
 
-keep_letter({ letter = KEYS[1], open = KEYS[2], disposed = KEYS[3] }, ARGV[1], letter_of(2))
+keep_letter(ARGV[1], letter_of(2))
 return 'kept'

@@ -1,18 +1,51 @@
--- Settlements, each answered in its place. KEYS: for each claim, record, log, attempts, delivered; with a dead letter, which comes
--- alone, also letter, open, disposed. ARGV: the most entries of a log, the least milliseconds that each is kept, attempts kept at
--- most; then for each token, generation, attempt, how it ended, milliseconds to keep it, id, shard, head, terms, state, moment,
--- what is noted of traffic, how many attempts follow, the attempts; with a dead letter also the letter.
+-- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone. ARGV: the most entries of a log,
+-- the least milliseconds that each is kept, attempts kept at most; then for each token, generation, attempt, how it ended, milliseconds
+-- to keep it, terms, what is noted of traffic, the record as `write_delivered` writes it; with a dead letter also the letter.
 
-local COMMON, EACH, KEYS_EACH = 3, 13, 5
+local COMMON, EACH = 3, 8
+local sub = string.sub
 local now_text, now = now_text_and_us()
-local entries_max, kept_us, attempts_max = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
+local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(ARGV[2]) * 1000 }
+local attempts_max = tonumber(ARGV[3])
 
 local traffic = {}
 
--- at: its first argument; last: its last attempt.
-local function settle(keys, at, last)
-  local key, record, log, attempts, delivered = KEYS[keys], KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 3], KEYS[keys + 4]
-  local mine, generation, ended_as, ttl, shard = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 6]
+local function note(line)
+  if line ~= '' then
+    traffic[#traffic + 1] = line
+  end
+end
+
+local function first_argument(i)
+  return COMMON + 1 + (i - 1) * EACH
+end
+
+-- The claims, as they are found, of first attempts that are delivered at once: nearly all are.
+local delivered_at_once = {}
+
+local function is_delivered_at_once(i, text)
+  local at = first_argument(i)
+  local token = ARGV[at]
+  local held = held_by(token, ARGV[at + 1], ARGV[at + 2])
+  if ARGV[at + 3] == 'delivered' and sub(text, 1, #held) == held and sub(text, -#FIRST_AND_NOT_SHOWN) == FIRST_AND_NOT_SHOWN
+    and now - tonumber(token) <= LATE_US then
+    delivered_at_once[i] = text
+    return true
+  end
+end
+
+local function settle(i, key)
+  local at = first_argument(i)
+  local mine, generation, attempt, ended_as, ttl = unpack(ARGV, at, at + 4)
+  local shard, id = shard_and_id(key, 'claim')
+  local text = delivered_at_once[i]
+  if text and claims[key] == text then
+    write_claim(key, ttl, 'delivered ' .. generation .. ' ' .. attempt .. ' ' .. mine .. ' ' .. mine)
+    note(ARGV[at + 6])
+    write_delivered(shard, id, ttl, ARGV[at + 7], mine .. id .. ' ' .. ARGV[at + 5] .. '\n', limits)
+    return 'settled'
+  end
+
   local held = read_claim(key)
   if held and tonumber(mine) < tonumber(held.token) then
     return 'stale'
@@ -26,49 +59,30 @@ local function settle(keys, at, last)
   if ended_as == 'released' then
     write_claim(key, ttl, unpack_claim(known and held.before ~= '' and held.before or '0 0 free - 0 0', mine))
   else
-    write_claim(key, ttl, table.concat({ ended_as, generation, ARGV[at + 2], mine, mine }, ' '))
+    write_claim(key, ttl, table.concat({ ended_as, generation, attempt, mine, mine }, ' '))
   end
-
-  if ARGV[at + 11] ~= '' then
-    traffic[#traffic + 1] = ARGV[at + 11]
-  end
-  local entry = {
-    now = now, begun = known and held.claimed or now_text,
-    id = ARGV[at + 5], head = ARGV[at + 7], terms = ARGV[at + 8], entries_max = entries_max, kept_us = kept_us,
-    state = ARGV[at + 9], generation = generation, updated = ARGV[at + 10], ttl = ttl,
-  }
-  local first = math.max(at + EACH, last + 1 - attempts_max)
-  if ended_as == 'delivered' and known and held.before == '' and not held.is_shown and is_appendable(entry) then
-    write_delivered(delivered, log, shard, entry, first, last)
-    return 'settled'
-  end
-
-  write_record(record, log, delivered, shard, entry)
-  if last >= first then
-    if redis.call('RPUSH', attempts, unpack(ARGV, first, last)) > attempts_max then
-      redis.call('LTRIM', attempts, -attempts_max, -1)
-    end
+  note(ARGV[at + 6])
+  local record = lines_of(ARGV[at + 7])
+  write_record(shard, id, {
+    begun = known and held.claimed or now_text, terms = ARGV[at + 5], ttl = ttl,
+    generation = record[2], updated = record[3], state = record[4], head = record[5],
+  }, limits)
+  local attempts = shard .. 'attempts:' .. id
+  if #record > 5 and redis.call('RPUSH', attempts, unpack(record, 6)) > attempts_max then
+    redis.call('LTRIM', attempts, -attempts_max, -1)
   end
   redis.call('PEXPIRE', attempts, ttl)
 
   if ended_as == 'dead' then
-    keep_letter({ letter = KEYS[keys + 5], open = KEYS[keys + 6], disposed = KEYS[keys + 7] }, shard, letter_of(last + 1))
+    keep_letter(shard, letter_of(at + EACH))
   end
   return 'settled'
 end
 
--- Eight keys are those of a dead letter.
-local count = #KEYS == 8 and 1 or #KEYS / KEYS_EACH
-local keys = {}
-for i = 1, count do
-  keys[i] = KEYS[KEYS_EACH * i - KEYS_EACH + 1]
+read_claims(KEYS, is_delivered_at_once)
+local answers = {}
+for i, key in ipairs(KEYS) do
+  answers[i] = settle(i, key)
 end
-read_claims(keys)
-local answers, at = {}, COMMON + 1
-for i = 1, count do
-  local last = at + EACH - 1 + tonumber(ARGV[at + EACH - 1])
-  answers[i] = settle(KEYS_EACH * i - KEYS_EACH + 1, at, last)
-  at = last + 1
-end
-note_traffic(ARGV[COMMON + 7], traffic)
+note_traffic(shard_and_id(KEYS[1], 'claim'), traffic)
 return answers
