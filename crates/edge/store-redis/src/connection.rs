@@ -159,6 +159,20 @@ impl Connection {
         answer.await.map_err(|failure| self.fault(step, failure))
     }
 
+    /// Runs commands one after another, each by itself, that lie in one slot where that matters.
+    pub(crate) async fn send_all<T: FromRedisValue>(
+        &self,
+        step: &'static str,
+        commands: &Pipeline,
+    ) -> Result<T, StoreError> {
+        let answer = async {
+            let (used, began) = self.begin().await?;
+            let answer = commands.query_async(&mut Wire::clone(&used)).await;
+            self.end(step, &used, began, answer)
+        };
+        answer.await.map_err(|failure| self.fault(step, failure))
+    }
+
     /// Runs a command that names no key, where this key lies.
     pub(crate) async fn send_to_home_of<T: FromRedisValue>(
         &self,

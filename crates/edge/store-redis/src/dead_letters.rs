@@ -12,7 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use redis::ScriptInvocation;
+use redis::{Cmd, ScriptInvocation};
 use ringback_delivery::port::{
     Cursor, DeadLetterFilter, DeadLetterMark, DeadLetterStore, DisposeAnswer, Page, StoreError,
 };
@@ -131,28 +131,9 @@ impl RedisStore {
         shard: &Shard,
         id: &str,
     ) -> Result<Option<DeadLetter>, StoreError> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(shard.letter(id)).arg(&["record", "disposal"]);
-        let (stored, disposal): (Option<Bytes>, Option<Bytes>) =
-            self.connection.send("read a dead letter", &command).await?;
-        let (Some(stored), Some(disposal)) = (stored, disposal) else {
-            return Ok(None);
-        };
-        let read = || {
-            let mut dead_letter = record::decode_dead_letter(&stored)?;
-            dead_letter.disposal = record::decode_disposal(&disposal)?;
-            Ok(dead_letter)
-        };
-        let dead_letter = read().map_err(|why| corrupt("dead letter", &id, &why))?;
-        if dead_letter.id.as_str() == id {
-            Ok(Some(dead_letter))
-        } else {
-            Err(unreadable(
-                "dead letter",
-                &id,
-                "it holds another one".into(),
-            ))
-        }
+        let command = letter_command(shard, id);
+        let stored = self.connection.send(READ_LETTER, &command).await?;
+        letter_of(id, stored)
     }
 
     fn query(&self, filter: &DeadLetterFilter) -> Query {
@@ -194,6 +175,40 @@ impl RedisStore {
             until: filter.until,
             age_max: Some(self.settings.dead_letter_retention),
         }
+    }
+}
+
+pub(crate) const READ_LETTER: &str = "read a dead letter";
+
+/// The command that reads one, as [`letter_of`] takes it.
+pub(crate) fn letter_command(shard: &Shard, id: &str) -> Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(shard.letter(id)).arg(&["record", "disposal"]);
+    command
+}
+
+/// A record and its disposal.
+pub(crate) type StoredLetter = (Option<Bytes>, Option<Bytes>);
+
+/// The dead letter that is stored; nothing where none is.
+pub(crate) fn letter_of(id: &str, stored: StoredLetter) -> Result<Option<DeadLetter>, StoreError> {
+    let (Some(stored), Some(disposal)) = stored else {
+        return Ok(None);
+    };
+    let read = || {
+        let mut dead_letter = record::decode_dead_letter(&stored)?;
+        dead_letter.disposal = record::decode_disposal(&disposal)?;
+        Ok(dead_letter)
+    };
+    let dead_letter = read().map_err(|why| corrupt("dead letter", &id, &why))?;
+    if dead_letter.id.as_str() == id {
+        Ok(Some(dead_letter))
+    } else {
+        Err(unreadable(
+            "dead letter",
+            &id,
+            "it holds another one".into(),
+        ))
     }
 }
 

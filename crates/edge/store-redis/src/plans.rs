@@ -5,7 +5,7 @@
 use crate::{
     RedisStore,
     claims::{micros, millis},
-    dead_letters::{BACKSTOP, read_disposed},
+    dead_letters::{BACKSTOP, READ_LETTER, StoredLetter, letter_command, letter_of, read_disposed},
     error::{corrupt, unreadable},
     key::{Shard, Suffix},
     script::{ADVANCE_PLAN, CHANGE_PLAN, CREATE_PLAN, LEASE_PLAN, MARK_REPLAYED, STANDINGS},
@@ -15,12 +15,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use redis::ScriptInvocation;
 use ringback_delivery::port::{
-    Advance, AdvanceAnswer, Cursor, DamagedRecord, DisposeAnswer, FencingToken, Page, PlanLease,
-    PlanStore, StoreError, WriteAnswer,
+    Advance, AdvanceAnswer, Cursor, DamagedRecord, DisposeAnswer, FencingToken, LetterRead, Page,
+    PlanLease, PlanStore, StoreError, WriteAnswer,
 };
 use ringback_domain::{
-    AttemptNumber, DeadLetter, DeliveryId, Disposal, Generation, PlanId, ProjectName, Replayed,
-    WorkerId, limits,
+    AttemptNumber, DeliveryId, Disposal, Generation, PlanId, ProjectName, Replayed, WorkerId,
+    limits,
     replay_plan::{DeliveryStanding, PlanChunk, PlanEntry, PlanStatus, ReplayPlan, Stage},
 };
 use ringback_wire::{record, replay_plan as wire};
@@ -265,13 +265,13 @@ impl PlanStore for RedisStore {
         in_place(deliveries.len(), reads.collect()).await
     }
 
-    async fn letters_of(
-        &self,
-        entries: &[PlanEntry],
-    ) -> Result<Vec<Result<Option<DeadLetter>, DamagedRecord>>, StoreError> {
-        let read = async |entry| DamagedRecord::apart(self.letter_of(entry).await);
-        let reads: Vec<_> = entries.iter().map(read).collect();
-        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+    async fn letters_of(&self, entries: &[PlanEntry]) -> Result<Vec<LetterRead>, StoreError> {
+        let homes = entries.iter().map(|entry| self.home_of_entry(entry));
+        let reads = self.shares(homes).into_iter();
+        let reads = reads.map(|share| self.read_share(entries, share));
+        let read = in_place(entries.len(), reads.collect()).await?;
+        let read = read.into_iter();
+        Ok(read.map(|letter| letter.unwrap_or(Ok(None))).collect())
     }
 
     async fn mark_replayed(
@@ -315,7 +315,7 @@ impl RedisStore {
         let claim = |(at, shard): &(usize, Shard)| shard.claim(deliveries[*at].as_str());
         let keys: Vec<_> = share.iter().map(claim).collect();
         let script = STANDINGS.key(keys.as_slice());
-        let answers: Vec<Vec<String>> = self.connection.run("read claims", &script).await?;
+        let answers: Vec<String> = self.connection.run("read claims", &script).await?;
         let standings = answers.iter().map(|answer| standing_of(answer));
         Ok(share.iter().map(|(at, _)| *at).zip(standings).collect())
     }
@@ -343,9 +343,24 @@ impl RedisStore {
         self.keys.shard_of(home)
     }
 
-    async fn letter_of(&self, entry: &PlanEntry) -> Result<Option<DeadLetter>, StoreError> {
-        let shard = self.home_of_entry(entry);
-        self.read_letter(&shard, entry.dead_letter.as_str()).await
+    /// Together, but not as one step: each is read when its turn comes.
+    async fn read_share(
+        &self,
+        entries: &[PlanEntry],
+        share: Vec<(usize, Shard)>,
+    ) -> Result<Vec<(usize, Option<LetterRead>)>, StoreError> {
+        let mut commands = redis::Pipeline::with_capacity(share.len());
+        for (at, shard) in &share {
+            let id = entries[*at].dead_letter.as_str();
+            commands.add_command(letter_command(shard, id));
+        }
+        let connection = &self.connection;
+        let stored: Vec<StoredLetter> = connection.send_all(READ_LETTER, &commands).await?;
+        let letters = share.iter().zip(stored).map(|((at, _), stored)| {
+            let letter = letter_of(entries[*at].dead_letter.as_str(), stored);
+            Ok((*at, Some(DamagedRecord::apart(letter)?)))
+        });
+        letters.collect()
     }
 
     async fn mark_share(
@@ -387,12 +402,11 @@ async fn in_place<T>(
 }
 
 /// What the claim tells; nothing when there is none.
-fn standing_of(answer: &[String]) -> Option<DeliveryStanding> {
-    let [word, generation, attempt] = answer else {
-        return None;
-    };
+fn standing_of(answer: &str) -> Option<DeliveryStanding> {
+    let mut words = answer.split(' ');
+    let (word, generation, attempt) = (words.next()?, words.next()?, words.next()?);
     let attempt: u16 = attempt.parse().ok()?;
-    let stage = match word.as_str() {
+    let stage = match word {
         "delivered" => Stage::Delivered,
         "dead" => Stage::DeadLettered,
         "settled" => Stage::Retrying,

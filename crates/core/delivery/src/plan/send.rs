@@ -6,7 +6,7 @@
 use crate::{
     Context,
     age::stale,
-    port::{DamagedRecord, Lane, Occurrence, QueueError, StoreError},
+    port::{Lane, LetterRead, Occurrence, QueueError, StoreError},
     replay::replay_of,
 };
 use futures_util::{
@@ -422,9 +422,6 @@ struct Batch {
     webhook: Option<Webhook>,
     bytes: usize,
 }
-
-/// What reading the dead letter of an entry came to.
-type LetterRead = Result<Option<DeadLetter>, DamagedRecord>;
 
 /// Those that are kept and can be read.
 fn found_of(letters: &[LetterRead]) -> impl Iterator<Item = &DeadLetter> {

@@ -11,7 +11,7 @@ mod store;
 pub use budget::{BudgetStore, OldestDeadLetters};
 pub use environment::{Clock, Entropy, Observer, Occurrence};
 pub use groups::{GroupFilter, GroupList, GroupOrder, GroupStore, TrafficStore};
-pub use plans::{Advance, AdvanceAnswer, PlanLease, PlanStore};
+pub use plans::{Advance, AdvanceAnswer, LetterRead, PlanLease, PlanStore};
 pub use queue::{
     Consumer, Depth, Lane, ParkedContent, ParkedMessage, Punctuality, Queue, QueueError, QueueName,
     Receipt, Taken, Unreadable,

@@ -14,6 +14,9 @@ use ringback_domain::{
 };
 use std::time::Duration;
 
+/// What reading the dead letter of an entry came to; nothing where it is no longer kept.
+pub type LetterRead = Result<Option<DeadLetter>, DamagedRecord>;
+
 /// Calls under way at once where a store has nothing better for many entries than one call each.
 const AT_ONCE: usize = 64;
 
@@ -124,10 +127,7 @@ pub trait PlanStore: DeadLetterStore {
     ) -> Result<Vec<Option<DeliveryStanding>>, StoreError>;
 
     /// The dead letters of entries, in their order. One that cannot be read hides no other.
-    async fn letters_of(
-        &self,
-        entries: &[PlanEntry],
-    ) -> Result<Vec<Result<Option<DeadLetter>, DamagedRecord>>, StoreError> {
+    async fn letters_of(&self, entries: &[PlanEntry]) -> Result<Vec<LetterRead>, StoreError> {
         let read = async |entry: &PlanEntry| {
             DamagedRecord::apart(self.dead_letter(&entry.dead_letter).await)
         };

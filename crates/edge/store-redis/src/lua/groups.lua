@@ -42,13 +42,19 @@ local function note_of(terms)
   return string.match(terms, '@(%S*)/(%S+)')
 end
 
--- The oldest and the newest open dead letter of the same cause.
-local function ends_of(index, terms)
-  local cause = string.match(' ' .. terms, ' (c%x+)')
-  local bottom, top = '[' .. cause .. '0', '(' .. cause .. ':'
-  local first = redis.call('ZRANGEBYLEX', index, bottom, top, 'LIMIT', 0, 1)[1]
-  local last = redis.call('ZREVRANGEBYLEX', index, top, bottom, 'LIMIT', 0, 1)[1]
-  return first and string.sub(first, #cause + 1), last and string.sub(last, #cause + 1)
+local function cause_of(terms)
+  return string.match(' ' .. terms, ' (c%x+)')
+end
+
+-- The oldest open dead letter of a cause, and the newest.
+local function first_of(index, cause)
+  local first = redis.call('ZRANGEBYLEX', index, '[' .. cause .. '0', '(' .. cause .. ':', 'LIMIT', 0, 1)[1]
+  return first and string.sub(first, #cause + 1)
+end
+
+local function last_of(index, cause)
+  local last = redis.call('ZREVRANGEBYLEX', index, '(' .. cause .. ':', '[' .. cause .. '0', 'LIMIT', 0, 1)[1]
+  return last and string.sub(last, #cause + 1)
 end
 
 -- Takes dead letters out of the group that they are in; they must be out of the index. suffixes: in their order; terms: of any.
@@ -70,9 +76,11 @@ local function leave_group(index, shard, suffixes, terms)
     end
     return
   end
-  if suffixes[1] == first or suffixes[#suffixes] == last then
-    local oldest_left, newest_left = ends_of(index, terms)
-    first, last = oldest_left or first, newest_left or last
+  if suffixes[1] == first then
+    first = first_of(index, cause_of(terms)) or first
+  end
+  if suffixes[#suffixes] == last then
+    last = last_of(index, cause_of(terms)) or last
   end
   write_group(key, name, open - #suffixes, first, last, head)
 end

@@ -9,8 +9,7 @@ end
 local _, _, _, head = read_group(packed)
 local open = redis.call('ZLEXCOUNT', KEYS[1], '[' .. ARGV[4] .. '0', '(' .. ARGV[4] .. ':')
 if open > 0 then
-  local first, last = ends_of(KEYS[1], ARGV[4])
-  write_group(key, ARGV[3], open, first, last, head)
+  write_group(key, ARGV[3], open, first_of(KEYS[1], ARGV[4]), last_of(KEYS[1], ARGV[4]), head)
 elseif redis.call('HDEL', key, ARGV[3]) == 1 and redis.call('EXISTS', key) == 0 then
   redis.call('SREM', ARGV[1] .. 'groups', ARGV[2])
 end
