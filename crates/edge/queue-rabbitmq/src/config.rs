@@ -22,7 +22,10 @@ pub struct RabbitConfig {
     /// How long a publish may take, reconnecting and publishing again included. Default: 30s.
     #[serde(with = "friendly")]
     pub confirm_timeout: Duration,
-    /// Messages published and not yet confirmed; one more waits its turn. Default: 1024.
+    /// Messages published and not yet confirmed; one more waits its turn. A large one counts as one for each 4 KiB begun, so that
+    /// they are 16 MiB and one message at most. Default: 4096.
+    ///
+    /// A broker's disk takes some 100 ms at times to make its log safe, and until then nothing is confirmed.
     pub publish_window: NonZeroU16,
     /// How often a message is handed out before it is parked. Default: 20, which is also RabbitMQ 4's own default.
     ///
@@ -45,7 +48,7 @@ impl Default for RabbitConfig {
             connect_timeout: Duration::from_secs(10),
             reconnect_wait_max: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(30),
-            publish_window: NonZeroU16::new(1024).expect("not zero"),
+            publish_window: NonZeroU16::new(4096).expect("not zero"),
             delivery_limit: NonZeroU16::new(20).expect("not zero"),
             ca_file: None,
             declare: true,

@@ -39,11 +39,16 @@ const PAUSE_EACH: Duration = Duration::from_millis(1);
 /// The longest pause: what a message waits at most for company.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
 
+/// What one place in the window is for: a larger message takes several, so that the window bounds memory, too.
+const PLACE_BYTES: usize = 4 * 1024;
+
 /// The way in.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     outbox: mpsc::Sender<Outgoing>,
+    /// Places, one for each [`PLACE_BYTES`] begun.
     window: Arc<Semaphore>,
+    window_places: NonZeroU16,
     link: Arc<Link>,
     blocked: watch::Receiver<Option<String>>,
     confirm_timeout: Duration,
@@ -57,7 +62,7 @@ struct Outgoing {
     handed_over: Arc<AtomicBool>,
     /// The broker gave it back: no queue takes it.
     returned: bool,
-    _place: OwnedSemaphorePermit,
+    _places: OwnedSemaphorePermit,
 }
 
 /// What the broker made of a message.
@@ -88,6 +93,7 @@ impl Publisher {
         Self {
             outbox,
             window: Arc::new(Semaphore::new(places)),
+            window_places: window,
             link,
             blocked,
             confirm_timeout,
@@ -98,15 +104,17 @@ impl Publisher {
     pub(crate) async fn publish(&self, message: Message) -> Result<(), QueueError> {
         let id = message.id.clone();
         let handed_over = Arc::new(AtomicBool::new(false));
+        let places = places_of(message.body.len(), self.window_places);
         let exchange = async {
-            let place = Arc::clone(&self.window).acquire_owned().await.ok()?;
+            let window = Arc::clone(&self.window);
+            let places = window.acquire_many_owned(places.into()).await.ok()?;
             let (reply, answer) = oneshot::channel();
             let outgoing = Outgoing {
                 message: Arc::new(message),
                 reply,
                 handed_over: Arc::clone(&handed_over),
                 returned: false,
-                _place: place,
+                _places: places,
             };
             self.outbox.send(outgoing).await.ok()?;
             answer.await.ok()
@@ -154,6 +162,12 @@ impl Publisher {
             },
         }
     }
+}
+
+/// How many places a message takes: all of them at most, so that the largest goes alone.
+fn places_of(bytes: usize, window: NonZeroU16) -> u16 {
+    let places = bytes.div_ceil(PLACE_BYTES).max(1);
+    u16::try_from(places).unwrap_or(u16::MAX).min(window.get())
 }
 
 /// The task behind it.
@@ -416,4 +430,21 @@ fn hand_over(
 ) -> impl Future<Output = Settled> + use<> {
     outgoing.handed_over.store(true, Ordering::Relaxed);
     hand_over_now(channel, number, Arc::clone(&outgoing.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_message_takes_a_place_for_each_part_and_no_more_than_there_are() {
+        let window = NonZeroU16::new(64).unwrap();
+        let places = |bytes| places_of(bytes, window);
+        assert_eq!([0, 1, PLACE_BYTES].map(places), [1, 1, 1]);
+        assert_eq!([PLACE_BYTES + 1, 10 * PLACE_BYTES].map(places), [2, 10]);
+        assert_eq!(
+            [64 * PLACE_BYTES, 65 * PLACE_BYTES, usize::MAX].map(places),
+            [64; 3]
+        );
+    }
 }
