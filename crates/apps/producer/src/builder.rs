@@ -63,8 +63,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// How many events may be published and not yet confirmed; one more waits its turn. A large one counts as one for each 4 KiB
-    /// begun. Default: 4096.
+    /// How many events may be published and not yet confirmed; one more waits its turn, and so does one with which they
+    /// would be more than 16 MiB. Default: 4096.
     pub fn in_flight_max(mut self, count: NonZeroU16) -> Self {
         self.config.publish_window = count;
         self

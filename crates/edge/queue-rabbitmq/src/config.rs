@@ -22,8 +22,8 @@ pub struct RabbitConfig {
     /// How long a publish may take, reconnecting and publishing again included. Default: 30s.
     #[serde(with = "friendly")]
     pub confirm_timeout: Duration,
-    /// Messages published and not yet confirmed; one more waits its turn. A large one counts as one for each 4 KiB begun, so that
-    /// they are 16 MiB and one message at most. Default: 4096.
+    /// Messages published and not yet confirmed; one more waits its turn, and so does one with which they would be more than
+    /// 16 MiB. Default: 4096.
     ///
     /// A broker's disk takes some 100 ms at times to make its log safe, and until then nothing is confirmed.
     pub publish_window: NonZeroU16,

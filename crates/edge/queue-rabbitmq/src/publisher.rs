@@ -39,16 +39,17 @@ const PAUSE_EACH: Duration = Duration::from_millis(1);
 /// The longest pause: what a message waits at most for company.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
 
-/// What one place in the window is for: a larger message takes several, so that the window bounds memory, too.
-const PLACE_BYTES: usize = 4 * 1024;
+/// What messages without a confirm may have together, in KiB: 16 MiB, or one that is larger.
+const UNCONFIRMED_KIB_MAX: u32 = 16 * 1024;
 
 /// The way in.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     outbox: mpsc::Sender<Outgoing>,
-    /// Places, one for each [`PLACE_BYTES`] begun.
+    /// Places for messages.
     window: Arc<Semaphore>,
-    window_places: NonZeroU16,
+    /// Places for what they hold, a KiB each.
+    kib: Arc<Semaphore>,
     link: Arc<Link>,
     blocked: watch::Receiver<Option<String>>,
     confirm_timeout: Duration,
@@ -62,7 +63,7 @@ struct Outgoing {
     handed_over: Arc<AtomicBool>,
     /// The broker gave it back: no queue takes it.
     returned: bool,
-    _places: OwnedSemaphorePermit,
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// What the broker made of a message.
@@ -93,7 +94,7 @@ impl Publisher {
         Self {
             outbox,
             window: Arc::new(Semaphore::new(places)),
-            window_places: window,
+            kib: Arc::new(Semaphore::new(UNCONFIRMED_KIB_MAX as usize)),
             link,
             blocked,
             confirm_timeout,
@@ -104,17 +105,17 @@ impl Publisher {
     pub(crate) async fn publish(&self, message: Message) -> Result<(), QueueError> {
         let id = message.id.clone();
         let handed_over = Arc::new(AtomicBool::new(false));
-        let places = places_of(message.body.len(), self.window_places);
+        let kib = kib_of(message.body.len());
         let exchange = async {
-            let window = Arc::clone(&self.window);
-            let places = window.acquire_many_owned(places.into()).await.ok()?;
+            let place = Arc::clone(&self.window).acquire_owned().await.ok()?;
+            let bytes = Arc::clone(&self.kib).acquire_many_owned(kib).await.ok()?;
             let (reply, answer) = oneshot::channel();
             let outgoing = Outgoing {
                 message: Arc::new(message),
                 reply,
                 handed_over: Arc::clone(&handed_over),
                 returned: false,
-                _places: places,
+                _places: [place, bytes],
             };
             self.outbox.send(outgoing).await.ok()?;
             answer.await.ok()
@@ -164,10 +165,10 @@ impl Publisher {
     }
 }
 
-/// How many places a message takes: all of them at most, so that the largest goes alone.
-fn places_of(bytes: usize, window: NonZeroU16) -> u16 {
-    let places = bytes.div_ceil(PLACE_BYTES).max(1);
-    u16::try_from(places).unwrap_or(u16::MAX).min(window.get())
+/// What a message takes of [`UNCONFIRMED_KIB_MAX`].
+fn kib_of(bytes: usize) -> u32 {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    kib.min(UNCONFIRMED_KIB_MAX)
 }
 
 /// The task behind it.
@@ -437,14 +438,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_message_takes_a_place_for_each_part_and_no_more_than_there_are() {
-        let window = NonZeroU16::new(64).unwrap();
-        let places = |bytes| places_of(bytes, window);
-        assert_eq!([0, 1, PLACE_BYTES].map(places), [1, 1, 1]);
-        assert_eq!([PLACE_BYTES + 1, 10 * PLACE_BYTES].map(places), [2, 10]);
+    fn a_message_takes_what_it_holds_and_no_more_than_there_is() {
+        assert_eq!([0, 1, 1024, 1025].map(kib_of), [0, 1, 1, 2]);
+        let largest = UNCONFIRMED_KIB_MAX as usize * 1024;
         assert_eq!(
-            [64 * PLACE_BYTES, 65 * PLACE_BYTES, usize::MAX].map(places),
-            [64; 3]
+            [largest, largest + 1, usize::MAX].map(kib_of),
+            [UNCONFIRMED_KIB_MAX; 3]
         );
     }
 }

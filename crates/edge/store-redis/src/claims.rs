@@ -3,10 +3,10 @@
 use crate::{
     RedisStore, RedisStoreSettings,
     connection::Connection,
-    dead_letters::letter_args,
+    dead_letters::{letter_args, letter_keys},
     error::unreadable,
     gathering::{Gathering, Step},
-    key::{SHARDS, term},
+    key::{SHARDS, Shard, term},
     script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
     traffic::traffic_line,
 };
@@ -26,7 +26,7 @@ impl ClaimStore for RedisStore {
         let delivery = request.delivery;
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut step = Step::new(shard.claim(id));
+        let mut step = Step::new([shard.claim(id)]);
         step.arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(request.worker.as_str())
@@ -40,7 +40,13 @@ impl ClaimStore for RedisStore {
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
-        let mut script = SHOW_ATTEMPTING.key(shard.claim(id));
+        let keys = [
+            shard.claim(id),
+            shard.record(id),
+            shard.log(),
+            shard.delivered(id),
+        ];
+        let mut script = SHOW_ATTEMPTING.key(keys.as_slice());
         script
             .arg(delivery.generation.get())
             .arg(delivery.attempt.get())
@@ -57,7 +63,7 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let mut step = Step::new(shard.claim(id));
+        let mut step = Step::new([shard.claim(id), shard.delivered(id)]);
         let kept = if state.is_final() {
             final_ms(&self.settings)
         } else {
@@ -73,7 +79,7 @@ impl ClaimStore for RedisStore {
             .arg(whole_record(&settlement, &state));
         let answer: String = match settlement.settled_as {
             SettledAs::DeadLettered(dead_letter) => {
-                let answer = self.settle_dead(step, dead_letter).await?;
+                let answer = self.settle_dead(&shard, step, dead_letter).await?;
                 self.wait_for_disk(&shard).await?;
                 answer
             }
@@ -159,12 +165,14 @@ impl RedisStore {
     /// Alone: such a step is a large one.
     async fn settle_dead(
         &self,
+        shard: &Shard,
         step: Step,
         dead_letter: &DeadLetter,
     ) -> Result<String, StoreError> {
         let mut script = SETTLE_DEAD.prepare_invoke();
         script
-            .key(step.key)
+            .key(step.keys)
+            .key(letter_keys(shard, dead_letter).as_slice())
             .arg(settle_args(&self.settings))
             .arg(step.args);
         letter_args(

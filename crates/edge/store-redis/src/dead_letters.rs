@@ -27,7 +27,7 @@ pub(crate) const BACKSTOP: Duration = Duration::from_hours(24);
 impl DeadLetterStore for RedisStore {
     async fn put_dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), StoreError> {
         let shard = self.home_of(dead_letter);
-        let mut script = PUT_LETTER.key(shard.letter(dead_letter.id.as_str()));
+        let mut script = PUT_LETTER.key(letter_keys(&shard, dead_letter).as_slice());
         script.arg(shard.as_str());
         letter_args(
             &mut script,
@@ -226,6 +226,12 @@ pub(crate) fn read_disposed(
         }
         _ => None,
     })
+}
+
+/// What a dead letter is written to.
+pub(crate) fn letter_keys(shard: &Shard, dead_letter: &DeadLetter) -> [String; 3] {
+    let letter = shard.letter(dead_letter.id.as_str());
+    [letter, shard.open(), shard.disposed()]
 }
 
 /// What `letter_of` reads, in its order.

@@ -22,7 +22,7 @@ impl EventStore for RedisStore {
         id: &EventId,
     ) -> Result<Option<EventMark>, StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let step = Step::new(shard.event(project.as_str(), id.as_str()));
+        let step = Step::new([shard.event(project.as_str(), id.as_str())]);
         let stored = self.reading_marks.run(&shard, step).await?;
         let read = |text: String| {
             read_mark(&text)
@@ -38,7 +38,7 @@ impl EventStore for RedisStore {
         mark: EventMark,
     ) -> Result<(), StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let mut step = Step::new(shard.event(project.as_str(), id.as_str()));
+        let mut step = Step::new([shard.event(project.as_str(), id.as_str())]);
         step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries));
         self.marking.run(&shard, step).await?;
         Ok(())

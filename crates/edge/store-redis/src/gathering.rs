@@ -20,16 +20,16 @@ use tokio::{sync::oneshot, task::yield_now};
 /// Steps that go together at most: the server does nothing else meanwhile.
 const TOGETHER_MAX: usize = 32;
 
-/// One step: what it is about, and its arguments after those that all have in common.
+/// One step: its keys, and its arguments after those that all have in common.
 pub(crate) struct Step {
-    pub(crate) key: String,
+    pub(crate) keys: Vec<String>,
     pub(crate) args: Vec<Vec<u8>>,
 }
 
 impl Step {
-    pub(crate) fn new(key: String) -> Self {
+    pub(crate) fn new<const N: usize>(keys: [String; N]) -> Self {
         Self {
-            key,
+            keys: keys.into(),
             args: Vec::new(),
         }
     }
@@ -195,7 +195,7 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
         let mut script = self.script.prepare_invoke();
         script.arg(self.common.as_slice());
         for step in steps {
-            script.key(&step.key).arg(step.args.as_slice());
+            script.key(step.keys.as_slice()).arg(step.args.as_slice());
         }
         self.connection.try_run(self.name, &script).await
     }

@@ -29,10 +29,10 @@ use std::time::Duration;
 const WHAT: &str = "replay plan";
 const LIST: &str = "plans";
 
-/// Steps of one script: the server does nothing else meanwhile.
+/// Steps of one script, during which the server does nothing else, or commands of one message.
 const TOGETHER_MAX: usize = 64;
 
-/// Reads and steps under way at once: the connection sends them as they come, without waiting for answers. What goes later waits behind
+/// Scripts and messages under way at once: the connection sends them as they come, without waiting for answers. What goes later waits behind
 /// all that others have asked for meanwhile, so a batch of a plan goes whole.
 const AT_ONCE: usize = 512;
 

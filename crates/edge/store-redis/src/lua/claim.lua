@@ -4,7 +4,7 @@
 local COMMON, EACH = 1, 5
 local ttl = ARGV[1]
 local now_text, now = now_text_and_us()
--- Of most, so that it is put together once.
+-- Most answers are this one, which is put together once.
 local GRANTED_NOW = 'granted ' .. now_text
 
 -- at: its first argument.

@@ -84,16 +84,16 @@ local function unpack_claim(packed, token)
   return table.concat({ state, generation, attempt, token, token, worker, '-', claimed, lease_end .. '+0', '1' }, ' ')
 end
 
--- What a claim that nobody else knows of begins with until it is settled, and ends with as long as the log does not show it and
--- there is none to return to. It is then as old as its token.
+-- What a claim begins with while it is held.
 local function held_by(token, generation, attempt)
   return 'held ' .. generation .. ' ' .. attempt .. ' ' .. token .. ' - '
 end
+-- What it ends with as long as the log does not show it and there was none before. Its token is then the moment it was made.
 local FIRST_AND_NOT_SHOWN = ' 0 '
 
 local function pack_held(token, generation, attempt, worker, nonce, claimed, lease, is_shown, before)
   return held_by(token, generation, attempt) .. worker .. ' ' .. nonce .. ' ' .. claimed .. ' ' .. lease
-    .. (is_shown and ' 1 ' or ' 0 ') .. before
+    .. (is_shown and ' 1 ' or FIRST_AND_NOT_SHOWN) .. before
 end
 
 -- The same claim for this lease, and shown in the log or not.

@@ -72,9 +72,21 @@ for _, term in ipairs(walked) do
   walks_all = walks_all or indexes_of(term) == OF_DEAD_LETTERS
 end
 
+-- Each list's newest entry not yet looked at; none at the list's end.
+local lists = {}
+
+local function is_of_this_index(suffix)
+  for _, list in ipairs(lists) do
+    if list.index == KEYS[1] and list.newest == suffix then
+      return true
+    end
+  end
+  return terms_of(KEYS[1], suffix)
+end
+
 -- Whether the lists that are not walked have the entry too.
 local function matches(suffix)
-  if walks_all and not terms_of(KEYS[1], suffix) then
+  if walks_all and not is_of_this_index(suffix) then
     return false
   end
   for _, term in ipairs(terms) do
@@ -97,8 +109,6 @@ end
 local is_filtered = walks_all or #terms + #any_of > #walked
 local read_first = #walked > 1 and 2 + math.floor(limit / #walked) or is_filtered and READ_MAX or limit
 
--- Each list's newest entry not yet looked at; none at the list's end.
-local lists = {}
 for _, term in ipairs(walked) do
   for _, index in ipairs(indexes_of(term)) do
     lists[#lists + 1] = { index = index, term = term, newest = '', to = ARGV[2], read_max = read_first, entries = {}, at = 0 }

@@ -158,8 +158,8 @@ end
 
 -- A first attempt that is delivered at once. Its record in one piece: suffix, generation, moment of the last change, state and head, a
 -- line each, then the attempts.
-local function write_delivered(shard, id, ttl, record, line, limits)
-  redis.call('SET', shard .. 'delivered:' .. id, record, 'PX', ttl)
+local function write_delivered(key, shard, ttl, record, line, limits)
+  redis.call('SET', key, record, 'PX', ttl)
   local log = shard .. 'log'
   if is_block_due(log, limits, redis.call('APPEND', log .. ':new', line), #line) then
     make_blocks(log, shard, string.match(line, ' (.*)\n'), limits)

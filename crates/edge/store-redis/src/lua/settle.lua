@@ -1,8 +1,9 @@
--- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone. ARGV: the most entries of a log,
+-- Settlements, each answered in its place. KEYS: for each claim, and the record of what is delivered at once; one with a dead letter comes
+-- alone, and names what else it writes: while a cluster moves the slot, a call with a key that is not there is refused as a whole. ARGV: the most entries of a log,
 -- the least milliseconds that each is kept, attempts kept at most; then for each token, generation, attempt, how it ended, milliseconds
 -- to keep it, terms, what is noted of traffic, the record as `write_delivered` writes it; with a dead letter also the letter.
 
-local COMMON, EACH = 3, 8
+local COMMON, EACH, KEYS_EACH = 3, 8, 2
 local sub = string.sub
 local now_text, now = now_text_and_us()
 local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(ARGV[2]) * 1000 }
@@ -34,7 +35,7 @@ local function is_delivered_at_once(i, text)
   end
 end
 
-local function settle(i, key)
+local function settle(i, key, delivered)
   local at = first_argument(i)
   local mine, generation, attempt, ended_as, ttl = unpack(ARGV, at, at + 4)
   local shard, id = shard_and_id(key, 'claim')
@@ -42,7 +43,7 @@ local function settle(i, key)
   if text and claims[key] == text then
     write_claim(key, ttl, 'delivered ' .. generation .. ' ' .. attempt .. ' ' .. mine .. ' ' .. mine)
     note(ARGV[at + 6])
-    write_delivered(shard, id, ttl, ARGV[at + 7], mine .. id .. ' ' .. ARGV[at + 5] .. '\n', limits)
+    write_delivered(delivered, shard, ttl, ARGV[at + 7], mine .. id .. ' ' .. ARGV[at + 5] .. '\n', limits)
     return 'settled'
   end
 
@@ -79,10 +80,15 @@ local function settle(i, key)
   return 'settled'
 end
 
-read_claims(KEYS, is_delivered_at_once)
+local count = ARGV[COMMON + 4] == 'dead' and 1 or #KEYS / KEYS_EACH
+local keys = {}
+for i = 1, count do
+  keys[i] = KEYS[KEYS_EACH * i - 1]
+end
+read_claims(keys, is_delivered_at_once)
 local answers = {}
-for i, key in ipairs(KEYS) do
-  answers[i] = settle(i, key)
+for i, key in ipairs(keys) do
+  answers[i] = settle(i, key, KEYS[KEYS_EACH * i])
 end
 note_traffic(shard_and_id(KEYS[1], 'claim'), traffic)
 return answers
