@@ -382,11 +382,14 @@ const FEW_MEMBERS: usize = 8;
 
 fn find_duplicate<'t, V>(members: &[(RawStr<'t>, V)]) -> Option<RawStr<'t>> {
     if members.len() <= FEW_MEMBERS {
+        // Looked at once for all of them, since each is compared with each.
+        let are_plain = members.iter().all(|(name, _)| name.is_plain());
+        let is_same = |a: RawStr<'t>, b: RawStr<'t>| a == b || !are_plain && a.is_same_text(b);
         return members.iter().enumerate().find_map(|(index, (name, _))| {
             let before = &members[..index];
             before
                 .iter()
-                .any(|(other, _)| other.is_same_text(*name))
+                .any(|(other, _)| is_same(*other, *name))
                 .then_some(*name)
         });
     }

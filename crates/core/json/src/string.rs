@@ -83,7 +83,8 @@ impl<'t> RawStr<'t> {
         out.push(b'"');
     }
 
-    fn is_plain(self) -> bool {
+    /// Whether it is spelled as it is meant.
+    pub(crate) fn is_plain(self) -> bool {
         !self.0.as_bytes().contains(&b'\\')
     }
 

@@ -3,7 +3,7 @@
 use super::{
     fuel,
     number::Num,
-    value::{Error, Map, Str, Val, into_items, into_members, write},
+    value::{Error, Map, Str, Val, Written, into_items, into_members, write},
 };
 use jaq_core::{
     Exn, ValR, ValX,
@@ -74,9 +74,9 @@ impl jaq_core::ValT for Val {
         fuel::spend(1)?;
         let found = match (&self, index) {
             (Self::Null, _) => None,
-            (Self::Obj(object), Self::Str(name)) => object.members.get(name).cloned(),
+            (Self::Obj(object), Self::Str(name)) => object.members().get(name).cloned(),
             (Self::Arr(array), Self::Num(number)) if number.as_int().is_some() => {
-                position(number, array.items.len()).map(|at| array.items[at].clone())
+                position(number, array.items().len()).map(|at| array.items()[at].clone())
             }
             _ => return Err(Error::index(self, index.clone())),
         };
@@ -86,9 +86,9 @@ impl jaq_core::ValT for Val {
     fn range(self, range: Range<&Self>) -> ValR<Self> {
         match self {
             Self::Arr(array) => {
-                let (from, upto) = bounds(&range, array.items.len())?;
+                let (from, upto) = bounds(&range, array.items().len())?;
                 fuel::spend(upto - from)?;
-                Ok(Self::array(array.items[from..upto].to_vec()))
+                Ok(Self::array(array.items()[from..upto].to_vec()))
             }
             Self::Str(text) => {
                 fuel::spend_text(text.bytes().len())?;
@@ -193,7 +193,7 @@ impl jaq_core::ValT for Val {
 impl jaq_std::ValT for Val {
     fn into_seq<S: FromIterator<Self>>(self) -> Result<S, Self> {
         match self {
-            Self::Arr(array) if fuel::spend(array.items.len()).is_ok() => {
+            Self::Arr(array) if fuel::spend(array.items().len()).is_ok() => {
                 Ok(into_items(array).into_iter().collect())
             }
             other => Err(other),
@@ -242,19 +242,21 @@ impl Val {
     /// How many values it holds.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Arr(array) => array.items.len(),
-            Self::Obj(object) => object.members.len(),
+            Self::Arr(array) => array.items().len(),
+            Self::Obj(object) => object.members().len(),
             _ => 0,
         }
     }
 
     /// The value as JSON text; `null` for what JSON cannot say.
     pub(super) fn to_json(&self) -> String {
-        let mut out = Vec::new();
-        if write(self, &mut out, BODY_BYTES_MAX).is_err() || fuel::spend_text(out.len()).is_err() {
+        let mut out = Written::default();
+        if write(self, &mut out, BODY_BYTES_MAX).is_err()
+            || fuel::spend_text(out.bytes.len()).is_err()
+        {
             return "null".into();
         }
-        String::from_utf8(out).unwrap_or_default()
+        String::from_utf8(out.bytes).unwrap_or_default()
     }
 
     fn from_text(text: &[u8]) -> Self {

@@ -219,11 +219,11 @@ fn length(value: Val) -> ValR<Val> {
 /// Whether an object has a member, be it null, or an array an item.
 fn has(value: Val, key: Val) -> ValR<Val> {
     match (&value, &key) {
-        (Val::Obj(object), Val::Str(name)) => Ok(Val::from(object.members.contains_key(name))),
+        (Val::Obj(object), Val::Str(name)) => Ok(Val::from(object.members().contains_key(name))),
         (Val::Arr(array), Val::Num(_)) => {
             let index = key.as_isize().and_then(|index| usize::try_from(index).ok());
             Ok(Val::from(
-                index.is_some_and(|index| index < array.items.len()),
+                index.is_some_and(|index| index < array.items().len()),
             ))
         }
         _ => Err(Error::index(value, key)),

@@ -8,7 +8,8 @@ mod number;
 mod operators;
 mod value;
 
-use self::value::{Val, WriteFault, write};
+use self::value::{Val, WriteFault, Written, write};
+use bytes::Bytes;
 use jaq_core::{
     Compiler, Ctx, Vars,
     data::JustLut,
@@ -101,20 +102,27 @@ impl Filter {
     }
 
     /// The body of an event: exactly one value, written without white space.
-    pub(crate) fn run(&self, document: &[u8]) -> Result<Vec<u8>, RunError> {
+    pub(crate) fn run(&self, document: &Bytes) -> Result<Vec<u8>, RunError> {
         fuel::refill();
         let event = Val::parse(document, EVENT_LIMITS).map_err(RunError::Event)?;
         let result = self.run_on(event);
         if let Some(exceeded) = fuel::exceeded() {
             return Err(RunError::Failed(exceeded.describe()));
         }
-        let mut body = Vec::with_capacity(document.len());
-        write(&result?, &mut body, BODY_BYTES_MAX).map_err(|fault| match fault {
+        let result = result?;
+        let mut written = Written {
+            bytes: Vec::with_capacity(document.len()),
+            has_replaced: false,
+        };
+        write(&result, &mut written, BODY_BYTES_MAX).map_err(|fault| match fault {
             WriteFault::TooLong => RunError::TooLong,
             WriteFault::NotFinite => RunError::NotFinite,
         })?;
-        ringback_json::check(&body, LIMITS).map_err(RunError::Result)?;
-        Ok(body)
+        if written.has_replaced || result.depth() > LIMITS.depth_max {
+            // A reader can tell which member that is.
+            ringback_json::check(&written.bytes, LIMITS).map_err(RunError::Result)?;
+        }
+        Ok(written.bytes)
     }
 
     fn run_on(&self, event: Val) -> Result<Val, RunError> {

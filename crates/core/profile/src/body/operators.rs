@@ -25,13 +25,13 @@ impl Add for Val {
                 Ok(Self::Str(Str::from_bytes(&[a.bytes(), b.bytes()].concat())))
             }
             (Self::Arr(a), Self::Arr(b)) => {
-                fuel::spend(a.items.len() + b.items.len())?;
+                fuel::spend(a.items().len() + b.items().len())?;
                 let mut items = into_items(a);
-                items.extend_from_slice(&b.items);
+                items.extend_from_slice(b.items());
                 Ok(Self::array(items))
             }
             (Self::Obj(a), Self::Obj(b)) => {
-                fuel::spend(a.members.len() + b.members.len())?;
+                fuel::spend(a.members().len() + b.members().len())?;
                 let mut members = into_members(a);
                 members.extend(into_members(b));
                 Ok(Self::object(members))
@@ -50,9 +50,9 @@ impl Sub for Val {
                 Ok(Self::Num(a.calculate(&b, isize::checked_sub, |a, b| a - b)))
             }
             (Self::Arr(a), Self::Arr(b)) => {
-                fuel::spend(a.items.len().saturating_mul(b.items.len()))?;
+                fuel::spend(a.items().len().saturating_mul(b.items().len()))?;
                 let mut items = into_items(a);
-                items.retain(|item| !b.items.contains(item));
+                items.retain(|item| !b.items().contains(item));
                 Ok(Self::array(items))
             }
             (a, b) => Err(Error::math(a, Math::Sub, b)),
@@ -79,7 +79,7 @@ fn merged(mut into: Map, from: Map) -> Result<Val, Error> {
     fuel::spend(into.len() + from.len())?;
     for (name, value) in from {
         let value = match (into.get(&name), value) {
-            (Some(Val::Obj(a)), Val::Obj(b)) => merged(a.members.clone(), into_members(b))?,
+            (Some(Val::Obj(a)), Val::Obj(b)) => merged(a.members().clone(), into_members(b))?,
             (_, value) => value,
         };
         into.insert(name, value);

@@ -4,12 +4,15 @@ use super::{
     fuel::{self, DEPTH_MAX, Exceeded},
     number::Num,
 };
+use bytes::Bytes;
 use indexmap::IndexMap;
-use ringback_json::{Fault, Limits, Node, RawStr};
+use ringback_json::{DEPTH_SUPPORTED, Fault, Limits, Node, RawStr};
 use std::{
+    cell::OnceCell,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
+    ops::Range,
     rc::Rc,
 };
 
@@ -27,18 +30,24 @@ pub(super) enum Val {
     Obj(Rc<Obj>),
 }
 
-/// The items of an array.
+/// An array.
+pub(super) type Arr = Held<Vec<Val>>;
+/// An object, its members in order.
+pub(super) type Obj = Held<Map>;
+
+/// What an array or object holds. Most of an event only passes through a filter: what is not looked into stays text.
 #[derive(Debug, Clone)]
-pub(super) struct Arr {
-    pub(super) items: Vec<Val>,
+pub(super) struct Held<T> {
+    values: OnceCell<T>,
+    text: Option<Text>,
     depth: usize,
 }
 
-/// The members of an object, in order.
+/// A part of the event's text.
 #[derive(Debug, Clone)]
-pub(super) struct Obj {
-    pub(super) members: Map,
-    depth: usize,
+struct Text {
+    bytes: Bytes,
+    has_space: bool,
 }
 
 /// A string: what it means, and how it was spelled where that is not how we would spell it.
@@ -50,9 +59,40 @@ pub(super) struct Str {
 }
 
 impl Val {
-    /// Reads a text.
-    pub(super) fn parse(bytes: &[u8], limits: Limits) -> Result<Self, Fault> {
-        ringback_json::read(bytes, limits, |node, _| {
+    /// Reads a text, of which arrays and objects in its outermost one are only checked.
+    pub(super) fn parse(text: &Bytes, limits: Limits) -> Result<Self, Fault> {
+        // The array or object that ends last is the outermost one.
+        let mut outermost = None;
+        let whole = ringback_json::read(text, limits, |node, at| {
+            let part = Part::of(&node, at);
+            if let Node::Array(_) | Node::Object(_) = node {
+                outermost = Some(node);
+            }
+            Ok(part)
+        })?;
+        Ok(match outermost {
+            Some(Node::Array(items)) => {
+                Self::array(items.into_iter().map(|item| item.value(text)).collect())
+            }
+            Some(Node::Object(members)) => {
+                let members = members.into_iter();
+                Self::object(
+                    members
+                        .map(|(name, member)| (Str::read(name), member.value(text)))
+                        .collect(),
+                )
+            }
+            _ => whole.value(text),
+        })
+    }
+
+    /// Reads a text and all in it.
+    fn read(text: &[u8]) -> Result<Self, Fault> {
+        let limits = Limits {
+            bytes_max: usize::MAX,
+            depth_max: DEPTH_SUPPORTED,
+        };
+        ringback_json::read(text, limits, |node, _| {
             Ok(match node {
                 Node::Null => Self::Null,
                 Node::Bool(value) => Self::Bool(value),
@@ -78,7 +118,7 @@ impl Val {
             fuel::run_out(Exceeded::Depth);
             return Self::Null;
         }
-        Self::Arr(Rc::new(Arr { items, depth }))
+        Self::Arr(Rc::new(Held::of(items, depth)))
     }
 
     pub(super) fn object(members: Map) -> Self {
@@ -87,11 +127,11 @@ impl Val {
             fuel::run_out(Exceeded::Depth);
             return Self::Null;
         }
-        Self::Obj(Rc::new(Obj { members, depth }))
+        Self::Obj(Rc::new(Held::of(members, depth)))
     }
 
     /// How deep it is nested; a value that holds no others has depth 0.
-    fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         match self {
             Self::Arr(array) => array.depth,
             Self::Obj(object) => object.depth,
@@ -116,14 +156,155 @@ fn depth_over<'a>(values: impl Iterator<Item = &'a Val>) -> usize {
     1 + values.map(Val::depth).max().unwrap_or(0)
 }
 
+impl<T> Held<T> {
+    fn of(values: T, depth: usize) -> Self {
+        Self {
+            values: values.into(),
+            text: None,
+            depth,
+        }
+    }
+
+    fn unread(text: Text, depth: usize) -> Rc<Self> {
+        Rc::new(Self {
+            values: OnceCell::new(),
+            text: Some(text),
+            depth,
+        })
+    }
+
+    /// Reads what is still text.
+    fn values(&self, of: impl Fn(Val) -> Option<T>) -> &T {
+        self.values.get_or_init(|| {
+            let value = self.text.as_ref().map(|text| Val::read(&text.bytes));
+            let value = value.expect("there are values or a text");
+            of(value.expect("it was checked")).expect("it is what it begins with")
+        })
+    }
+}
+
+impl Arr {
+    pub(super) fn items(&self) -> &Vec<Val> {
+        self.values(|value| match value {
+            Val::Arr(array) => Some(into_items(array)),
+            _ => None,
+        })
+    }
+}
+
+impl Obj {
+    pub(super) fn members(&self) -> &Map {
+        self.values(|value| match value {
+            Val::Obj(object) => Some(into_members(object)),
+            _ => None,
+        })
+    }
+}
+
 /// The items, without copying them where nobody else holds them.
 pub(super) fn into_items(array: Rc<Arr>) -> Vec<Val> {
-    Rc::unwrap_or_clone(array).items
+    array.items();
+    into_values(array)
 }
 
 /// The members, without copying them where nobody else holds them.
 pub(super) fn into_members(object: Rc<Obj>) -> Map {
-    Rc::unwrap_or_clone(object).members
+    object.members();
+    into_values(object)
+}
+
+/// They are read before, so that whoever else holds them need not read them again.
+fn into_values<T: Clone>(held: Rc<Held<T>>) -> T {
+    let values = Rc::unwrap_or_clone(held).values.into_inner();
+    values.expect("they were read a moment ago")
+}
+
+/// A value in a text, as long as nobody asks for more.
+struct Part<'t> {
+    kind: Kind<'t>,
+    at: Range<usize>,
+    /// How many bytes it takes without white space.
+    bytes: usize,
+    depth: usize,
+}
+
+enum Kind<'t> {
+    Null,
+    Bool(bool),
+    Number(&'t str),
+    String(RawStr<'t>),
+    Array,
+    Object,
+}
+
+impl<'t> Part<'t> {
+    fn of(node: &Node<'t, Self>, at: Range<usize>) -> Self {
+        let over = |parts: &mut dyn Iterator<Item = &Self>| {
+            let deepest = parts.map(|part| part.depth).max();
+            1 + deepest.unwrap_or(0)
+        };
+        // The brackets, and what separates.
+        let around = |count: usize| 2 + count.saturating_sub(1);
+        let (kind, bytes, depth) = match node {
+            Node::Null => (Kind::Null, at.len(), 0),
+            Node::Bool(value) => (Kind::Bool(*value), at.len(), 0),
+            Node::Number(text) => (Kind::Number(text), at.len(), 0),
+            Node::String(raw) => (Kind::String(*raw), at.len(), 0),
+            Node::Array(items) => {
+                let inside: usize = items.iter().map(|item| item.bytes).sum();
+                let depth = over(&mut items.iter());
+                (Kind::Array, around(items.len()) + inside, depth)
+            }
+            Node::Object(members) => {
+                let each = members
+                    .iter()
+                    .map(|(name, value)| name.as_spelled().len() + r#""":"#.len() + value.bytes);
+                let inside: usize = each.sum();
+                let depth = over(&mut members.iter().map(|(_, value)| value));
+                (Kind::Object, around(members.len()) + inside, depth)
+            }
+        };
+        Self {
+            kind,
+            at,
+            bytes,
+            depth,
+        }
+    }
+
+    fn value(self, text: &Bytes) -> Val {
+        let depth = self.depth;
+        let unread = || Text {
+            has_space: self.bytes != self.at.len(),
+            bytes: text.slice(self.at),
+        };
+        match self.kind {
+            Kind::Null => Val::Null,
+            Kind::Bool(value) => Val::Bool(value),
+            Kind::Number(text) => Val::Num(Num::Text(text.into())),
+            Kind::String(raw) => Val::Str(Str::read(raw)),
+            Kind::Array => Val::Arr(Held::unread(unread(), depth)),
+            Kind::Object => Val::Obj(Held::unread(unread(), depth)),
+        }
+    }
+}
+
+impl Text {
+    /// Writes it without white space.
+    fn write(&self, out: &mut Vec<u8>) {
+        if !self.has_space {
+            out.extend_from_slice(&self.bytes);
+            return;
+        }
+        let (mut in_string, mut is_escaped) = (false, false);
+        out.extend(self.bytes.iter().filter(|byte| {
+            let is_space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+            let is_kept = in_string || !is_space;
+            in_string ^= **byte == b'"' && !is_escaped;
+            is_escaped = **byte == b'\\' && !is_escaped;
+            is_kept
+        }));
+    }
 }
 
 impl Str {
@@ -152,16 +333,18 @@ impl Str {
     }
 
     /// Writes it between quotation marks.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Written) {
+        let bytes = &mut out.bytes;
         if let Some(spelled) = &self.spelled {
-            out.push(b'"');
-            out.extend_from_slice(spelled.as_bytes());
-            out.push(b'"');
+            bytes.push(b'"');
+            bytes.extend_from_slice(spelled.as_bytes());
+            bytes.push(b'"');
         } else if let Ok(text) = std::str::from_utf8(&self.text) {
-            ringback_json::write_string(out, text);
+            ringback_json::write_string(bytes, text);
         } else {
             // A filter took apart a string that held half of a surrogate pair.
-            ringback_json::write_string(out, &self.to_text());
+            ringback_json::write_string(bytes, &self.to_text());
+            out.has_replaced = true;
         }
     }
 }
@@ -212,9 +395,9 @@ impl Ord for Val {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Num(a), Self::Num(b)) => a.cmp(b),
             (Self::Str(a), Self::Str(b)) => a.cmp(b),
-            (Self::Arr(a), Self::Arr(b)) => a.items.cmp(&b.items),
+            (Self::Arr(a), Self::Arr(b)) => a.items().cmp(b.items()),
             (Self::Obj(a), Self::Obj(b)) => {
-                let (a, b) = (sorted(&a.members), sorted(&b.members));
+                let (a, b) = (sorted(a.members()), sorted(b.members()));
                 let names = a
                     .iter()
                     .map(|(name, _)| name)
@@ -259,40 +442,54 @@ pub(super) enum WriteFault {
     NotFinite,
 }
 
+/// What is written of a value.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) bytes: Vec<u8>,
+    /// Whether something in a string was no text and was replaced, so that two names may have come out alike.
+    pub(super) has_replaced: bool,
+}
+
 /// Writes a value without white space, as long as it fits.
-pub(super) fn write(value: &Val, out: &mut Vec<u8>, bytes_max: usize) -> Result<(), WriteFault> {
+pub(super) fn write(value: &Val, out: &mut Written, bytes_max: usize) -> Result<(), WriteFault> {
     match value {
-        Val::Null => out.extend_from_slice(b"null"),
-        Val::Bool(true) => out.extend_from_slice(b"true"),
-        Val::Bool(false) => out.extend_from_slice(b"false"),
-        Val::Num(number) => number.write(out).ok_or(WriteFault::NotFinite)?,
+        Val::Null => out.bytes.extend_from_slice(b"null"),
+        Val::Bool(true) => out.bytes.extend_from_slice(b"true"),
+        Val::Bool(false) => out.bytes.extend_from_slice(b"false"),
+        Val::Num(number) => number.write(&mut out.bytes).ok_or(WriteFault::NotFinite)?,
         Val::Str(text) => text.write(out),
         Val::Arr(array) => {
-            let mut before = b'[';
-            for item in &array.items {
-                out.push(before);
-                write(item, out, bytes_max)?;
-                before = b',';
+            if let Some(text) = &array.text {
+                text.write(&mut out.bytes);
+            } else {
+                let mut before = b'[';
+                for item in array.items() {
+                    out.bytes.push(before);
+                    write(item, out, bytes_max)?;
+                    before = b',';
+                }
+                let end: &[u8] = if before == b'[' { b"[]" } else { b"]" };
+                out.bytes.extend_from_slice(end);
             }
-            out.extend_from_slice(if array.items.is_empty() { b"[]" } else { b"]" });
         }
         Val::Obj(object) => {
-            let mut before = b'{';
-            for (name, value) in &object.members {
-                out.push(before);
-                name.write(out);
-                out.push(b':');
-                write(value, out, bytes_max)?;
-                before = b',';
-            }
-            out.extend_from_slice(if object.members.is_empty() {
-                b"{}"
+            if let Some(text) = &object.text {
+                text.write(&mut out.bytes);
             } else {
-                b"}"
-            });
+                let mut before = b'{';
+                for (name, value) in object.members() {
+                    out.bytes.push(before);
+                    name.write(out);
+                    out.bytes.push(b':');
+                    write(value, out, bytes_max)?;
+                    before = b',';
+                }
+                let end: &[u8] = if before == b'{' { b"{}" } else { b"}" };
+                out.bytes.extend_from_slice(end);
+            }
         }
     }
-    if out.len() > bytes_max {
+    if out.bytes.len() > bytes_max {
         return Err(WriteFault::TooLong);
     }
     Ok(())
