@@ -248,6 +248,16 @@ impl Val {
         }
     }
 
+    /// A member of an object, null where it has none; nothing of what is no object.
+    pub(super) fn member(&self, name: &str) -> Option<Self> {
+        let found = match self {
+            Self::Null => None,
+            Self::Obj(object) => object.members().get(name.as_bytes()).cloned(),
+            _ => return None,
+        };
+        Some(found.unwrap_or(Self::Null))
+    }
+
     /// The value as JSON text; `null` for what JSON cannot say.
     pub(super) fn to_json(&self) -> String {
         let mut out = Written::default();

@@ -158,16 +158,11 @@ const STANDARD: &[&str] = &[
 ];
 
 /// Our own definitions.
-const OWN: &str = r#"
+const OWN: &str = r"
 def flatten: [recurse(arrays[]) | select(isarray | not)];
 def split($separator): . / $separator;
 def contains_item($item): any(.[]; . == $item);
-def message:
-  if isstring then .
-  elif isobject and (.message | isstring) then .message
-  elif . == null then "no reason given"
-  else tojson end;
-"#;
+";
 
 /// What filters find defined.
 pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
@@ -185,26 +180,38 @@ where
     jaq_core::funs().chain(standard).chain(own().map(run))
 }
 
-fn own<D>() -> impl Iterator<Item = Filter<RunPtr<D>>>
-where
-    D: for<'a> DataT<V<'a> = Val>,
-{
-    let functions: [Filter<RunPtr<D>>; 8] = [
-        ("length", v(0), |cv| bome(length(cv.1))),
-        ("has", v(1), |cv| unary(cv, has)),
-        ("tojson", v(0), |cv| bome(Ok(Val::from(cv.1.to_json())))),
-        ("tonumber", v(0), |cv| bome(to_number(cv.1))),
-        ("without_nulls", v(0), |cv| bome(without_nulls(cv.1))),
-        ("to_seconds", v(0), |cv| bome(to_time(cv.1, seconds))),
-        ("to_milliseconds", v(0), |cv| {
-            bome(to_time(cv.1, milliseconds))
-        }),
-        ("to_unix_seconds", v(0), |cv| {
-            bome(to_time(cv.1, unix_seconds))
-        }),
-    ];
-    functions.into_iter()
+/// Our own of one value.
+macro_rules! own {
+    ($(($name:literal, $function:expr)),+ $(,)?) => {
+        fn own<D>() -> impl Iterator<Item = Filter<RunPtr<D>>>
+        where
+            D: for<'a> DataT<V<'a> = Val>,
+        {
+            let has: Filter<RunPtr<D>> = ("has", v(1), |cv| unary(cv, has));
+            let of_one: [Filter<RunPtr<D>>; _] = [$(($name, v(0), |cv| bome($function(cv.1)))),+];
+            of_one.into_iter().chain([has])
+        }
+
+        /// The function of this name, if it makes one value of one, takes no arguments and is not among those of the standard library.
+        pub(super) fn of_one_value(name: &str) -> Option<fn(Val) -> ValR<Val>> {
+            Some(match name {
+                $($name => $function,)+
+                _ => return None,
+            })
+        }
+    };
 }
+
+own![
+    ("length", length),
+    ("tojson", |value: Val| Ok(Val::from(value.to_json()))),
+    ("tonumber", to_number),
+    ("without_nulls", without_nulls),
+    ("message", |value| Ok(message(value))),
+    ("to_seconds", to_seconds),
+    ("to_milliseconds", to_milliseconds),
+    ("to_unix_seconds", to_unix_seconds),
+];
 
 /// The number of characters, items or members.
 fn length(value: Val) -> ValR<Val> {
@@ -259,6 +266,20 @@ fn without_nulls(value: Val) -> ValR<Val> {
     }
 }
 
+/// What went wrong, in words: jobs tell it as a text, as an object with a text, or not at all.
+fn message(value: Val) -> Val {
+    if let Val::Obj(_) = &value
+        && let Some(text @ Val::Str(_)) = value.member("message")
+    {
+        return text;
+    }
+    match value {
+        Val::Str(_) => value,
+        Val::Null => Val::from("no reason given".to_owned()),
+        other => Val::from(other.to_json()),
+    }
+}
+
 /// Of what is no time, so much is told.
 const SHOWN_CHARS_MAX: usize = 64;
 
@@ -280,18 +301,22 @@ fn to_time(value: Val, form: impl Fn(Timestamp) -> Val) -> ValR<Val> {
 }
 
 /// `2026-06-01T10:01:30Z`: the second that a moment lies in.
-fn seconds(at: Timestamp) -> Val {
-    Val::from(floored(at, Unit::Second).to_string())
+fn to_seconds(value: Val) -> ValR<Val> {
+    to_time(value, |at| Val::from(floored(at, Unit::Second).to_string()))
 }
 
 /// `2026-06-01T10:01:30.250Z`: the millisecond that a moment lies in, with all three digits.
-fn milliseconds(at: Timestamp) -> Val {
-    Val::from(format!("{:.3}", floored(at, Unit::Millisecond)))
+fn to_milliseconds(value: Val) -> ValR<Val> {
+    to_time(value, |at| {
+        Val::from(format!("{:.3}", floored(at, Unit::Millisecond)))
+    })
 }
 
-fn unix_seconds(at: Timestamp) -> Val {
-    let seconds = floored(at, Unit::Second).as_second();
-    Val::from(isize::try_from(seconds).unwrap_or_default())
+fn to_unix_seconds(value: Val) -> ValR<Val> {
+    to_time(value, |at| {
+        let seconds = floored(at, Unit::Second).as_second();
+        Val::from(isize::try_from(seconds).unwrap_or_default())
+    })
 }
 
 /// The beginning of the second or millisecond; never a moment that has not been yet.

@@ -2,12 +2,14 @@
 
 mod access;
 mod allowed;
+mod direct;
 mod fuel;
 mod functions;
 mod number;
 mod operators;
 mod value;
 
+use self::direct::Direct;
 use self::value::{Val, WriteFault, Written, write};
 use bytes::Bytes;
 use jaq_core::{
@@ -28,7 +30,10 @@ const LIMITS: Limits = Limits {
 };
 
 /// A filter, compiled once and run for every event.
-pub(crate) struct Filter(jaq_core::Filter<JustLut<Val>>);
+pub(crate) struct Filter {
+    interpreted: jaq_core::Filter<JustLut<Val>>,
+    direct: Option<Direct>,
+}
 
 /// What is wrong with a filter's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +91,10 @@ impl Filter {
         Compiler::default()
             .with_funs(functions::natives())
             .compile(modules)
-            .map(Self)
+            .map(|interpreted| Self {
+                interpreted,
+                direct: term.as_ref().and_then(Direct::of),
+            })
             .map_err(|errors| {
                 let undefined = errors.into_iter().flat_map(|(_, undefined)| undefined);
                 undefined
@@ -105,7 +113,15 @@ impl Filter {
     pub(crate) fn run(&self, document: &Bytes) -> Result<Vec<u8>, RunError> {
         fuel::refill();
         let event = Val::parse(document, EVENT_LIMITS).map_err(RunError::Event)?;
-        let result = self.run_on(event);
+        let direct = self.direct.as_ref();
+        let direct = direct.and_then(|direct| direct.run(&event));
+        let result = match direct {
+            Some(result) if fuel::exceeded().is_none() => Ok(result),
+            _ => {
+                fuel::refill();
+                self.interpret(event)
+            }
+        };
         if let Some(exceeded) = fuel::exceeded() {
             return Err(RunError::Failed(exceeded.describe()));
         }
@@ -125,9 +141,9 @@ impl Filter {
         Ok(written.bytes)
     }
 
-    fn run_on(&self, event: Val) -> Result<Val, RunError> {
-        let context = Ctx::<JustLut<Val>>::new(&self.0.lut, Vars::new([]));
-        let mut results = self.0.id.run((context, event)).map(|result| {
+    fn interpret(&self, event: Val) -> Result<Val, RunError> {
+        let context = Ctx::<JustLut<Val>>::new(&self.interpreted.lut, Vars::new([]));
+        let mut results = self.interpreted.id.run((context, event)).map(|result| {
             result.map_err(|exception| match exception.get_err() {
                 Ok(error) => RunError::Failed(message(error.into_val())),
                 Err(_) => RunError::Failed("the filter broke off".into()),

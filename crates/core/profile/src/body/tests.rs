@@ -10,6 +10,35 @@ fn run(filter: &str, event: &str) -> Result<String, String> {
 }
 
 #[test]
+fn mappings_are_run_directly() {
+    let is_direct = |filter: &str| Filter::compile(filter).unwrap().direct.is_some();
+    assert!(is_direct(
+        "(.type == \"a\") as $a | {id, b: (if $a then [.c, 1] end), d: (.d // {} | message)}"
+    ));
+    for filter in [
+        "del(.a)",
+        ".a[]",
+        ".a?",
+        ".[0]",
+        "def f: 1; f",
+        "def length: 1; length",
+        "1, 2",
+        "\"a\\(.b)\"",
+        "{(.a): 1}",
+        ". as [$a] | $a",
+        "empty",
+        "reduce .[] as $a (0; . + $a)",
+        ".a = 1",
+        "-.a",
+        "..",
+        "first(.a)",
+        "1.5",
+    ] {
+        assert!(!is_direct(filter), "{filter}");
+    }
+}
+
+#[test]
 fn what_is_passed_through_keeps_its_text() {
     let data = r#"{"z":1.50,"a":[-0,1E+2,18446744073709551616,0.10],"k\u0065y":"\/\u00E9\ud800","10":{},"9":[],"é":"\u2028"}"#;
     let event = format!(r#"{{ "data" : {data} , "job":{{"id":"j"}} }}"#);
@@ -308,6 +337,25 @@ proptest! {
         }
     }
 
+    /// Whatever is run directly, the interpreter yields the same.
+    #[test]
+    fn direct_and_interpreted_are_the_same(filter in mapping(), data in json(), job in json()) {
+        let filter = format!("{filter} | [.]");
+        let event = format!("{{\"data\":{data},\"job\":{job},\"at\":\"2026-06-01T10:01:30.25Z\"}}");
+        let Ok(event) = Val::parse(&event.into(), EVENT_LIMITS) else { return Ok(()) };
+        let Ok(filter) = Filter::compile(&filter) else { return Ok(()) };
+        let direct = filter.direct.as_ref().expect("it is a mapping");
+        let written = |value: Val| {
+            let mut out = Written::default();
+            write(&value, &mut out, BODY_BYTES_MAX).map(|()| String::from_utf8(out.bytes).unwrap())
+        };
+        fuel::refill();
+        let found = direct.run(&event).filter(|_| fuel::exceeded().is_none()).map(written);
+        fuel::refill();
+        let expected = filter.interpret(event).ok().filter(|_| fuel::exceeded().is_none()).map(written);
+        prop_assert_eq!(found, expected);
+    }
+
     /// Nonsense is refused or runs, and never panics.
     #[test]
     fn any_filter_is_refused_or_runs(filter in r#"([.\[\](){}|,:;$"a-c0-9?/=+*-]|\.\.| as |def |reduce |if |then |end|map\(|to_seconds){0,20}"#) {
@@ -315,6 +363,67 @@ proptest! {
             let _ = filter.run(&Bytes::from_static(br#"{"a":[1,{"b":"c"}]}"#));
         }
     }
+}
+
+/// Filters whose every part yields one value, or fails.
+fn mapping() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        ".",
+        ".data",
+        ".job",
+        ".data.a",
+        ".job.b",
+        ".at",
+        "null",
+        "true",
+        "false",
+        "0",
+        "12",
+        r#""""#,
+        r#""a""#,
+        "[]",
+        "{}",
+        "{data}",
+        ".data[\"a\"]",
+        "{\"at\"}",
+        "$x",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 40, 3, |inner| {
+        let one = (
+            inner.clone(),
+            prop::sample::select(vec![
+                "length",
+                "tojson",
+                "tonumber",
+                "without_nulls",
+                "message",
+                "to_seconds",
+                "to_milliseconds",
+                "to_unix_seconds",
+            ]),
+        );
+        let how = prop::sample::select(vec![
+            "|", "//", "and", "or", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%",
+            "as $x |", "as $y |",
+        ]);
+        prop_oneof![
+            one.prop_map(|(of, call)| format!("({of} | {call})")),
+            (inner.clone(), how, inner.clone()).prop_map(|(l, how, r)| format!("({l} {how} {r})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(i, t, e)| format!("(if {i} then {t} else {e} end)")),
+            (inner.clone(), inner.clone()).prop_map(|(i, t)| format!("(if {i} then {t} end)")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("{{a: {a}, \"b\": {b}, a: 1, data}}")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("[{a}, {b}, {c}]")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(x, y, f)| format!("({x} as $x | {y} as $y | [$x, $y, {f}])")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(i, a, b)| format!("(if {i} then 1 elif {a} then 2 else {b} end)")),
+            inner.prop_map(|of| format!("({of}).a")),
+        ]
+    })
 }
 
 fn json() -> impl Strategy<Value = String> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use ringback_json::{DEPTH_SUPPORTED, Fault, Limits, Node, RawStr};
 use std::{
+    borrow::Borrow,
     cell::OnceCell,
     cmp::Ordering,
     fmt,
@@ -360,6 +361,13 @@ impl Eq for Str {}
 impl Hash for Str {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
+    }
+}
+
+/// So that members are found by their name's text.
+impl Borrow<[u8]> for Str {
+    fn borrow(&self) -> &[u8] {
+        &self.text
     }
 }
 
