@@ -5,8 +5,8 @@ use crate::{
     connection::Connection,
     dead_letters::{letter_args, letter_keys},
     error::unreadable,
-    gathering::{Gathering, Step},
-    key::{SHARDS, Shard, term},
+    gathering::{Call, Gathering, Step},
+    key::{SHARDS, Shard, terms},
     script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
     traffic::traffic_line,
 };
@@ -98,7 +98,7 @@ pub(crate) fn claiming(
     connection: &Arc<Connection>,
 ) -> Gathering<String> {
     let common = open_ms(settings).to_redis_args();
-    Gathering::new("claim", &CLAIM, common, connection.clone())
+    Gathering::new("claim", Call::Script(&CLAIM), common, connection.clone())
 }
 
 /// Where settlements come together.
@@ -108,7 +108,7 @@ pub(crate) fn settling(
 ) -> Gathering<String> {
     Gathering::new(
         SETTLE_STEP,
-        &SETTLE,
+        Call::Script(&SETTLE),
         settle_args(settings),
         connection.clone(),
     )
@@ -171,10 +171,12 @@ impl RedisStore {
     ) -> Result<String, StoreError> {
         let mut script = SETTLE_DEAD.prepare_invoke();
         script
-            .key(step.keys)
+            .key(step.keys())
             .key(letter_keys(shard, dead_letter).as_slice())
-            .arg(settle_args(&self.settings))
-            .arg(step.args);
+            .arg(settle_args(&self.settings));
+        for arg in step.args() {
+            script.arg(arg);
+        }
         letter_args(
             &mut script,
             dead_letter,
@@ -187,13 +189,12 @@ impl RedisStore {
 
 /// As a line of the log has them: its capital letters are found faster than small ones, which digests have too.
 fn log_terms(delivery: &Delivery) -> String {
-    [
-        term('P', delivery.event.project.as_str()),
-        term('E', delivery.event.id.as_str()),
-        term('J', delivery.event.job.id.as_str()),
-        term('D', delivery.destination.id().as_str()),
-    ]
-    .join(" ")
+    terms([
+        ('P', delivery.event.project.as_str()),
+        ('E', delivery.event.id.as_str()),
+        ('J', delivery.event.job.id.as_str()),
+        ('D', delivery.destination.id().as_str()),
+    ])
 }
 
 fn ending(settled_as: &SettledAs, at: Timestamp) -> (&'static str, DeliveryState) {

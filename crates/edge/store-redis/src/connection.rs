@@ -11,8 +11,9 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture,
-    RedisResult, ScriptInvocation, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError,
+    RedisFuture, RedisResult, Script, ScriptInvocation, ServerErrorKind, TlsCertificates, TlsMode,
+    Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -126,18 +127,33 @@ impl Connection {
         step: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        let answer = self.try_run(step, script).await;
-        answer.map_err(|failure| self.fault(step, failure))
+        let answer = async {
+            let (used, began) = self.begin().await?;
+            let answer = script.invoke_async(&mut Wire::clone(&used)).await;
+            self.end(step, &used, began, answer)
+        };
+        answer.await.map_err(|failure| self.fault(step, failure))
     }
 
-    /// The same for several callers at once: each is told by [`Self::fault`].
-    pub(crate) async fn try_run<T: FromRedisValue>(
+    /// The same for several callers at once, each of whom is told by [`Self::fault`]. `call` is the command that runs the script: the
+    /// library's own way to put one together copies and allots each argument twice.
+    pub(crate) async fn call<T: FromRedisValue>(
         &self,
         step: &'static str,
-        script: &ScriptInvocation<'_>,
+        script: Option<&Script>,
+        call: &Cmd,
     ) -> RedisResult<T> {
         let (used, began) = self.begin().await?;
-        let answer = script.invoke_async(&mut Wire::clone(&used)).await;
+        let mut wire = Wire::clone(&used);
+        let answer = match (call.query_async(&mut wire).await, script) {
+            (Err(failure), Some(script)) if is_unknown_script(&failure) => {
+                match script.load_async(&mut wire).await {
+                    Ok(_) => call.query_async(&mut wire).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            (answer, _) => answer,
+        };
         self.end(step, &used, began, answer)
     }
 
@@ -274,6 +290,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn is_unknown_script(failure: &RedisError) -> bool {
+    failure.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 fn no_answer() -> RedisError {

@@ -5,8 +5,8 @@ use crate::{
     claims::millis,
     connection::Connection,
     error::unreadable,
-    gathering::{Gathering, Step},
-    script::{KEEP_EVENT_KNOWN, MARK_EVENTS, READ_MARKS},
+    gathering::{Call, Gathering, Step},
+    script::{KEEP_EVENT_KNOWN, MARK_EVENTS},
 };
 use async_trait::async_trait;
 use redis::ToRedisArgs;
@@ -68,7 +68,7 @@ impl EventStore for RedisStore {
 /// Where questions for marks come together.
 pub(crate) fn reading_marks(connection: &Arc<Connection>) -> Gathering<Option<String>> {
     let name = "read an event's mark";
-    Gathering::new(name, &READ_MARKS, Vec::new(), connection.clone())
+    Gathering::new(name, Call::Command("MGET"), Vec::new(), connection.clone())
 }
 
 /// Where marks come together.
@@ -77,7 +77,8 @@ pub(crate) fn marking(
     connection: &Arc<Connection>,
 ) -> Gathering<u8> {
     let common = millis(settings.idempotency_window).to_redis_args();
-    Gathering::new("mark an event", &MARK_EVENTS, common, connection.clone())
+    let call = Call::Script(&MARK_EVENTS);
+    Gathering::new("mark an event", call, common, connection.clone())
 }
 
 fn read_mark(text: &str) -> Option<EventMark> {

@@ -9,7 +9,7 @@ use crate::{
     error::is_refusal,
     key::{SHARDS, Shard},
 };
-use redis::{FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
+use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
 use ringback_delivery::port::StoreError;
 use std::{
     collections::VecDeque,
@@ -22,28 +22,50 @@ const TOGETHER_MAX: usize = 32;
 
 /// One step: its keys, and its arguments after those that all have in common.
 pub(crate) struct Step {
-    pub(crate) keys: Vec<String>,
-    pub(crate) args: Vec<Vec<u8>>,
+    keys: Vec<String>,
+    /// Of a command only what follows its name: all in one piece.
+    args: Cmd,
 }
 
 impl Step {
     pub(crate) fn new<const N: usize>(keys: [String; N]) -> Self {
         Self {
             keys: keys.into(),
-            args: Vec::new(),
+            args: Cmd::new(),
         }
     }
 
     pub(crate) fn arg(&mut self, arg: impl ToRedisArgs) -> &mut Self {
-        arg.write_redis_args(&mut self.args);
+        self.args.arg(arg);
         self
+    }
+
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    pub(crate) fn args(&self) -> impl Iterator<Item = &[u8]> {
+        self.args.args_iter().map(|arg| match arg {
+            Arg::Simple(arg) => arg,
+            // Only a scan has any other.
+            _ => &[],
+        })
     }
 }
 
-/// Where steps of one kind come together. The script answers with a list: an answer of type `T` for each, in their order.
+/// What steps of one kind are, at the server.
+#[derive(Clone, Copy)]
+pub(crate) enum Call {
+    /// Of all their keys and arguments.
+    Script(&'static Script),
+    /// Of all their keys: they have no arguments.
+    Command(&'static str),
+}
+
+/// Where steps of one kind come together. The server answers with a list: an answer of type `T` for each, in their order.
 pub(crate) struct Gathering<T> {
     name: &'static str,
-    script: &'static Script,
+    call: Call,
     /// What all have in common.
     common: Vec<Vec<u8>>,
     connection: Arc<Connection>,
@@ -61,7 +83,7 @@ struct Waiting<T> {
 impl<T: FromRedisValue + Send + 'static> Gathering<T> {
     pub(crate) fn new(
         name: &'static str,
-        script: &'static Script,
+        call: Call,
         common: Vec<Vec<u8>>,
         connection: Arc<Connection>,
     ) -> Self {
@@ -74,7 +96,7 @@ impl<T: FromRedisValue + Send + 'static> Gathering<T> {
         };
         Self {
             name,
-            script,
+            call,
             common,
             connection,
             lines: (0..lines).map(|_| line()).collect(),
@@ -94,7 +116,7 @@ impl<T: FromRedisValue + Send + 'static> Gathering<T> {
             let flight = Flight {
                 is_over: false,
                 name: self.name,
-                script: self.script,
+                call: self.call,
                 common: self.common.clone(),
                 connection: self.connection.clone(),
                 line: line.clone(),
@@ -128,7 +150,7 @@ struct Flight<T> {
     /// Whether the line knows that this is over.
     is_over: bool,
     name: &'static str,
-    script: &'static Script,
+    call: Call,
     common: Vec<Vec<u8>>,
     connection: Arc<Connection>,
     line: Arc<Line<T>>,
@@ -192,12 +214,23 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
     }
 
     async fn send(&self, steps: &[Step]) -> RedisResult<Vec<T>> {
-        let mut script = self.script.prepare_invoke();
-        script.arg(self.common.as_slice());
-        for step in steps {
-            script.key(step.keys.as_slice()).arg(step.args.as_slice());
+        let keys = steps.iter().flat_map(Step::keys);
+        let (mut command, script) = match self.call {
+            Call::Command(name) => (redis::cmd(name), None),
+            Call::Script(script) => {
+                let mut command = redis::cmd("EVALSHA");
+                command.arg(script.get_hash()).arg(keys.clone().count());
+                (command, Some(script))
+            }
+        };
+        for key in keys {
+            command.arg(key);
         }
-        self.connection.try_run(self.name, &script).await
+        command.arg(self.common.as_slice());
+        for arg in steps.iter().flat_map(Step::args) {
+            command.arg(arg);
+        }
+        self.connection.call(self.name, script, &command).await
     }
 }
 

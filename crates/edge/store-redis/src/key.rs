@@ -184,10 +184,32 @@ impl Shard {
 
 /// What an entry can be found by: a letter for the member, 12 hex digits for its value.
 pub(crate) fn term(member: char, value: &str) -> String {
-    let digest = Sha256::digest(value);
-    let digits = digest[..6].iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-    std::iter::once(member).chain(digits).collect()
+    let mut term = String::with_capacity(TERM_BYTES);
+    push_term(&mut term, member, value);
+    term
+}
+
+const TERM_BYTES: usize = 13;
+
+fn push_term(text: &mut String, member: char, value: &str) {
+    text.push(member);
+    for byte in &Sha256::digest(value)[..6] {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+}
+
+/// Terms with a blank between each two.
+pub(crate) fn terms<const N: usize>(of: [(char, &str); N]) -> String {
+    let mut terms = String::with_capacity(N * (TERM_BYTES + 1));
+    for (member, value) in of {
+        if !terms.is_empty() {
+            terms.push(' ');
+        }
+        push_term(&mut terms, member, value);
+    }
+    terms
 }
 
 /// Microseconds as text that sorts like the moments: 16 digits, good until 2286.
