@@ -115,11 +115,13 @@ impl<'a> SealedFor<'a> {
             self.purpose,
             self.destination.as_str(),
         ];
-        parts.iter().fold(Vec::new(), |mut data, part| {
+        let bytes = parts.iter().map(|part| size_of::<u64>() + part.len());
+        let mut data = Vec::with_capacity(bytes.sum());
+        for part in parts {
             data.extend((part.len() as u64).to_be_bytes());
             data.extend(part.as_bytes());
-            data
-        })
+        }
+        data
     }
 }
 

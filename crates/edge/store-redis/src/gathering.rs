@@ -9,7 +9,7 @@ use crate::{
     error::is_refusal,
     key::{SHARDS, Shard},
 };
-use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
+use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, RedisWrite, Script, ToRedisArgs};
 use ringback_delivery::port::StoreError;
 use std::{
     collections::VecDeque,
@@ -19,6 +19,10 @@ use tokio::{sync::oneshot, task::yield_now};
 
 /// Steps that go together at most: the server does nothing else meanwhile.
 const TOGETHER_MAX: usize = 32;
+
+/// Room for the arguments of most steps; a record grows beyond it once.
+const ARGS_ROOM: usize = 8;
+const BYTES_ROOM: usize = 192;
 
 /// One step: its keys, and its arguments after those that all have in common.
 pub(crate) struct Step {
@@ -31,7 +35,7 @@ impl Step {
     pub(crate) fn new<const N: usize>(keys: [String; N]) -> Self {
         Self {
             keys: keys.into(),
-            args: Cmd::new(),
+            args: Cmd::with_capacity(ARGS_ROOM, BYTES_ROOM),
         }
     }
 
@@ -44,7 +48,7 @@ impl Step {
         &self.keys
     }
 
-    pub(crate) fn args(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn args(&self) -> impl Clone + Iterator<Item = &[u8]> {
         self.args.args_iter().map(|arg| match arg {
             Arg::Simple(arg) => arg,
             // Only a scan has any other.
@@ -215,6 +219,7 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
 
     async fn send(&self, steps: &[Step]) -> RedisResult<Vec<T>> {
         let keys = steps.iter().flat_map(Step::keys);
+        let args = steps.iter().flat_map(Step::args);
         let (mut command, script) = match self.call {
             Call::Command(name) => (redis::cmd(name), None),
             Call::Script(script) => {
@@ -223,11 +228,14 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
                 (command, Some(script))
             }
         };
+        let common = self.common.iter().map(Vec::len);
+        let lengths = keys.clone().map(String::len).chain(common);
+        command.reserve_space_for_args(lengths.chain(args.clone().map(<[u8]>::len)));
         for key in keys {
             command.arg(key);
         }
         command.arg(self.common.as_slice());
-        for arg in steps.iter().flat_map(Step::args) {
+        for arg in args {
             command.arg(arg);
         }
         self.connection.call(self.name, script, &command).await

@@ -7,6 +7,7 @@ use crate::settings::SettingsError;
 use ringback_delivery::port::{Cursor, StoreError};
 use ringback_domain::{Timestamp, TrafficOf};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Parts the deliveries are spread over. Changing it would make everything stored unfindable.
 pub(crate) const SHARDS: u8 = 16;
@@ -14,6 +15,7 @@ pub(crate) const SHARDS: u8 = 16;
 /// Names of keys under one prefix.
 pub(crate) struct Keys {
     prefix: String,
+    shards: Vec<Shard>,
 }
 
 /// One shard.
@@ -21,7 +23,7 @@ pub(crate) struct Keys {
 pub(crate) struct Shard {
     number: u8,
     /// What its keys begin with.
-    prefix: String,
+    prefix: Arc<str>,
 }
 
 impl Keys {
@@ -30,25 +32,23 @@ impl Keys {
         if prefix.is_empty() || prefix.len() > 32 || !prefix.bytes().all(accepts) {
             return Err(SettingsError::Prefix(prefix.to_owned()));
         }
+        let shard = |number| Shard {
+            number,
+            prefix: format!("{{{prefix}:{number:02}}}:").into(),
+        };
         Ok(Self {
             prefix: prefix.to_owned(),
+            shards: (0..SHARDS).map(shard).collect(),
         })
     }
 
     /// The shard where everything about this id lies.
     pub(crate) fn shard_of(&self, id: &str) -> Shard {
-        self.shard(Sha256::digest(id)[0] % SHARDS)
+        self.shards[usize::from(Sha256::digest(id)[0] % SHARDS)].clone()
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = Shard> {
-        (0..SHARDS).map(|number| self.shard(number))
-    }
-
-    fn shard(&self, number: u8) -> Shard {
-        Shard {
-            number,
-            prefix: format!("{{{}:{number:02}}}:", self.prefix),
-        }
+        self.shards.iter().cloned()
     }
 
     /// Webhooks are few and read together: they share one slot.
@@ -115,38 +115,47 @@ impl Shard {
         &self.prefix
     }
 
+    fn key(&self, parts: &[&str]) -> String {
+        let mut key = String::with_capacity(
+            self.prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>(),
+        );
+        key.push_str(&self.prefix);
+        key.extend(parts.iter().copied());
+        key
+    }
+
     pub(crate) fn claim(&self, id: &str) -> String {
-        format!("{}claim:{id}", self.prefix)
+        self.key(&["claim:", id])
     }
 
     pub(crate) fn record(&self, id: &str) -> String {
-        format!("{}record:{id}", self.prefix)
+        self.key(&["record:", id])
     }
 
     pub(crate) fn attempts(&self, id: &str) -> String {
-        format!("{}attempts:{id}", self.prefix)
+        self.key(&["attempts:", id])
     }
 
     /// The record of one that was delivered at once, attempts and all.
     pub(crate) fn delivered(&self, id: &str) -> String {
-        format!("{}delivered:{id}", self.prefix)
+        self.key(&["delivered:", id])
     }
 
     pub(crate) fn letter(&self, id: &str) -> String {
-        format!("{}letter:{id}", self.prefix)
+        self.key(&["letter:", id])
     }
 
     /// When the next turn at a destination is.
     pub(crate) fn turn(&self, id: &str) -> String {
-        format!("{}turn:{id}", self.prefix)
+        self.key(&["turn:", id])
     }
 
     pub(crate) fn event(&self, project: &str, id: &str) -> String {
-        format!("{}event:{project}:{id}", self.prefix)
+        self.key(&["event:", project, ":", id])
     }
 
     pub(crate) fn barrier(&self) -> String {
-        format!("{}barrier", self.prefix)
+        self.key(&["barrier"])
     }
 
     /// Some steps of what is counted.
@@ -156,7 +165,7 @@ impl Shard {
 
     /// The index of the log of deliveries.
     pub(crate) fn log(&self) -> String {
-        format!("{}log", self.prefix)
+        self.key(&["log"])
     }
 
     /// The index, and the lines of those delivered at once: sorted, what is in them in short, and new.
@@ -168,17 +177,17 @@ impl Shard {
 
     /// The index of dead letters nothing was done about.
     pub(crate) fn open(&self) -> String {
-        format!("{}letters:open", self.prefix)
+        self.key(&["letters:open"])
     }
 
     /// The index of all dead letters, by event and job.
     pub(crate) fn all_letters(&self) -> String {
-        format!("{}letters:all", self.prefix)
+        self.key(&["letters:all"])
     }
 
     /// The index of dead letters replayed or discarded.
     pub(crate) fn disposed(&self) -> String {
-        format!("{}letters:disposed", self.prefix)
+        self.key(&["letters:disposed"])
     }
 }
 
@@ -286,7 +295,7 @@ mod tests {
         used.sort();
         used.dedup();
         assert_eq!(used.len(), usize::from(SHARDS));
-        assert_eq!(used[3], "{r:03}:");
+        assert_eq!(&*used[3], "{r:03}:");
     }
 
     #[test]
