@@ -173,6 +173,18 @@ fn a_filter_is_checked_where_it_stands() {
             "line 1: `body`: `@sh`: string formats are not available",
         ),
         ("'import \"m\" as m; .'", "line 1: `body`: "),
+        (
+            "'import \"x\" as $x; $x'",
+            "line 1: `body`: expected a filter, found a module",
+        ),
+        (
+            "'module {}; def f: f; f'",
+            "line 1: `body`: expected a filter, found a module",
+        ),
+        (
+            "'module {}; last(repeat(1))'",
+            "line 1: `body`: expected a filter, found a module",
+        ),
     ] {
         let found = faults(&format!(
             "body = {body}\nsignature = \"none\"\nretry = \"none\"\n"

@@ -135,8 +135,8 @@ impl Connection {
         answer.await.map_err(|failure| self.fault(step, failure))
     }
 
-    /// The same for several callers at once, each of whom is told by [`Self::fault`]. `call` is the command that runs the script: the
-    /// library's own way to put one together copies and allots each argument twice.
+    /// The same for several callers at once, each of whom is told by [`Self::fault`]. `call` is the command,
+    /// which may run a script: the library's own way to put that together copies and allots each argument twice.
     pub(crate) async fn call<T: FromRedisValue>(
         &self,
         step: &'static str,

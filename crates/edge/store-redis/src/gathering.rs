@@ -27,7 +27,7 @@ const BYTES_ROOM: usize = 192;
 /// One step: its keys, and its arguments after those that all have in common.
 pub(crate) struct Step {
     keys: Vec<String>,
-    /// Of a command only what follows its name: all in one piece.
+    /// A list of arguments in one buffer, which is all that a `Cmd` is.
     args: Cmd,
 }
 
@@ -221,7 +221,10 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
         let keys = steps.iter().flat_map(Step::keys);
         let args = steps.iter().flat_map(Step::args);
         let (mut command, script) = match self.call {
-            Call::Command(name) => (redis::cmd(name), None),
+            Call::Command(name) => {
+                debug_assert!(self.common.is_empty() && args.clone().next().is_none());
+                (redis::cmd(name), None)
+            }
             Call::Script(script) => {
                 let mut command = redis::cmd("EVALSHA");
                 command.arg(script.get_hash()).arg(keys.clone().count());

@@ -258,12 +258,12 @@ impl Val {
         Some(found.unwrap_or(Self::Null))
     }
 
-    /// The value as JSON text; `null` for what JSON cannot say.
+    /// The value as JSON text; `null` for what JSON cannot say, and for what is longer than a body. That costs as much as a text would.
     pub(super) fn to_json(&self) -> String {
         let mut out = Written::default();
-        if write(self, &mut out, BODY_BYTES_MAX).is_err()
-            || fuel::spend_text(out.bytes.len()).is_err()
-        {
+        let is_written =
+            fuel::exceeded().is_none() && write(self, &mut out, BODY_BYTES_MAX).is_ok();
+        if fuel::spend_text(out.bytes.len()).is_err() || !is_written {
             return "null".into();
         }
         String::from_utf8(out.bytes).unwrap_or_default()

@@ -1,11 +1,11 @@
 //! Filters of which every part yields exactly one value, run without the interpreter.
 //!
-//! A mapping is hardly ever more: paths, objects, conditions, a few calls. The interpreter makes an iterator on the heap of each
+//! A mapping is hardly ever more: paths, objects, conditions, calls of our own functions. The interpreter makes an iterator on the heap of each
 //! part, and an object of each member, which it then adds up: four fifths of a rendering. What fails here is run again there, so
 //! that there is one place for what is wrong with an event.
 
 use super::{
-    functions,
+    fuel, functions,
     value::{Map, Str, Val},
 };
 use jaq_core::{
@@ -62,10 +62,12 @@ impl Direct {
             Self::Int(value) => Val::from(*value),
             Self::Text(text) => Val::Str(Str::from_bytes(text.as_bytes())),
             Self::Array(items) => {
+                fuel::spend(items.len()).ok()?;
                 let items = items.iter().map(|item| item.value(input, bound));
                 Val::array(items.collect::<Option<_>>()?)
             }
             Self::Object(members) => {
+                fuel::spend(members.len()).ok()?;
                 let mut made = Map::with_capacity(members.len());
                 for (name, value) in members {
                     let value = value.value(input, bound)?;
@@ -73,10 +75,13 @@ impl Direct {
                 }
                 Val::object(made)
             }
-            Self::Member(of, name) => match &**of {
-                Self::Input => input.member(name)?,
-                of => of.value(input, bound)?.member(name)?,
-            },
+            Self::Member(of, name) => {
+                fuel::spend(1).ok()?;
+                match &**of {
+                    Self::Input => input.member(name)?,
+                    of => of.value(input, bound)?.member(name)?,
+                }
+            }
             Self::Variable(index) => bound.get(*index)?.clone(),
             Self::Call(function) => function(input.clone()).ok()?,
             Self::Pipe(parts) => {

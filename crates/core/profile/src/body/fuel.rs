@@ -16,11 +16,19 @@ const BYTES_PER_STEP: usize = 64;
 /// Arrays and objects within each other, in any value of a run: values are walked and dropped by recursion.
 pub(super) const DEPTH_MAX: usize = 256;
 
+/// Values within each other, those that it has several times counted each time: parts that are shared cost no memory, but time whenever
+/// something goes through all of them. Eight times what fits into the largest event.
+pub(super) const VALUES_MAX: usize = 1 << 20;
+
+/// Values that are compared for one step.
+const COMPARED_PER_STEP: usize = 16;
+
 /// What ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exceeded {
     Steps,
     Depth,
+    Values,
 }
 
 impl Exceeded {
@@ -28,6 +36,7 @@ impl Exceeded {
         match self {
             Self::Steps => format!("the filter takes more than {STEPS_MAX} steps"),
             Self::Depth => format!("the filter nests values more than {DEPTH_MAX} deep"),
+            Self::Values => format!("the filter makes a value of more than {VALUES_MAX} values"),
         }
     }
 }
@@ -61,6 +70,11 @@ pub(super) fn spend(steps: usize) -> Result<(), Error> {
 /// Uses up what making a text of this length costs.
 pub(super) fn spend_text(bytes: usize) -> Result<(), Error> {
     spend(bytes / BYTES_PER_STEP)
+}
+
+/// Uses up what comparing so many values costs. Comparing cannot fail: the run does at its next step, or in the end.
+pub(super) fn spend_comparing(values: usize) {
+    let _ = spend(values / COMPARED_PER_STEP);
 }
 
 /// Notes that the run must fail.

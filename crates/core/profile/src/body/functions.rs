@@ -158,11 +158,16 @@ const STANDARD: &[&str] = &[
 ];
 
 /// Our own definitions.
-const OWN: &str = r"
+const OWN: &str = r#"
 def flatten: [recurse(arrays[]) | select(isarray | not)];
 def split($separator): . / $separator;
 def contains_item($item): any(.[]; . == $item);
-";
+def message:
+  if isstring then .
+  elif isobject and (.message | isstring) then .message
+  elif . == null then "no reason given"
+  else tojson end;
+"#;
 
 /// What filters find defined.
 pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
@@ -180,7 +185,7 @@ where
     jaq_core::funs().chain(standard).chain(own().map(run))
 }
 
-/// Our own of one value.
+/// Our own functions without arguments that make one value of one; both evaluators know them.
 macro_rules! own {
     ($(($name:literal, $function:expr)),+ $(,)?) => {
         fn own<D>() -> impl Iterator<Item = Filter<RunPtr<D>>>
@@ -192,10 +197,12 @@ macro_rules! own {
             of_one.into_iter().chain([has])
         }
 
-        /// The function of this name, if it makes one value of one, takes no arguments and is not among those of the standard library.
+        /// The function of this name, if it is one of these.
         pub(super) fn of_one_value(name: &str) -> Option<fn(Val) -> ValR<Val>> {
             Some(match name {
                 $($name => $function,)+
+                // Defined in the language for the interpreter, where it is a path, too.
+                "message" => |value| Ok(message(value)),
                 _ => return None,
             })
         }
@@ -207,7 +214,6 @@ own![
     ("tojson", |value: Val| Ok(Val::from(value.to_json()))),
     ("tonumber", to_number),
     ("without_nulls", without_nulls),
-    ("message", |value| Ok(message(value))),
     ("to_seconds", to_seconds),
     ("to_milliseconds", to_milliseconds),
     ("to_unix_seconds", to_unix_seconds),

@@ -79,9 +79,13 @@ impl Filter {
                     .flat_map(|error| load_faults(text, error))
                     .collect::<Vec<_>>()
             })?;
-        // What could be loaded parses; what is refused here would be compiled as if it were part of the library.
-        let term = load::parse(text, |parser| parser.term());
-        let refused = term.iter().flat_map(allowed::refused);
+        // A module is more than a filter: what is only that would not be looked at below.
+        let Some(term) = load::parse(text, |parser| parser.term()) else {
+            let problem = "expected a filter, found a module, which is not available".to_owned();
+            return Err(vec![FilterFault { offset: 0, problem }]);
+        };
+        // What is refused here would be compiled as if it were part of the library.
+        let refused = allowed::refused(&term).into_iter();
         let faults: Vec<_> = refused
             .map(|refused| fault_at(text, refused.name, refused.problem))
             .collect();
@@ -93,7 +97,7 @@ impl Filter {
             .compile(modules)
             .map(|interpreted| Self {
                 interpreted,
-                direct: term.as_ref().and_then(Direct::of),
+                direct: Direct::of(&term),
             })
             .map_err(|errors| {
                 let undefined = errors.into_iter().flat_map(|(_, undefined)| undefined);

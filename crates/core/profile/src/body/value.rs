@@ -1,7 +1,7 @@
 //! The values a filter works on. What it passes through keeps its number text, its spelling and its order.
 
 use super::{
-    fuel::{self, DEPTH_MAX, Exceeded},
+    fuel::{self, DEPTH_MAX, Exceeded, VALUES_MAX},
     number::Num,
 };
 use bytes::Bytes;
@@ -41,7 +41,15 @@ pub(super) type Obj = Held<Map>;
 pub(super) struct Held<T> {
     values: OnceCell<T>,
     text: Option<Text>,
+    size: Size,
+}
+
+/// How large a value is; one that holds no others is 0 deep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
     depth: usize,
+    /// It and all in it.
+    values: usize,
 }
 
 /// A part of the event's text.
@@ -88,7 +96,7 @@ impl Val {
     }
 
     /// Reads a text and all in it.
-    fn read(text: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn read(text: &[u8]) -> Result<Self, Fault> {
         let limits = Limits {
             bytes_max: usize::MAX,
             depth_max: DEPTH_SUPPORTED,
@@ -113,31 +121,30 @@ impl Val {
     }
 
     pub(super) fn array(items: Vec<Self>) -> Self {
-        let depth = depth_over(items.iter());
-        if depth > DEPTH_MAX {
-            // The interpreter takes no error here; the run fails at its next step.
-            fuel::run_out(Exceeded::Depth);
-            return Self::Null;
+        match Size::over(items.iter().map(Self::size)).within_limits() {
+            Some(size) => Self::Arr(Rc::new(Held::of(items, size))),
+            None => Self::Null,
         }
-        Self::Arr(Rc::new(Held::of(items, depth)))
     }
 
     pub(super) fn object(members: Map) -> Self {
-        let depth = depth_over(members.values());
-        if depth > DEPTH_MAX {
-            fuel::run_out(Exceeded::Depth);
-            return Self::Null;
+        match Size::over(members.values().map(Self::size)).within_limits() {
+            Some(size) => Self::Obj(Rc::new(Held::of(members, size))),
+            None => Self::Null,
         }
-        Self::Obj(Rc::new(Held::of(members, depth)))
+    }
+
+    fn size(&self) -> Size {
+        match self {
+            Self::Arr(array) => array.size,
+            Self::Obj(object) => object.size,
+            _ => Size::ONE,
+        }
     }
 
     /// How deep it is nested; a value that holds no others has depth 0.
     pub(super) fn depth(&self) -> usize {
-        match self {
-            Self::Arr(array) => array.depth,
-            Self::Obj(object) => object.depth,
-            _ => 0,
-        }
+        self.size().depth
     }
 
     /// Its place in the order of kinds, which is that of jq.
@@ -153,24 +160,52 @@ impl Val {
     }
 }
 
-fn depth_over<'a>(values: impl Iterator<Item = &'a Val>) -> usize {
-    1 + values.map(Val::depth).max().unwrap_or(0)
+impl Size {
+    const ONE: Self = Self {
+        depth: 0,
+        values: 1,
+    };
+
+    /// Of what holds values of these sizes.
+    fn over(inner: impl Iterator<Item = Self>) -> Self {
+        let empty = Self {
+            depth: 1,
+            ..Self::ONE
+        };
+        inner.fold(empty, |whole, part| Self {
+            depth: whole.depth.max(1 + part.depth),
+            values: whole.values.saturating_add(part.values),
+        })
+    }
+
+    /// The interpreter takes no error here; the run fails at its next step.
+    fn within_limits(self) -> Option<Self> {
+        let exceeded = if self.depth > DEPTH_MAX {
+            Exceeded::Depth
+        } else if self.values > VALUES_MAX {
+            Exceeded::Values
+        } else {
+            return Some(self);
+        };
+        fuel::run_out(exceeded);
+        None
+    }
 }
 
 impl<T> Held<T> {
-    fn of(values: T, depth: usize) -> Self {
+    fn of(values: T, size: Size) -> Self {
         Self {
             values: values.into(),
             text: None,
-            depth,
+            size,
         }
     }
 
-    fn unread(text: Text, depth: usize) -> Rc<Self> {
+    fn unread(text: Text, size: Size) -> Rc<Self> {
         Rc::new(Self {
             values: OnceCell::new(),
             text: Some(text),
-            depth,
+            size,
         })
     }
 
@@ -226,7 +261,7 @@ struct Part<'t> {
     at: Range<usize>,
     /// How many bytes it takes without white space.
     bytes: usize,
-    depth: usize,
+    size: Size,
 }
 
 enum Kind<'t> {
@@ -240,41 +275,37 @@ enum Kind<'t> {
 
 impl<'t> Part<'t> {
     fn of(node: &Node<'t, Self>, at: Range<usize>) -> Self {
-        let over = |parts: &mut dyn Iterator<Item = &Self>| {
-            let deepest = parts.map(|part| part.depth).max();
-            1 + deepest.unwrap_or(0)
-        };
         // The brackets, and what separates.
         let around = |count: usize| 2 + count.saturating_sub(1);
-        let (kind, bytes, depth) = match node {
-            Node::Null => (Kind::Null, at.len(), 0),
-            Node::Bool(value) => (Kind::Bool(*value), at.len(), 0),
-            Node::Number(text) => (Kind::Number(text), at.len(), 0),
-            Node::String(raw) => (Kind::String(*raw), at.len(), 0),
+        let (kind, bytes, size) = match node {
+            Node::Null => (Kind::Null, at.len(), Size::ONE),
+            Node::Bool(value) => (Kind::Bool(*value), at.len(), Size::ONE),
+            Node::Number(text) => (Kind::Number(text), at.len(), Size::ONE),
+            Node::String(raw) => (Kind::String(*raw), at.len(), Size::ONE),
             Node::Array(items) => {
                 let inside: usize = items.iter().map(|item| item.bytes).sum();
-                let depth = over(&mut items.iter());
-                (Kind::Array, around(items.len()) + inside, depth)
+                let size = Size::over(items.iter().map(|item| item.size));
+                (Kind::Array, around(items.len()) + inside, size)
             }
             Node::Object(members) => {
                 let each = members
                     .iter()
                     .map(|(name, value)| name.as_spelled().len() + r#""":"#.len() + value.bytes);
                 let inside: usize = each.sum();
-                let depth = over(&mut members.iter().map(|(_, value)| value));
-                (Kind::Object, around(members.len()) + inside, depth)
+                let size = Size::over(members.iter().map(|(_, value)| value.size));
+                (Kind::Object, around(members.len()) + inside, size)
             }
         };
         Self {
             kind,
             at,
             bytes,
-            depth,
+            size,
         }
     }
 
     fn value(self, text: &Bytes) -> Val {
-        let depth = self.depth;
+        let size = self.size;
         let unread = || Text {
             has_space: self.bytes != self.at.len(),
             bytes: text.slice(self.at),
@@ -284,8 +315,8 @@ impl<'t> Part<'t> {
             Kind::Bool(value) => Val::Bool(value),
             Kind::Number(text) => Val::Num(Num::Text(text.into())),
             Kind::String(raw) => Val::Str(Str::read(raw)),
-            Kind::Array => Val::Arr(Held::unread(unread(), depth)),
-            Kind::Object => Val::Obj(Held::unread(unread(), depth)),
+            Kind::Array => Val::Arr(Held::unread(unread(), size)),
+            Kind::Object => Val::Obj(Held::unread(unread(), size)),
         }
     }
 }
@@ -385,26 +416,39 @@ impl Ord for Str {
 
 impl PartialEq for Val {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        self.partial_cmp(other) == Some(Ordering::Equal)
     }
 }
 
 impl Eq for Val {}
 
+/// What operators ask. Nothing, where the run must fail: a filter may go on asking without another step.
+#[expect(
+    clippy::non_canonical_partial_ord_impl,
+    reason = "the operators of a run that is over are not worth their time"
+)]
 impl PartialOrd for Val {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+        let order = || self.cmp(other);
+        fuel::exceeded().is_none().then(order)
     }
 }
 
+/// What sorting asks, which has to be an order whatever happens; values are limited in number.
 impl Ord for Val {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
+            (Self::Arr(a), Self::Arr(b)) if Rc::ptr_eq(a, b) => Ordering::Equal,
+            (Self::Obj(a), Self::Obj(b)) if Rc::ptr_eq(a, b) => Ordering::Equal,
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Num(a), Self::Num(b)) => a.cmp(b),
             (Self::Str(a), Self::Str(b)) => a.cmp(b),
-            (Self::Arr(a), Self::Arr(b)) => a.items().cmp(b.items()),
+            (Self::Arr(a), Self::Arr(b)) => {
+                fuel::spend_comparing(a.size.values.min(b.size.values));
+                a.items().cmp(b.items())
+            }
             (Self::Obj(a), Self::Obj(b)) => {
+                fuel::spend_comparing(a.size.values.min(b.size.values));
                 let (a, b) = (sorted(a.members()), sorted(b.members()));
                 let names = a
                     .iter()

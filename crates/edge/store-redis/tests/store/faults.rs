@@ -391,7 +391,7 @@ fn our_user_has_the_right_to_every_command_that_is_used_and_to_no_other() {
                 continue;
             }
             let text = std::fs::read_to_string(path).unwrap();
-            for (start, end) in [("call('", '\''), ("cmd(\"", '"')] {
+            for (start, end) in [("call('", '\''), ("cmd(\"", '"'), ("Command(\"", '"')] {
                 let calls = text.split(start).skip(1);
                 used.extend(calls.map(|call| call.split(end).next().unwrap().to_lowercase()));
             }

@@ -3,8 +3,8 @@
 use crate::{claim, raw, settings, store};
 use futures_util::future::join_all;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimStore, FencingToken, SettleAnswer, SettledAs, Settlement, StoreError,
-    TrafficStore,
+    Claim, ClaimAnswer, ClaimStore, EventMark, EventStore, FencingToken, SettleAnswer, SettledAs,
+    Settlement, StoreError, TrafficStore,
 };
 use ringback_domain::{Delivery, Traffic, TrafficOf, TrafficStep};
 use ringback_store_redis::RedisStore;
@@ -118,6 +118,29 @@ async fn each_of_those_that_go_together_is_answered_for_itself() {
             }
             assert_eq!(counted.delivered, MANY as u64, "{of} {step:?}");
         }
+    }
+}
+
+/// Every second event is marked, each with a count of its own.
+#[tokio::test]
+async fn marks_read_together_are_those_of_their_events() {
+    let server = RedisServer::start(RedisOptions::default()).unwrap();
+    let store = store(settings(&server.url()));
+    let events: Vec<_> = (0..MANY).map(|_| samples::event()).collect();
+    let mark = |number: usize| EventMark {
+        dispatched_at: samples::moment(1),
+        deliveries: u32::try_from(number).unwrap(),
+    };
+    let marking = events.iter().enumerate().step_by(2);
+    let marking =
+        marking.map(|(number, event)| store.mark_event(&event.project, &event.id, mark(number)));
+    join_all(marking).await.into_iter().for_each(Result::unwrap);
+    let reading = events
+        .iter()
+        .map(|event| store.event_mark(&event.project, &event.id));
+    for (number, found) in join_all(reading).await.into_iter().enumerate() {
+        let expected = (number % 2 == 0).then(|| mark(number));
+        assert_eq!(found.unwrap(), expected, "{number}");
     }
 }
 
