@@ -4,6 +4,7 @@ use crate::{
     RedisStore, RedisStoreSettings,
     connection::Connection,
     dead_letters::{letter_args, letter_keys},
+    deliveries::LATE,
     error::unreadable,
     gathering::{Call, Gathering, Step},
     key::{SHARDS, Shard, terms},
@@ -27,11 +28,11 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let mut step = Step::new([shard.claim(id)]);
-        step.arg(delivery.generation.get())
-            .arg(delivery.attempt.get())
-            .arg(request.worker.as_str())
-            .arg(request.nonce.0)
-            .arg(micros(request.lease));
+        let generation = delivery.generation.get();
+        step.arg(format!("{generation} {}", delivery.attempt))
+            .arg(format!("{} {}", request.worker, request.nonce.0))
+            .arg(micros(request.lease))
+            .arg(first_ms(&self.settings, request.lease));
         let answer: String = self.claiming.run(&shard, step).await?;
         read_answer(delivery, &answer)
             .ok_or_else(|| unreadable("claim", &delivery.id, format!("{answer:?} is no answer")))
@@ -44,7 +45,7 @@ impl ClaimStore for RedisStore {
             shard.claim(id),
             shard.record(id),
             shard.log(),
-            shard.delivered(id),
+            shard.never(),
         ];
         let mut script = SHOW_ATTEMPTING.key(keys.as_slice());
         script
@@ -63,18 +64,11 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let mut step = Step::new([shard.claim(id), shard.delivered(id)]);
-        let kept = if state.is_final() {
-            final_ms(&self.settings)
-        } else {
-            open_ms(&self.settings)
-        };
-        step.arg(claim.token.0)
-            .arg(claim.generation.get())
-            .arg(claim.attempt.get())
+        let mut step = Step::new([shard.claim(id)]);
+        let (generation, token) = (claim.generation.get(), claim.token.0);
+        step.arg(format!("{generation} {} {token}", claim.attempt))
             .arg(ended_as)
-            .arg(kept)
-            .arg(log_terms(delivery))
+            .arg(format!("{token}{id} {}\n", log_terms(delivery)))
             .arg(traffic_line(&settlement))
             .arg(whole_record(&settlement, &state));
         let answer: String = match settlement.settled_as {
@@ -98,7 +92,8 @@ pub(crate) fn claiming(
     connection: &Arc<Connection>,
 ) -> Gathering<String> {
     let common = open_ms(settings).to_redis_args();
-    Gathering::new("claim", Call::Script(&CLAIM), common, connection.clone())
+    let call = Call::Script(&CLAIM);
+    Gathering::new("claim", call, common, connection.clone())
 }
 
 /// Where settlements come together.
@@ -108,7 +103,7 @@ pub(crate) fn settling(
 ) -> Gathering<String> {
     Gathering::new(
         SETTLE_STEP,
-        Call::Script(&SETTLE),
+        Call::WholeScript(&SETTLE),
         settle_args(settings),
         connection.clone(),
     )
@@ -118,31 +113,32 @@ const SETTLE_STEP: &str = "settle";
 
 /// What settlements have in common.
 fn settle_args(settings: &RedisStoreSettings) -> Vec<Vec<u8>> {
-    let entries_max = log_entries_max(settings);
-    (entries_max, final_ms(settings), limits::HISTORY_MAX).to_redis_args()
+    (
+        log_entries_max(settings),
+        final_ms(settings),
+        open_ms(settings),
+        limits::HISTORY_MAX,
+    )
+        .to_redis_args()
 }
 
-/// A record in one piece, as `write_delivered` keeps it: where it lies in the log if this claim is its first, its generation, when it was
-/// changed, its state, its head, and the newest attempts, a line each.
+/// A record in one piece: when it was changed, its state, its head, and the newest attempts, a line each.
 fn whole_record(settlement: &Settlement<'_>, state: &DeliveryState) -> Vec<u8> {
-    let (claim, delivery) = (settlement.claim, settlement.delivery);
     let mut record = format!(
-        "{}{}\n{}\n{}\n{}\n",
-        claim.token.0,
-        delivery.id,
-        claim.generation.get(),
+        "{}\n{}\n",
         settlement.at.as_nanosecond(),
         record::encode_state(state)
     )
     .into_bytes();
-    record.extend(record::encode_record_head(delivery));
+    record.extend(record::encode_record_head(settlement.delivery));
+    record.push(b'\n');
     let older = settlement
         .attempts
         .len()
         .saturating_sub(limits::HISTORY_MAX);
     for attempt in &settlement.attempts[older..] {
-        record.push(b'\n');
         record.extend(record::encode_attempt(attempt));
+        record.push(b'\n');
     }
     record
 }
@@ -159,6 +155,12 @@ fn open_ms(settings: &RedisStoreSettings) -> u64 {
 
 fn final_ms(settings: &RedisStoreSettings) -> u64 {
     millis(settings.idempotency_window)
+}
+
+/// How long to keep a delivery's first claim: if it is delivered at once, the window from then on, for which its time is not set again;
+/// but no claim goes before its lease.
+fn first_ms(settings: &RedisStoreSettings, lease: Duration) -> u64 {
+    millis(settings.idempotency_window.max(lease) + LATE)
 }
 
 impl RedisStore {

@@ -181,12 +181,19 @@ impl Connection {
         step: &'static str,
         commands: &Pipeline,
     ) -> Result<T, StoreError> {
-        let answer = async {
-            let (used, began) = self.begin().await?;
-            let answer = commands.query_async(&mut Wire::clone(&used)).await;
-            self.end(step, &used, began, answer)
-        };
-        answer.await.map_err(|failure| self.fault(step, failure))
+        let answer = self.call_all(step, commands).await;
+        answer.map_err(|failure| self.fault(step, failure))
+    }
+
+    /// The same for several callers at once, each of whom is told by [`Self::fault`].
+    pub(crate) async fn call_all<T: FromRedisValue>(
+        &self,
+        step: &'static str,
+        commands: &Pipeline,
+    ) -> RedisResult<T> {
+        let (used, began) = self.begin().await?;
+        let answer = commands.query_async(&mut Wire::clone(&used)).await;
+        self.end(step, &used, began, answer)
     }
 
     /// Runs a command that names no key, where this key lies.

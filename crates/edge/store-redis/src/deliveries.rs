@@ -15,9 +15,9 @@ use ringback_wire::{WireError, record};
 use std::time::Duration;
 
 /// How much older than its record the place in the log of one delivered at once may be. The same as in `log.lua`.
-const LATE: Duration = Duration::from_secs(1);
+pub(crate) const LATE: Duration = Duration::from_secs(1);
 
-/// A record as the server has it: in one piece; or suffix, head, state, generation, moment of the last change, and the attempts.
+/// A record as the server has it: after its claim; or suffix, head, state, generation, moment of the last change, and the attempts.
 type Stored = (Option<Bytes>, Vec<Option<Bytes>>, Vec<Bytes>);
 
 /// The parts of a record.
@@ -65,10 +65,10 @@ impl RedisStore {
         shard: &Shard,
         id: &str,
     ) -> Result<Option<(Suffix, DeliveryRecord)>, StoreError> {
-        let keys = [shard.record(id), shard.attempts(id), shard.delivered(id)];
+        let keys = [shard.record(id), shard.attempts(id), shard.claim(id)];
         let script = READ_RECORD.key(keys.as_slice());
         let stored: Stored = self.connection.run("read a delivery", &script).await?;
-        let Some(parts) = Parts::of(stored) else {
+        let Some(parts) = Parts::of(id, stored) else {
             return Ok(None);
         };
         let Some((suffix, created_at, generation, updated_at)) = parts.numbers() else {
@@ -130,14 +130,19 @@ impl RedisStore {
 }
 
 impl Parts {
-    fn of((whole, parts, attempts): Stored) -> Option<Self> {
-        if let Some(whole) = whole {
-            let mut lines = whole
+    fn of(id: &str, (claim, parts, attempts): Stored) -> Option<Self> {
+        if let Some(claim) = claim {
+            let mut lines = claim
+                .strip_suffix(b"\n")
+                .unwrap_or(&claim)
                 .split(|byte| *byte == b'\n')
-                .map(|line| whole.slice_ref(line));
+                .map(|line| claim.slice_ref(line));
             let mut next = || lines.next();
-            let (suffix, generation, updated, state, head) =
-                (next()?, next()?, next()?, next()?, next()?);
+            let (claimed, updated, state, head) = (next()?, next()?, next()?, next()?);
+            // State, generation, attempt, token, and that again.
+            let mut words = claimed.split(|byte| *byte == b' ');
+            let generation = claimed.slice_ref(words.nth(1)?);
+            let suffix = [words.nth(1)?, id.as_bytes()].concat().into();
             return Some(Self {
                 suffix,
                 head,

@@ -6,7 +6,7 @@ use crate::{
     connection::Connection,
     error::unreadable,
     gathering::{Call, Gathering, Step},
-    script::{KEEP_EVENT_KNOWN, MARK_EVENTS},
+    script::KEEP_EVENT_KNOWN,
 };
 use async_trait::async_trait;
 use redis::ToRedisArgs;
@@ -71,13 +71,13 @@ pub(crate) fn reading_marks(connection: &Arc<Connection>) -> Gathering<Option<St
     Gathering::new(name, Call::Command("MGET"), Vec::new(), connection.clone())
 }
 
-/// Where marks come together.
+/// Where marks come together. A mark that is there stands.
 pub(crate) fn marking(
     settings: &RedisStoreSettings,
     connection: &Arc<Connection>,
-) -> Gathering<u8> {
-    let common = millis(settings.idempotency_window).to_redis_args();
-    let call = Call::Script(&MARK_EVENTS);
+) -> Gathering<()> {
+    let common = ("NX", "PX", millis(settings.idempotency_window)).to_redis_args();
+    let call = Call::Commands("SET");
     Gathering::new("mark an event", call, common, connection.clone())
 }
 

@@ -9,7 +9,9 @@ use crate::{
     error::is_refusal,
     key::{SHARDS, Shard},
 };
-use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, RedisWrite, Script, ToRedisArgs};
+use redis::{
+    Arg, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, RedisWrite, Script, ToRedisArgs,
+};
 use ringback_delivery::port::StoreError;
 use std::{
     collections::VecDeque,
@@ -62,8 +64,12 @@ impl Step {
 pub(crate) enum Call {
     /// Of all their keys and arguments.
     Script(&'static Script),
+    /// The same, of a script that touches keys it is not told of: see [`Shard::never`].
+    WholeScript(&'static Script),
     /// Of all their keys: they have no arguments.
     Command(&'static str),
+    /// A command for each, one after the other: its keys, its arguments, what all have in common.
+    Commands(&'static str),
 }
 
 /// Where steps of one kind come together. The server answers with a list: an answer of type `T` for each, in their order.
@@ -122,6 +128,7 @@ impl<T: FromRedisValue + Send + 'static> Gathering<T> {
                 name: self.name,
                 call: self.call,
                 common: self.common.clone(),
+                never: self.connection.is_cluster().then(|| shard.never()),
                 connection: self.connection.clone(),
                 line: line.clone(),
             };
@@ -156,6 +163,8 @@ struct Flight<T> {
     name: &'static str,
     call: Call,
     common: Vec<Vec<u8>>,
+    /// In a cluster, where all steps of a line are of one shard.
+    never: Option<String>,
     connection: Arc<Connection>,
     line: Arc<Line<T>>,
 }
@@ -218,19 +227,24 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
     }
 
     async fn send(&self, steps: &[Step]) -> RedisResult<Vec<T>> {
-        let keys = steps.iter().flat_map(Step::keys);
-        let args = steps.iter().flat_map(Step::args);
         let (mut command, script) = match self.call {
-            Call::Command(name) => {
-                debug_assert!(self.common.is_empty() && args.clone().next().is_none());
-                (redis::cmd(name), None)
-            }
-            Call::Script(script) => {
-                let mut command = redis::cmd("EVALSHA");
-                command.arg(script.get_hash()).arg(keys.clone().count());
-                (command, Some(script))
+            Call::Commands(name) => return self.send_each(name, steps).await,
+            Call::Command(name) => (redis::cmd(name), None),
+            Call::Script(script) | Call::WholeScript(script) => {
+                (redis::cmd("EVALSHA"), Some(script))
             }
         };
+        let never = match self.call {
+            Call::WholeScript(_) => self.never.as_ref(),
+            _ => None,
+        };
+        let keys = steps.iter().flat_map(Step::keys).chain(never);
+        let args = steps.iter().flat_map(Step::args);
+        if let Some(script) = script {
+            command.arg(script.get_hash()).arg(keys.clone().count());
+        } else {
+            debug_assert!(self.common.is_empty() && args.clone().next().is_none());
+        }
         let common = self.common.iter().map(Vec::len);
         let lengths = keys.clone().map(String::len).chain(common);
         command.reserve_space_for_args(lengths.chain(args.clone().map(<[u8]>::len)));
@@ -242,6 +256,19 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
             command.arg(arg);
         }
         self.connection.call(self.name, script, &command).await
+    }
+
+    async fn send_each(&self, name: &str, steps: &[Step]) -> RedisResult<Vec<T>> {
+        let mut commands = Pipeline::with_capacity(steps.len());
+        for step in steps {
+            let command = commands.cmd(name);
+            command.arg(step.keys());
+            for arg in step.args() {
+                command.arg(arg);
+            }
+            command.arg(self.common.as_slice());
+        }
+        self.connection.call_all(self.name, &commands).await
     }
 }
 

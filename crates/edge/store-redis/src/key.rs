@@ -136,9 +136,9 @@ impl Shard {
         self.key(&["attempts:", id])
     }
 
-    /// The record of one that was delivered at once, attempts and all.
-    pub(crate) fn delivered(&self, id: &str) -> String {
-        self.key(&["delivered:", id])
+    /// A key that is never there. While a cluster moves the slot, a call that names one is refused as a whole, rather than done by half.
+    pub(crate) fn never(&self) -> String {
+        self.key(&["never"])
     }
 
     pub(crate) fn letter(&self, id: &str) -> String {

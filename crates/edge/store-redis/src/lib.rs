@@ -42,7 +42,7 @@ use std::sync::Arc;
 pub struct RedisStore {
     connection: Arc<Connection>,
     reading_marks: Gathering<Option<String>>,
-    marking: Gathering<u8>,
+    marking: Gathering<()>,
     claiming: Gathering<String>,
     settling: Gathering<String>,
     barrier: Option<Barrier>,

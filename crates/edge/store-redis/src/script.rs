@@ -11,7 +11,6 @@ macro_rules! script {
     };
 }
 
-script!(MARK_EVENTS, "mark_events.lua");
 script!(KEEP_EVENT_KNOWN, "keep_event_known.lua");
 script!(CLAIM, "common.lua", "claims.lua", "claim.lua");
 script!(

@@ -1,56 +1,62 @@
--- Claims, each answered in its place, in words. KEYS: the claims. ARGV: milliseconds to keep each; then for each generation,
--- attempt, worker, nonce, lease in microseconds.
+-- Claims, each answered in its place, in words. KEYS: the claims. ARGV: milliseconds to keep each; then for each generation and
+-- attempt, worker and nonce, lease in microseconds, milliseconds to keep it if it is the first.
 
-local COMMON, EACH = 1, 5
+local COMMON, EACH = 1, 4
 local ttl = ARGV[1]
 local now_text, now = now_text_and_us()
 -- Most answers are this one, which is put together once.
 local GRANTED_NOW = 'granted ' .. now_text
 
--- at: its first argument.
-local function claim(key, at)
-  local generation, attempt, worker, nonce = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-  local lease = now_text .. '+' .. ARGV[at + 4]
-  local held = read_claim(key)
+-- at: its first argument. Nothing when there is a claim, after all, which is a hash.
+local function claim_first(key, at)
+  local text = pack_held(ARGV[at], now_text, ARGV[at + 1], now_text, now_text .. '+' .. ARGV[at + 2], false, '')
+  if redis.call('SET', key, text, 'NX', 'PX', ARGV[at + 3]) then
+    claims[key] = text
+    return GRANTED_NOW
+  end
+end
+
+local function claim(key, at, held)
+  local generation, attempt = string.match(ARGV[at], '^(%d+) (%d+)$')
+  local worker, nonce = string.match(ARGV[at + 1], '^(%S+) (%S+)$')
+  generation, attempt = tonumber(generation), tonumber(attempt)
+  local lease = now_text .. '+' .. ARGV[at + 2]
   local expired = ''
 
-  if held then
-    local same_generation = generation == held.generation
-    local overtaken = same_generation and attempt < held.attempt
-    local ended = same_generation and attempt == held.attempt and held.state ~= 'held'
-    local given_up = same_generation and held.state == 'dead'
-    if held.state == 'delivered' or generation < held.generation or overtaken or ended or given_up then
-      return 'settled'
+  local same_generation = generation == held.generation
+  local overtaken = same_generation and attempt < held.attempt
+  local ended = same_generation and attempt == held.attempt and held.state ~= 'held'
+  local given_up = same_generation and held.state == 'dead'
+  if held.state == 'delivered' or generation < held.generation or overtaken or ended or given_up then
+    return 'settled'
+  end
+  if held.state == 'held' then
+    if held.nonce == nonce and held.worker == worker and same_generation and attempt == held.attempt then
+      write_claim(key, held.before == '' and ARGV[at + 3] or ttl, renew_held(held, lease, held.is_shown))
+      return 'granted ' .. held.token .. expired_before(held)
     end
-    if held.state == 'held' then
-      if held.nonce == nonce and held.worker == worker and same_generation and attempt == held.attempt then
-        write_claim(key, ttl, renew_held(held, lease, held.is_shown))
-        return 'granted ' .. held.token .. expired_before(held)
-      end
-      if now < held.lease_end then
-        return 'held ' .. whole(held.lease_end - now)
-      end
-      if same_generation and attempt == held.attempt then
-        expired = ' ' .. held.worker .. ' ' .. held.claimed
-      end
+    if now < held.lease_end then
+      return 'held ' .. whole(held.lease_end - now)
+    end
+    if same_generation and attempt == held.attempt then
+      expired = ' ' .. held.worker .. ' ' .. held.claimed
     end
   end
 
   -- By the clock, so that tokens grow even over a loss of everything stored.
-  local token, before = now_text, ''
-  if held then
-    before = pack_claim(held)
-    if tonumber(held.token) >= now then
-      token = whole(tonumber(held.token) + 1)
-    end
+  local token = now_text
+  if tonumber(held.token) >= now then
+    token = whole(tonumber(held.token) + 1)
   end
-  write_claim(key, ttl, pack_held(token, ARGV[at], ARGV[at + 1], worker, nonce, now_text, lease, false, before))
-  return token == now_text and expired == '' and GRANTED_NOW or 'granted ' .. token .. expired
+  write_claim(key, ttl, pack_held(ARGV[at], token, ARGV[at + 1], now_text, lease, false, pack_claim(held)))
+  return 'granted ' .. token .. expired
 end
 
-read_claims(KEYS)
+read_texts(KEYS)
 local answers = {}
 for i, key in ipairs(KEYS) do
-  answers[i] = claim(key, COMMON + 1 + (i - 1) * EACH)
+  local at = COMMON + 1 + (i - 1) * EACH
+  local held = read_claim(key)
+  answers[i] = not held and claim_first(key, at) or claim(key, at, held or read_hash(key))
 end
 return answers

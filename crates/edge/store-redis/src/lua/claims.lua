@@ -1,6 +1,7 @@
 -- A claim is a text: state, generation, attempt, token, and the token that was settled or `-`; while it is held also worker,
 -- nonce, when it was claimed, its lease as `<from>+<microseconds>`, whether the log shows it (`1`), and what a release returns to, if anything.
--- Its state is `held`, `settled`, `delivered`, `dead`; or `free`, when the only claim there was is released.
+-- Its state is `held`, `settled`, `delivered`, `dead`; or `free`, when the only claim there was is released. Of a delivery that its first
+-- attempt delivered at once, lines follow: its record, see `log.lua`.
 
 -- An earlier release kept a hash.
 local function read_hash(key)
@@ -16,12 +17,15 @@ local function read_hash(key)
 end
 
 local function parse_claim(text)
-  local state, generation, attempt, token, ended, rest = string.match(text, '^(%l+) (%d+) (%d+) (%d+) (%S+) ?(.*)$')
+  local stop = string.find(text, '\n', 1, true)
+  local head = stop and string.sub(text, 1, stop - 1) or text
+  local state, generation, attempt, token, ended, rest = string.match(head, '^(%l+) (%d+) (%d+) (%d+) (%S+) ?(.*)$')
   if not state then
     error('a claim is no claim')
   end
   local claim = {
     state = state, generation = tonumber(generation), attempt = tonumber(attempt), token = token, ended = ended, before = '',
+    record = stop and string.sub(text, stop + 1),
   }
   if rest ~= '' then
     local worker, nonce, claimed, lease, is_shown, before = string.match(rest, '^(%S+) (%S+) (%d+) (%S+) (%d) ?(.*)$')
@@ -35,19 +39,24 @@ end
 -- The claims that a call is about, by key: as read, or the text that was written since.
 local claims = {}
 
--- Reads them all at once, so that what is no claim is found before anything is written. MGET tells a hash and nothing alike. is_plain:
--- whether a text need not be taken apart, if given.
-local function read_claims(keys, is_plain)
-  local absent = {}
+-- Reads all that are texts at once, so that what is no claim is found before anything is written. Answers the keys of the others: MGET
+-- tells a hash and nothing alike. is_plain: whether a text need not be taken apart, if given.
+local function read_texts(keys, is_plain)
+  local others = {}
   for i, text in ipairs(redis.call('MGET', unpack(keys))) do
     if text then
       claims[keys[i]] = is_plain and is_plain(i, text) and text or parse_claim(text)
     else
-      absent[#absent + 1] = keys[i]
+      others[#others + 1] = keys[i]
     end
   end
-  if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
-    for _, key in ipairs(absent) do
+  return others
+end
+
+local function read_claims(keys, is_plain)
+  local others = read_texts(keys, is_plain)
+  if #others > 0 and redis.call('EXISTS', unpack(others)) > 0 then
+    for _, key in ipairs(others) do
       claims[key] = read_hash(key)
     end
   end
@@ -84,20 +93,20 @@ local function unpack_claim(packed, token)
   return table.concat({ state, generation, attempt, token, token, worker, '-', claimed, lease_end .. '+0', '1' }, ' ')
 end
 
--- What a claim begins with while it is held.
-local function held_by(token, generation, attempt)
-  return 'held ' .. generation .. ' ' .. attempt .. ' ' .. token .. ' - '
+-- What a claim begins with while it is held. attempt: generation and attempt.
+local function held_by(attempt, token)
+  return 'held ' .. attempt .. ' ' .. token .. ' - '
 end
 -- What it ends with as long as the log does not show it and there was none before. Its token is then the moment it was made.
 local FIRST_AND_NOT_SHOWN = ' 0 '
 
-local function pack_held(token, generation, attempt, worker, nonce, claimed, lease, is_shown, before)
-  return held_by(token, generation, attempt) .. worker .. ' ' .. nonce .. ' ' .. claimed .. ' ' .. lease
-    .. (is_shown and ' 1 ' or FIRST_AND_NOT_SHOWN) .. before
+-- worker: and its nonce.
+local function pack_held(attempt, token, worker, claimed, lease, is_shown, before)
+  return held_by(attempt, token) .. worker .. ' ' .. claimed .. ' ' .. lease .. (is_shown and ' 1 ' or FIRST_AND_NOT_SHOWN) .. before
 end
 
 -- The same claim for this lease, and shown in the log or not.
 local function renew_held(claim, lease, is_shown)
-  return pack_held(claim.token, claim.generation, claim.attempt, claim.worker, claim.nonce or '-', claim.claimed, lease, is_shown,
-    claim.before)
+  local attempt, worker = claim.generation .. ' ' .. claim.attempt, claim.worker .. ' ' .. (claim.nonce or '-')
+  return pack_held(attempt, claim.token, worker, claim.claimed, lease, is_shown, claim.before)
 end

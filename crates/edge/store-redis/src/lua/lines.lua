@@ -3,8 +3,6 @@
 -- What one call looks at: some milliseconds of the server's time. Reading a block costs as much as looking at so many digests.
 local LOOKED_AT_LINES_MAX, READ_COSTS = 512, 8
 local DIGESTS_READ = 16
--- Of each term, in a digest.
-local DIGEST_CHARS = 5
 
 -- What a line has in it when its entry has these terms; nil when none has them.
 local function words_of(terms)

@@ -1,5 +1,7 @@
--- The log of deliveries: one record a delivery, found through the shard's index. Most are delivered at once: their records are
--- written in one piece and never changed, and their lines appended. All others are in the sorted set.
+-- The log of deliveries: one record a delivery, found through the shard's index. Most are delivered at once: their records follow
+-- their claims and are never changed, and their lines are appended. All others are in the sorted set.
+--
+-- A record that is brought here, or follows a claim, is lines: the moment of the last change, the state, the head, and an attempt each.
 
 local STATE_TERMS = { attempting = 'sa', waiting = 'sw', delivered = 'sd', dead_lettered = 'sx' }
 -- Entries looked at for removal by one call: more than one, so that the log shrinks faster than it grows.
@@ -8,6 +10,8 @@ local SWEPT_MAX = 4
 local LATE_US = 1000000
 -- Lines of a block, unless the log is small.
 local BLOCK_LINES = 128
+-- Of a claim, before its record, no more.
+local CLAIM_BYTES_MAX = 128
 
 local function state_term(state)
   return STATE_TERMS[string.match(state, '^[a-z_]+')]
@@ -40,25 +44,25 @@ local function lines_per_block(limits)
   return math.max(1, math.min(BLOCK_LINES, math.floor(limits.entries_max / 16)))
 end
 
-local function lines_of(text)
-  local lines = {}
-  for line in string.gmatch(text, '[^\n]+') do
-    lines[#lines + 1] = line
-  end
-  return lines
-end
-
 local function newest_moment(block)
   return string.match(string.sub(block, -LINE_BYTES_MAX), '(%d+)[^\n]*\n$')
 end
 
+-- The claim stays, for as long as it would have. token: that of the record.
+local function forget_delivered(key, token)
+  local claim = redis.call('GETRANGE', key, 0, CLAIM_BYTES_MAX)
+  local stop = string.find(claim, '\n', 1, true)
+  if stop and string.sub(claim, stop - #token, stop - 1) == token then
+    redis.call('SET', key, string.sub(claim, 1, stop - 1), 'KEEPTTL')
+  end
+end
+
 local function forget_block(log, shard)
-  local records = {}
-  for id in string.gmatch(redis.call('LPOP', log .. ':blocks'), '%d+(%S+) [^\n]*\n') do
-    records[#records + 1] = shard .. 'delivered:' .. id
+  for _, line in ipairs(lines_of(redis.call('LPOP', log .. ':blocks'))) do
+    local stop = string.find(line, ' ', 1, true)
+    forget_delivered(shard .. 'claim:' .. string.sub(line, MOMENT_DIGITS + 1, stop - 1), string.sub(line, 1, MOMENT_DIGITS))
   end
   redis.call('LPOP', log .. ':digests')
-  redis.call('DEL', unpack(records))
 end
 
 -- Forgets the oldest final entries while there are too many, then the oldest of all. in_set and in_new: how many entries are
@@ -97,7 +101,7 @@ end
 -- Records of the set that expired are forgotten, a few a call.
 local function sweep_set(log, shard, limits)
   local first = oldest(log, 'a', 1)[1]
-  if first and tonumber(string.sub(first, 1, 16)) < limits.now - limits.kept_us then
+  if first and tonumber(string.sub(first, 1, MOMENT_DIGITS)) < limits.now - limits.kept_us then
     for _, suffix in ipairs(oldest(log, 'a', SWEPT_MAX)) do
       if redis.call('EXISTS', shard .. 'record:' .. id_of(suffix)) == 0 then
         forget(log, suffix, shard)
@@ -137,8 +141,10 @@ local function make_blocks(log, shard, terms, limits)
     for from = 1, settled, per_block do
       local block = table.concat(lines, '\n', from, from + per_block - 1) .. '\n'
       local digest = {}
-      for term in string.gmatch(block, ' (%u%x%x%x%x)') do
-        digest[#digest + 1] = term
+      local blank = string.find(block, ' ', 1, true)
+      while blank do
+        digest[#digest + 1] = string.sub(block, blank + 1, blank + DIGEST_CHARS)
+        blank = string.find(block, ' ', blank + 1, true)
       end
       made[#made + 1] = block
       digests[#digests + 1] = string.match(block, '^%S+') .. ' ' .. table.concat(digest)
@@ -156,10 +162,8 @@ local function make_blocks(log, shard, terms, limits)
   make_room(log, shard, limits, count_set(log, terms), new_max)
 end
 
--- A first attempt that is delivered at once. Its record in one piece: suffix, generation, moment of the last change, state and head, a
--- line each, then the attempts.
-local function write_delivered(key, shard, ttl, record, line, limits)
-  redis.call('SET', key, record, 'PX', ttl)
+-- line: of a first attempt that is delivered at once.
+local function append_line(shard, line, limits)
   local log = shard .. 'log'
   if is_block_due(log, limits, redis.call('APPEND', log .. ':new', line), #line) then
     make_blocks(log, shard, string.match(line, ' (.*)\n'), limits)
@@ -167,24 +171,25 @@ local function write_delivered(key, shard, ttl, record, line, limits)
 end
 
 -- One that was delivered and is not, after all: claims were lost. It is kept as the others are.
-local function reopen(delivered, shard, id, terms)
-  local suffix, generation, updated, state, head = unpack(delivered, 1, 5)
-  redis.call('HSET', shard .. 'record:' .. id, 'k', suffix, 'head', head, 'state', state, 'generation', generation, 'updated', updated)
-  if #delivered > 5 then
-    redis.call('RPUSH', shard .. 'attempts:' .. id, unpack(delivered, 6))
+local function reopen(claim, shard, id, terms)
+  local lines, suffix = lines_of(claim.record), claim.token .. id
+  local updated, state, head = unpack(lines, 1, 3)
+  redis.call('HSET', shard .. 'record:' .. id, 'k', suffix, 'head', head,
+    'state', state, 'generation', claim.generation, 'updated', updated)
+  if #lines > 3 then
+    redis.call('RPUSH', shard .. 'attempts:' .. id, unpack(lines, 4))
   end
-  redis.call('DEL', shard .. 'delivered:' .. id)
   add_to_index(shard .. 'log', suffix, string.lower(terms), state_term(state))
   return suffix, state
 end
 
 -- Writes state and generation; makes the record when it is not there, with the moment when the attempt was begun for its place.
+-- entry.delivered: the claim that it followed, if it did.
 local function write_record(shard, id, entry, limits)
   local key, log = shard .. 'record:' .. id, shard .. 'log'
   local suffix, state = unpack(redis.call('HMGET', key, 'k', 'state'))
-  local delivered = not suffix and redis.call('GET', shard .. 'delivered:' .. id)
-  if delivered then
-    suffix, state = reopen(lines_of(delivered), shard, id, entry.terms)
+  if not suffix and entry.delivered then
+    suffix, state = reopen(entry.delivered, shard, id, entry.terms)
   end
   local term = state_term(entry.state)
   if suffix then

@@ -1,7 +1,7 @@
--- KEYS: record, attempts, delivered. Answers what was written in one piece, or the parts.
+-- KEYS: record, attempts, claim. Answers the claim that a record follows, or the parts.
 
-local delivered = redis.call('GET', KEYS[3])
-if delivered then
-  return { delivered, {}, {} }
+local claim = redis.call('MGET', KEYS[3])[1]
+if claim and string.find(claim, '\n', 1, true) then
+  return { claim, {}, {} }
 end
 return { false, redis.call('HMGET', KEYS[1], 'k', 'head', 'state', 'generation', 'updated'), redis.call('LRANGE', KEYS[2], 0, -1) }

@@ -1,13 +1,15 @@
--- Settlements, each answered in its place. KEYS: for each claim, and the record of what is delivered at once; one with a dead letter comes
--- alone, and names what else it writes: while a cluster moves the slot, a call with a key that is not there is refused as a whole. ARGV: the most entries of a log,
--- the least milliseconds that each is kept, attempts kept at most; then for each token, generation, attempt, how it ended, milliseconds
--- to keep it, terms, what is noted of traffic, the record as `write_delivered` writes it; with a dead letter also the letter.
+-- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone, and names what else it writes. In a cluster
+-- also a key that is never there: while the slot is moved, a call that names one is refused as a whole. ARGV: the most entries of a log,
+-- the least milliseconds that each is kept, which is how long what is final is kept, the same of what is not, attempts kept at most; then
+-- for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record, see `log.lua`; with
+-- a dead letter also the letter.
 
-local COMMON, EACH, KEYS_EACH = 3, 8, 2
-local sub = string.sub
+local COMMON, EACH = 4, 5
+local sub, find, match = string.sub, string.find, string.match
+local FINAL_MS, OPEN_MS = ARGV[2], ARGV[3]
 local now_text, now = now_text_and_us()
-local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(ARGV[2]) * 1000 }
-local attempts_max = tonumber(ARGV[3])
+local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(FINAL_MS) * 1000 }
+local attempts_max = tonumber(ARGV[4])
 
 local traffic = {}
 
@@ -26,50 +28,54 @@ local delivered_at_once = {}
 
 local function is_delivered_at_once(i, text)
   local at = first_argument(i)
-  local token = ARGV[at]
-  local held = held_by(token, ARGV[at + 1], ARGV[at + 2])
-  if ARGV[at + 3] == 'delivered' and sub(text, 1, #held) == held and sub(text, -#FIRST_AND_NOT_SHOWN) == FIRST_AND_NOT_SHOWN
-    and now - tonumber(token) <= LATE_US then
+  -- A first claim's token is the moment it was made, and its line begins with that.
+  if ARGV[at + 1] == 'delivered' and find(text, 'held ' .. ARGV[at] .. ' - ', 1, true) == 1
+    and sub(text, -#FIRST_AND_NOT_SHOWN) == FIRST_AND_NOT_SHOWN and now - tonumber(sub(ARGV[at + 2], 1, MOMENT_DIGITS)) <= LATE_US then
     delivered_at_once[i] = text
     return true
   end
 end
 
-local function settle(i, key, delivered)
+local function settle(i, key)
   local at = first_argument(i)
-  local mine, generation, attempt, ended_as, ttl = unpack(ARGV, at, at + 4)
+  local mine, ended_as, line, record = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
   local shard, id = shard_and_id(key, 'claim')
   local text = delivered_at_once[i]
   if text and claims[key] == text then
-    write_claim(key, ttl, 'delivered ' .. generation .. ' ' .. attempt .. ' ' .. mine .. ' ' .. mine)
-    note(ARGV[at + 6])
-    write_delivered(delivered, shard, ttl, ARGV[at + 7], mine .. id .. ' ' .. ARGV[at + 5] .. '\n', limits)
+    local claim = 'delivered ' .. mine .. ' ' .. sub(line, 1, MOMENT_DIGITS) .. '\n' .. record
+    -- It is kept since the claim, a second longer than needed.
+    redis.call('SET', key, claim, 'KEEPTTL')
+    claims[key] = claim
+    note(ARGV[at + 3])
+    append_line(shard, line, limits)
     return 'settled'
   end
 
   local held = read_claim(key)
-  if held and tonumber(mine) < tonumber(held.token) then
+  local generation, attempt, token = match(mine, '^(%d+) (%d+) (%d+)$')
+  if held and tonumber(token) < tonumber(held.token) then
     return 'stale'
   end
-  if held and held.ended == mine then
+  if held and held.ended == token then
     return 'settled'
   end
 
   -- A claim that is not there, or older than the token, was forgotten by the server: the worker's word is all there is.
-  local known = held and held.token == mine
+  local known = held and held.token == token
+  local ttl = (ended_as == 'delivered' or ended_as == 'dead') and FINAL_MS or OPEN_MS
   if ended_as == 'released' then
-    write_claim(key, ttl, unpack_claim(known and held.before ~= '' and held.before or '0 0 free - 0 0', mine))
+    write_claim(key, ttl, unpack_claim(known and held.before ~= '' and held.before or '0 0 free - 0 0', token))
   else
-    write_claim(key, ttl, table.concat({ ended_as, generation, attempt, mine, mine }, ' '))
+    write_claim(key, ttl, ended_as .. ' ' .. mine .. ' ' .. token)
   end
-  note(ARGV[at + 6])
-  local record = lines_of(ARGV[at + 7])
+  note(ARGV[at + 3])
+  local terms, lines = match(line, ' (.*)\n'), lines_of(record)
   write_record(shard, id, {
-    begun = known and held.claimed or now_text, terms = ARGV[at + 5], ttl = ttl,
-    generation = record[2], updated = record[3], state = record[4], head = record[5],
+    begun = known and held.claimed or now_text, terms = terms, ttl = ttl,
+    generation = generation, updated = lines[1], state = lines[2], head = lines[3], delivered = held and held.record and held,
   }, limits)
   local attempts = shard .. 'attempts:' .. id
-  if #record > 5 and redis.call('RPUSH', attempts, unpack(record, 6)) > attempts_max then
+  if #lines > 3 and redis.call('RPUSH', attempts, unpack(lines, 4)) > attempts_max then
     redis.call('LTRIM', attempts, -attempts_max, -1)
   end
   redis.call('PEXPIRE', attempts, ttl)
@@ -80,15 +86,12 @@ local function settle(i, key, delivered)
   return 'settled'
 end
 
-local count = ARGV[COMMON + 4] == 'dead' and 1 or #KEYS / KEYS_EACH
-local keys = {}
-for i = 1, count do
-  keys[i] = KEYS[KEYS_EACH * i - 1]
-end
+local count = ARGV[COMMON + 2] == 'dead' and 1 or (#ARGV - COMMON) / EACH
+local keys = count == #KEYS and KEYS or { unpack(KEYS, 1, count) }
 read_claims(keys, is_delivered_at_once)
 local answers = {}
 for i, key in ipairs(keys) do
-  answers[i] = settle(i, key, KEYS[KEYS_EACH * i])
+  answers[i] = settle(i, key)
 end
 note_traffic(shard_and_id(KEYS[1], 'claim'), traffic)
 return answers

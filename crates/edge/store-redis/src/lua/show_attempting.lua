@@ -1,4 +1,4 @@
--- KEYS: claim, record, log, delivered: all are named, see `settle.lua`. ARGV: generation, attempt, milliseconds to keep it, head, terms, the most entries of the log and the least
+-- KEYS: claim, record, log, one that is never there: see `settle.lua`. ARGV: generation, attempt, milliseconds to keep it, head, terms, the most entries of the log and the least
 -- milliseconds that each is kept.
 
 read_claims({ KEYS[1] })

@@ -38,7 +38,7 @@ local function add_up_traffic(shard)
     return
   end
   local times = {}
-  for line in string.gmatch(new, '[^\n]+') do
+  for _, line in ipairs(lines_of(new)) do
     times[line] = (times[line] or 0) + 1
   end
   local sums = {}

@@ -1,11 +1,11 @@
 //! What is kept, for how long, and how much of it.
 
-use crate::{claim, raw, settings, store};
+use crate::{claim, claim_for, raw, settings, store};
 use redis::AsyncCommands;
 use ringback_delivery::port::{
-    BudgetStore, ClaimAnswer, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter,
-    DeliveryStore, DisposeAnswer, EventMark, EventStore, GroupFilter, GroupStore, SettledAs,
-    Settlement, WebhookStore,
+    BudgetStore, Claim, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter,
+    DeadLetterStore, DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore,
+    GroupFilter, GroupStore, SettledAs, Settlement, WebhookStore,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetterReason, Delivery, Disposal, Event, ProjectName, limits,
@@ -22,8 +22,12 @@ async fn take(store: &RedisStore, delivery: &Delivery, settled_as: Option<&Settl
     let Some(settled_as) = settled_as else {
         return store.show_attempting(delivery).await.unwrap();
     };
+    settle(store, &claim, delivery, settled_as).await;
+}
+
+async fn settle(store: &RedisStore, claim: &Claim, delivery: &Delivery, settled_as: &SettledAs) {
     let settlement = Settlement {
-        claim: &claim,
+        claim,
         delivery,
         attempts: &[samples::attempt_of(delivery)],
         settled_as,
@@ -112,7 +116,6 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
         "attempts",
         "by_id",
         "claim",
-        "delivered",
         "event",
         "groups",
         "letter",
@@ -167,14 +170,68 @@ async fn the_log_forgets_the_oldest_final_deliveries_first() {
 
     let keys = keys_of(&settings).await;
     let count = |kind: &str| keys.iter().filter(|key| key.contains(kind)).count();
-    assert_eq!(
-        count("}:record:") + count("}:delivered:"),
-        page.entries.len()
-    );
+    let mut raw = raw(&shared_redis_url()).await;
+    let mut in_claims = 0;
+    for key in keys.iter().filter(|key| key.contains("}:claim:")) {
+        let claim: String = raw.get(key).await.unwrap();
+        in_claims += usize::from(claim.contains('\n'));
+        let left: i64 = raw.pttl(key).await.unwrap();
+        assert!(left > 0, "who forgets the record leaves the claim its time");
+    }
+    assert_eq!(count("}:record:") + in_claims, page.entries.len());
     assert_eq!(
         count("}:claim:") as u64,
         KEPT * 4 + 1,
         "who forgets the record still knows the claim"
+    );
+}
+
+/// A first claim is kept as long as it will be once it is settled, for which its time is not set again, and never less than its lease.
+#[tokio::test]
+async fn a_first_claim_is_kept_for_the_window_and_for_its_lease() {
+    const LEASE: Duration = Duration::from_mins(2);
+    for window in [Duration::from_mins(1), Duration::from_mins(3)] {
+        let settings = RedisStoreSettings {
+            idempotency_window: window,
+            ..settings(&shared_redis_url())
+        };
+        let store = store(settings.clone());
+        let delivery = samples::delivery();
+        let (worker, nonce) = (samples::worker(), samples::claim_nonce());
+        let request = || ClaimRequest {
+            delivery: &delivery,
+            worker: &worker,
+            nonce,
+            lease: LEASE,
+        };
+        let mut raw = raw(&shared_redis_url()).await;
+        let kept = window.max(LEASE);
+        // Made twice, as after an answer that got lost.
+        let mut claim = None;
+        for _ in 0..2 {
+            let ClaimAnswer::Granted { claim: granted, .. } = store.claim(request()).await.unwrap()
+            else {
+                panic!("not granted");
+            };
+            claim = Some(granted);
+            let keys = keys_of(&settings).await;
+            let left: u64 = raw.pttl(&keys[0]).await.unwrap();
+            assert_left(left, kept);
+        }
+        settle(&store, &claim.unwrap(), &delivery, &SettledAs::Delivered).await;
+        let keys = keys_of(&settings).await;
+        let key = keys.iter().find(|key| key.contains("}:claim:")).unwrap();
+        assert_left(raw.pttl(key).await.unwrap(), kept);
+    }
+}
+
+/// Within a minute, which no step of a test takes.
+fn assert_left(left_ms: u64, kept: Duration) {
+    let left = Duration::from_millis(left_ms);
+    let most = kept + Duration::from_secs(1);
+    assert!(
+        left <= most && left + Duration::from_mins(1) > most,
+        "{left:?} of {kept:?}"
     );
 }
 
@@ -187,7 +244,11 @@ async fn what_expired_leaves_every_list() {
     };
     let store = store(settings);
     let delivery = samples::delivery();
-    take(&store, &delivery, Some(&SettledAs::Delivered)).await;
+    let claimed = claim_for(&store, &delivery, Duration::from_millis(100)).await;
+    let ClaimAnswer::Granted { claim, .. } = claimed.unwrap() else {
+        panic!("not granted");
+    };
+    settle(&store, &claim, &delivery, &SettledAs::Delivered).await;
     // Given up in the summer of 2026, more than an hour ago.
     let old = samples::dead_letter_of(samples::delivery(), samples::moment(-7200 - 86_400 * 365));
     store.put_dead_letter(&old).await.unwrap();
@@ -206,21 +267,18 @@ async fn what_expired_leaves_every_list() {
         project: Some(delivery.event.project.clone()),
         ..DeliveryFilter::default()
     };
+    let is_listed = async || {
+        let page = store.deliveries(&filter, None, 10).await.unwrap();
+        !page.entries.is_empty()
+    };
     let poll = async {
-        while !store
-            .deliveries(&filter, None, 10)
-            .await
-            .unwrap()
-            .entries
-            .is_empty()
-        {
+        while is_listed().await || store.delivery(&delivery.id).await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), poll)
         .await
         .expect("it expires");
-    assert_eq!(store.delivery(&delivery.id).await.unwrap(), None);
 }
 
 #[tokio::test]

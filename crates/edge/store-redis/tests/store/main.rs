@@ -36,12 +36,20 @@ fn store(settings: RedisStoreSettings) -> RedisStore {
 
 /// Claims the attempt, for a lease that outlasts the test.
 async fn claim(store: &RedisStore, delivery: &Delivery) -> Result<ClaimAnswer, StoreError> {
+    claim_for(store, delivery, Duration::from_mins(10)).await
+}
+
+async fn claim_for(
+    store: &RedisStore,
+    delivery: &Delivery,
+    lease: Duration,
+) -> Result<ClaimAnswer, StoreError> {
     let worker = samples::worker();
     let request = ClaimRequest {
         delivery,
         worker: &worker,
         nonce: samples::claim_nonce(),
-        lease: Duration::from_mins(10),
+        lease,
     };
     store.claim(request).await
 }
