@@ -64,13 +64,16 @@ impl ClaimStore for RedisStore {
         let id = delivery.id.as_str();
         let shard = self.keys.shard_of(id);
         let (ended_as, state) = ending(settlement.settled_as, settlement.at);
-        let mut step = Step::new([shard.claim(id)]);
         let (generation, token) = (claim.generation.get(), claim.token.0);
-        step.arg(format!("{generation} {} {token}", claim.attempt))
+        let mine = format!("{generation} {} {token}", claim.attempt);
+        let line = format!("{token}{id} {}\n", log_terms(delivery));
+        let settled = format!("{ended_as} {mine} {token}");
+        let mut step = Step::new([shard.claim(id)]);
+        step.arg(mine)
             .arg(ended_as)
-            .arg(format!("{token}{id} {}\n", log_terms(delivery)))
+            .arg(line)
             .arg(traffic_line(&settlement))
-            .arg(whole_record(&settlement, &state));
+            .arg(whole_record(&settled, &settlement, &state));
         let answer: String = match settlement.settled_as {
             SettledAs::DeadLettered(dead_letter) => {
                 let answer = self.settle_dead(&shard, step, dead_letter).await?;
@@ -122,10 +125,10 @@ fn settle_args(settings: &RedisStoreSettings) -> Vec<Vec<u8>> {
         .to_redis_args()
 }
 
-/// A record in one piece: when it was changed, its state, its head, and the newest attempts, a line each.
-fn whole_record(settlement: &Settlement<'_>, state: &DeliveryState) -> Vec<u8> {
+/// A record in one piece, after the claim: when it was changed, its state, its head, and the newest attempts, a line each.
+fn whole_record(claim: &str, settlement: &Settlement<'_>, state: &DeliveryState) -> Vec<u8> {
     let mut record = format!(
-        "{}\n{}\n",
+        "{claim}\n{}\n{}\n",
         settlement.at.as_nanosecond(),
         record::encode_state(state)
     )

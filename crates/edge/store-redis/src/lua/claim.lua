@@ -7,16 +7,18 @@ local now_text, now = now_text_and_us()
 -- Most answers are this one, which is put together once.
 local GRANTED_NOW = 'granted ' .. now_text
 
--- at: its first argument. Nothing when there is a claim, after all, which is a hash.
+-- at: its first argument. Most have no claim before them, and are written without a look. When another of this call is refused, they are
+-- claimed again, which is the same grant.
 local function claim_first(key, at)
-  local text = pack_held(ARGV[at], now_text, ARGV[at + 1], now_text, now_text .. '+' .. ARGV[at + 2], false, '')
-  if redis.call('SET', key, text, 'NX', 'PX', ARGV[at + 3]) then
-    claims[key] = text
-    return GRANTED_NOW
-  end
+  -- As `pack_held` does, in one piece.
+  local text = 'held ' .. ARGV[at] .. ' ' .. now_text .. ' - ' .. ARGV[at + 1] .. ' ' .. now_text .. ' ' .. now_text .. '+' .. ARGV[at + 2]
+    .. FIRST_AND_NOT_SHOWN
+  return redis.call('SET', key, text, 'NX', 'PX', ARGV[at + 3]) and GRANTED_NOW
 end
 
-local function claim(key, at, held)
+local function claim(key, at)
+  read_claims({ key })
+  local held = read_claim(key)
   local generation, attempt = string.match(ARGV[at], '^(%d+) (%d+)$')
   local worker, nonce = string.match(ARGV[at + 1], '^(%S+) (%S+)$')
   generation, attempt = tonumber(generation), tonumber(attempt)
@@ -52,11 +54,9 @@ local function claim(key, at, held)
   return 'granted ' .. token .. expired
 end
 
-read_texts(KEYS)
 local answers = {}
 for i, key in ipairs(KEYS) do
   local at = COMMON + 1 + (i - 1) * EACH
-  local held = read_claim(key)
-  answers[i] = not held and claim_first(key, at) or claim(key, at, held or read_hash(key))
+  answers[i] = claim_first(key, at) or claim(key, at)
 end
 return answers

@@ -39,24 +39,19 @@ end
 -- The claims that a call is about, by key: as read, or the text that was written since.
 local claims = {}
 
--- Reads all that are texts at once, so that what is no claim is found before anything is written. Answers the keys of the others: MGET
--- tells a hash and nothing alike. is_plain: whether a text need not be taken apart, if given.
-local function read_texts(keys, is_plain)
-  local others = {}
+-- Reads them all at once, so that what is no claim is found before anything is written. MGET tells a hash and nothing alike. is_plain:
+-- whether a text need not be taken apart, if given.
+local function read_claims(keys, is_plain)
+  local absent = {}
   for i, text in ipairs(redis.call('MGET', unpack(keys))) do
     if text then
       claims[keys[i]] = is_plain and is_plain(i, text) and text or parse_claim(text)
     else
-      others[#others + 1] = keys[i]
+      absent[#absent + 1] = keys[i]
     end
   end
-  return others
-end
-
-local function read_claims(keys, is_plain)
-  local others = read_texts(keys, is_plain)
-  if #others > 0 and redis.call('EXISTS', unpack(others)) > 0 then
-    for _, key in ipairs(others) do
+  if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
+    for _, key in ipairs(absent) do
       claims[key] = read_hash(key)
     end
   end
@@ -93,16 +88,13 @@ local function unpack_claim(packed, token)
   return table.concat({ state, generation, attempt, token, token, worker, '-', claimed, lease_end .. '+0', '1' }, ' ')
 end
 
--- What a claim begins with while it is held. attempt: generation and attempt.
-local function held_by(attempt, token)
-  return 'held ' .. attempt .. ' ' .. token .. ' - '
-end
--- What it ends with as long as the log does not show it and there was none before. Its token is then the moment it was made.
+-- What a claim ends with as long as the log does not show it and there was none before. Its token is then the moment it was made.
 local FIRST_AND_NOT_SHOWN = ' 0 '
 
--- worker: and its nonce.
+-- attempt: generation and attempt. worker: and its nonce.
 local function pack_held(attempt, token, worker, claimed, lease, is_shown, before)
-  return held_by(attempt, token) .. worker .. ' ' .. claimed .. ' ' .. lease .. (is_shown and ' 1 ' or FIRST_AND_NOT_SHOWN) .. before
+  return 'held ' .. attempt .. ' ' .. token .. ' - ' .. worker .. ' ' .. claimed .. ' ' .. lease
+    .. (is_shown and ' 1 ' or FIRST_AND_NOT_SHOWN) .. before
 end
 
 -- The same claim for this lease, and shown in the log or not.

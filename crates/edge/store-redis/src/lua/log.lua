@@ -1,7 +1,8 @@
 -- The log of deliveries: one record a delivery, found through the shard's index. Most are delivered at once: their records follow
 -- their claims and are never changed, and their lines are appended. All others are in the sorted set.
 --
--- A record that is brought here, or follows a claim, is lines: the moment of the last change, the state, the head, and an attempt each.
+-- A record that is brought here, or follows a claim, is lines after one of the claim: the moment of the last change, the state, the head,
+-- and an attempt each.
 
 local STATE_TERMS = { attempting = 'sa', waiting = 'sw', delivered = 'sd', dead_lettered = 'sx' }
 -- Entries looked at for removal by one call: more than one, so that the log shrinks faster than it grows.
@@ -58,9 +59,12 @@ local function forget_delivered(key, token)
 end
 
 local function forget_block(log, shard)
-  for _, line in ipairs(lines_of(redis.call('LPOP', log .. ':blocks'))) do
-    local stop = string.find(line, ' ', 1, true)
-    forget_delivered(shard .. 'claim:' .. string.sub(line, MOMENT_DIGITS + 1, stop - 1), string.sub(line, 1, MOMENT_DIGITS))
+  local block, from = redis.call('LPOP', log .. ':blocks'), 1
+  while from < #block do
+    local id = from + MOMENT_DIGITS
+    local blank = string.find(block, ' ', id, true)
+    forget_delivered(shard .. 'claim:' .. string.sub(block, id, blank - 1), string.sub(block, from, id - 1))
+    from = string.find(block, '\n', blank, true) + 1
   end
   redis.call('LPOP', log .. ':digests')
 end

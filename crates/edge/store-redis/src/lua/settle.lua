@@ -1,11 +1,11 @@
 -- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone, and names what else it writes. In a cluster
 -- also a key that is never there: while the slot is moved, a call that names one is refused as a whole. ARGV: the most entries of a log,
 -- the least milliseconds that each is kept, which is how long what is final is kept, the same of what is not, attempts kept at most; then
--- for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record, see `log.lua`; with
--- a dead letter also the letter.
+-- for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record after the claim as it
+-- is if it is not released, see `log.lua`; with a dead letter also the letter.
 
 local COMMON, EACH = 4, 5
-local sub, find, match = string.sub, string.find, string.match
+local sub, find = string.sub, string.find
 local FINAL_MS, OPEN_MS = ARGV[2], ARGV[3]
 local now_text, now = now_text_and_us()
 local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(FINAL_MS) * 1000 }
@@ -38,21 +38,20 @@ end
 
 local function settle(i, key)
   local at = first_argument(i)
-  local mine, ended_as, line, record = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
+  local mine, ended_as, line, whole = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
   local shard, id = shard_and_id(key, 'claim')
   local text = delivered_at_once[i]
   if text and claims[key] == text then
-    local claim = 'delivered ' .. mine .. ' ' .. sub(line, 1, MOMENT_DIGITS) .. '\n' .. record
-    -- It is kept since the claim, a second longer than needed.
-    redis.call('SET', key, claim, 'KEEPTTL')
-    claims[key] = claim
+    -- For as long as it was claimed: that is enough.
+    redis.call('SET', key, whole, 'KEEPTTL')
+    claims[key] = whole
     note(ARGV[at + 3])
     append_line(shard, line, limits)
     return 'settled'
   end
 
   local held = read_claim(key)
-  local generation, attempt, token = match(mine, '^(%d+) (%d+) (%d+)$')
+  local generation, token = string.match(mine, '^(%d+) %d+ (%d+)$')
   if held and tonumber(token) < tonumber(held.token) then
     return 'stale'
   end
@@ -62,20 +61,20 @@ local function settle(i, key)
 
   -- A claim that is not there, or older than the token, was forgotten by the server: the worker's word is all there is.
   local known = held and held.token == token
+  local lines = lines_of(whole)
   local ttl = (ended_as == 'delivered' or ended_as == 'dead') and FINAL_MS or OPEN_MS
   if ended_as == 'released' then
     write_claim(key, ttl, unpack_claim(known and held.before ~= '' and held.before or '0 0 free - 0 0', token))
   else
-    write_claim(key, ttl, ended_as .. ' ' .. mine .. ' ' .. token)
+    write_claim(key, ttl, lines[1])
   end
   note(ARGV[at + 3])
-  local terms, lines = match(line, ' (.*)\n'), lines_of(record)
   write_record(shard, id, {
-    begun = known and held.claimed or now_text, terms = terms, ttl = ttl,
-    generation = generation, updated = lines[1], state = lines[2], head = lines[3], delivered = held and held.record and held,
+    begun = known and held.claimed or now_text, terms = string.match(line, ' (.*)\n'), ttl = ttl,
+    generation = generation, updated = lines[2], state = lines[3], head = lines[4], delivered = held and held.record and held,
   }, limits)
   local attempts = shard .. 'attempts:' .. id
-  if #lines > 3 and redis.call('RPUSH', attempts, unpack(lines, 4)) > attempts_max then
+  if #lines > 4 and redis.call('RPUSH', attempts, unpack(lines, 5)) > attempts_max then
     redis.call('LTRIM', attempts, -attempts_max, -1)
   end
   redis.call('PEXPIRE', attempts, ttl)
