@@ -49,13 +49,12 @@ impl ClaimStore for RedisStore {
         ];
         let mut script = SHOW_ATTEMPTING.key(keys.as_slice());
         script
+            .arg(limit_args(&self.settings))
             .arg(delivery.generation.get())
             .arg(delivery.attempt.get())
             .arg(open_ms(&self.settings))
             .arg(record::encode_record_head(delivery))
-            .arg(log_terms(delivery))
-            .arg(log_entries_max(&self.settings))
-            .arg(final_ms(&self.settings));
+            .arg(log_terms(delivery));
         self.connection.run("show an attempt", &script).await
     }
 
@@ -84,6 +83,16 @@ impl ClaimStore for RedisStore {
         };
         Ok(match answer.as_str() {
             "stale" => SettleAnswer::Stale,
+            "settled, sort" => {
+                // Boxed: seldom, and large.
+                if let Err(error) = Box::pin(self.sort_lines(&shard)).await {
+                    tracing::warn!(
+                        error = &error as &(dyn std::error::Error + 'static),
+                        "could not sort the log's new lines, who settles next will"
+                    );
+                }
+                SettleAnswer::Settled
+            }
             _ => SettleAnswer::Settled,
         })
     }
@@ -116,11 +125,17 @@ const SETTLE_STEP: &str = "settle";
 
 /// What settlements have in common.
 fn settle_args(settings: &RedisStoreSettings) -> Vec<Vec<u8>> {
+    let mut args = limit_args(settings);
+    args.extend((open_ms(settings), limits::HISTORY_MAX).to_redis_args());
+    args
+}
+
+/// What `limits_of` reads.
+pub(crate) fn limit_args(settings: &RedisStoreSettings) -> Vec<Vec<u8>> {
     (
         log_entries_max(settings),
         final_ms(settings),
-        open_ms(settings),
-        limits::HISTORY_MAX,
+        lines_per_block(settings),
     )
         .to_redis_args()
 }
@@ -147,8 +162,18 @@ fn whole_record(claim: &str, settlement: &Settlement<'_>, state: &DeliveryState)
 }
 
 /// Of one shard.
-fn log_entries_max(settings: &RedisStoreSettings) -> u64 {
+pub(crate) fn log_entries_max(settings: &RedisStoreSettings) -> u64 {
     settings.log_entries_max.div_ceil(u64::from(SHARDS))
+}
+
+/// Of a block, unless the log is small.
+const BLOCK_LINES: u64 = 128;
+/// Blocks that make a full log, at least.
+const BLOCKS_MIN: u64 = 16;
+
+pub(crate) fn lines_per_block(settings: &RedisStoreSettings) -> usize {
+    let lines = (log_entries_max(settings) / BLOCKS_MIN).clamp(1, BLOCK_LINES);
+    usize::try_from(lines).unwrap_or(usize::MAX)
 }
 
 /// How long to keep what is under way: the longest wait, and the window after it.

@@ -230,7 +230,8 @@ pub(crate) fn sortable(moment: Timestamp) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Suffix(String);
 
-const MOMENT_DIGITS: usize = 16;
+/// Of a moment as text. The same as in `common.lua`.
+pub(crate) const MOMENT_DIGITS: usize = 16;
 
 impl Suffix {
     pub(crate) fn new(moment: Timestamp, id: &str) -> Self {

@@ -9,6 +9,7 @@
 
 mod address;
 mod api_keys;
+mod blocks;
 mod budget;
 mod claims;
 mod connection;

@@ -20,6 +20,8 @@ script!(
     "log.lua",
     "show_attempting.lua"
 );
+script!(PUT_BLOCKS, "put_blocks.lua");
+script!(MAKE_ROOM, "common.lua", "log.lua", "make_room.lua");
 script!(
     SETTLE,
     "common.lua",

@@ -9,10 +9,15 @@ local STATE_TERMS = { attempting = 'sa', waiting = 'sw', delivered = 'sd', dead_
 local SWEPT_MAX = 4
 -- How long after its claim a delivery may be appended, so that lines are nearly in the order of their moments.
 local LATE_US = 1000000
--- Lines of a block, unless the log is small.
-local BLOCK_LINES = 128
 -- Of a claim, before its record, no more.
 local CLAIM_BYTES_MAX = 128
+
+-- Of a call, whose first arguments are: the most entries of a log, the least milliseconds that each is kept, lines of a block.
+local function limits_of(arguments)
+  return {
+    now = now_us(), entries_max = tonumber(arguments[1]), kept_us = tonumber(arguments[2]) * 1000, per_block = tonumber(arguments[3]),
+  }
+end
 
 local function state_term(state)
   return STATE_TERMS[string.match(state, '^[a-z_]+')]
@@ -39,11 +44,8 @@ local function oldest_final(log)
   return delivered or dead
 end
 
--- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each. Reading a block costs
--- the more the longer it is: `<log>:digests` has its first suffix, and of each term in it the first digits.
-local function lines_per_block(limits)
-  return math.max(1, math.min(BLOCK_LINES, math.floor(limits.entries_max / 16)))
-end
+-- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each; `blocks.rs` sorts them. Reading a
+-- block costs the more the longer it is: `<log>:digests` has its first suffix, and of each term in it the first digits.
 
 local function newest_moment(block)
   return string.match(string.sub(block, -LINE_BYTES_MAX), '(%d+)[^\n]*\n$')
@@ -69,17 +71,17 @@ local function forget_block(log, shard)
   redis.call('LPOP', log .. ':digests')
 end
 
--- Forgets the oldest final entries while there are too many, then the oldest of all. in_set and in_new: how many entries are
--- in the set, and are not yet in a block.
-local function make_room(log, shard, limits, in_set, in_new)
-  local blocks, per_block = log .. ':blocks', lines_per_block(limits)
+-- Forgets the oldest final entries while there are too many, then the oldest of all, a block or one at a time and so often at most. Answers
+-- whether there may be more. in_set and in_new: how many entries are in the set, and are not yet in a block.
+local function make_room(log, shard, limits, in_set, in_new, times)
+  local blocks, per_block = log .. ':blocks', limits.per_block
   local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - limits.entries_max
   local cutoff = sortable(limits.now - limits.kept_us - LATE_US)
-  for _ = 1, SWEPT_MAX do
+  for _ = 1, times do
     local block = redis.call('LINDEX', blocks, 0)
     local is_expired = block and newest_moment(block) < cutoff
     if surplus <= 0 and not is_expired then
-      return
+      return false
     end
     local final = in_set > 0 and oldest_final(log)
     if block and (is_expired or not final or block < final) then
@@ -88,12 +90,13 @@ local function make_room(log, shard, limits, in_set, in_new)
     else
       local suffix = final or oldest(log, 'a', 1)[1]
       if not suffix then
-        return
+        return false
       end
       forget(log, suffix, shard)
       surplus = surplus - 1
     end
   end
+  return true
 end
 
 -- Entries of the set: all have as many members, an `a`, a state and their terms.
@@ -117,7 +120,7 @@ end
 -- Whether it is time to sort new lines into blocks: so many bytes there are, and of this length each. That is looked at each time
 -- there is a block more, and done when half of them can be, so that none is sorted often.
 local function is_block_due(log, limits, bytes, line_bytes)
-  local block_bytes = line_bytes * lines_per_block(limits)
+  local block_bytes = line_bytes * limits.per_block
   if math.floor(bytes / block_bytes) == math.floor((bytes - line_bytes) / block_bytes) then
     return false
   end
@@ -129,49 +132,10 @@ local function is_block_due(log, limits, bytes, line_bytes)
   return moment and moment < sortable(limits.now - LATE_US)
 end
 
--- Sorts new lines into blocks: all that none can come before any more, or as many as a small log has to.
-local function make_blocks(log, shard, terms, limits)
-  local new, per_block = log .. ':new', lines_per_block(limits)
-  local lines = lines_of(redis.call('GET', new))
-  table.sort(lines)
-  local upto, settled = sortable(limits.now - LATE_US), 0
-  while settled < #lines and lines[settled + 1] < upto do
-    settled = settled + 1
-  end
-  settled = math.max(settled, #lines - math.floor(limits.entries_max / 2))
-  settled = settled - settled % per_block
-  if settled > 0 then
-    local made, digests = {}, {}
-    for from = 1, settled, per_block do
-      local block = table.concat(lines, '\n', from, from + per_block - 1) .. '\n'
-      local digest = {}
-      local blank = string.find(block, ' ', 1, true)
-      while blank do
-        digest[#digest + 1] = string.sub(block, blank + 1, blank + DIGEST_CHARS)
-        blank = string.find(block, ' ', blank + 1, true)
-      end
-      made[#made + 1] = block
-      digests[#digests + 1] = string.match(block, '^%S+') .. ' ' .. table.concat(digest)
-    end
-    redis.call('RPUSH', log .. ':blocks', unpack(made))
-    redis.call('RPUSH', log .. ':digests', unpack(digests))
-    if settled < #lines then
-      redis.call('SET', new, table.concat(lines, '\n', settled + 1) .. '\n')
-    else
-      redis.call('DEL', new)
-    end
-  end
-  -- Room for as many as may be new when this is done again.
-  local new_max = math.min(2 * (#lines - settled) + per_block, math.max(#lines - settled, math.floor(limits.entries_max / 2)))
-  make_room(log, shard, limits, count_set(log, terms), new_max)
-end
-
--- line: of a first attempt that is delivered at once.
+-- line: of a first attempt that is delivered at once. Answers whether it is time to sort.
 local function append_line(shard, line, limits)
   local log = shard .. 'log'
-  if is_block_due(log, limits, redis.call('APPEND', log .. ':new', line), #line) then
-    make_blocks(log, shard, string.match(line, ' (.*)\n'), limits)
-  end
+  return is_block_due(log, limits, redis.call('APPEND', log .. ':new', line), #line)
 end
 
 -- One that was delivered and is not, after all: claims were lost. It is kept as the others are.
@@ -213,5 +177,5 @@ local function write_record(shard, id, entry, limits)
   add_to_index(log, suffix, string.lower(entry.terms), term)
   sweep_set(log, shard, limits)
   local line_bytes = #suffix + #entry.terms + 2
-  make_room(log, shard, limits, count_set(log, entry.terms), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes))
+  make_room(log, shard, limits, count_set(log, entry.terms), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes), SWEPT_MAX)
 end

@@ -1,15 +1,14 @@
 -- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone, and names what else it writes. In a cluster
 -- also a key that is never there: while the slot is moved, a call that names one is refused as a whole. ARGV: the most entries of a log,
--- the least milliseconds that each is kept, which is how long what is final is kept, the same of what is not, attempts kept at most; then
--- for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record after the claim as it
+-- the least milliseconds that each is kept, which is how long what is final is kept, lines of a block, how long what is not final is kept,
+-- attempts kept at most; then for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record after the claim as it
 -- is if it is not released, see `log.lua`; with a dead letter also the letter.
 
-local COMMON, EACH = 4, 5
+local COMMON, EACH = 5, 5
 local sub, find = string.sub, string.find
-local FINAL_MS, OPEN_MS = ARGV[2], ARGV[3]
-local now_text, now = now_text_and_us()
-local limits = { now = now, entries_max = tonumber(ARGV[1]), kept_us = tonumber(FINAL_MS) * 1000 }
-local attempts_max = tonumber(ARGV[4])
+local FINAL_MS, OPEN_MS = ARGV[2], ARGV[4]
+local limits = limits_of(ARGV)
+local attempts_max = tonumber(ARGV[5])
 
 local traffic = {}
 
@@ -30,7 +29,7 @@ local function is_delivered_at_once(i, text)
   local at = first_argument(i)
   -- A first claim's token is the moment it was made, and its line begins with that.
   if ARGV[at + 1] == 'delivered' and find(text, 'held ' .. ARGV[at] .. ' - ', 1, true) == 1
-    and sub(text, -#FIRST_AND_NOT_SHOWN) == FIRST_AND_NOT_SHOWN and now - tonumber(sub(ARGV[at + 2], 1, MOMENT_DIGITS)) <= LATE_US then
+    and sub(text, -#FIRST_AND_NOT_SHOWN) == FIRST_AND_NOT_SHOWN and limits.now - tonumber(sub(ARGV[at + 2], 1, MOMENT_DIGITS)) <= LATE_US then
     delivered_at_once[i] = text
     return true
   end
@@ -46,8 +45,7 @@ local function settle(i, key)
     redis.call('SET', key, whole, 'KEEPTTL')
     claims[key] = whole
     note(ARGV[at + 3])
-    append_line(shard, line, limits)
-    return 'settled'
+    return append_line(shard, line, limits) and 'settled, sort' or 'settled'
   end
 
   local held = read_claim(key)
@@ -70,7 +68,7 @@ local function settle(i, key)
   end
   note(ARGV[at + 3])
   write_record(shard, id, {
-    begun = known and held.claimed or now_text, terms = string.match(line, ' (.*)\n'), ttl = ttl,
+    begun = known and held.claimed or sortable(limits.now), terms = string.match(line, ' (.*)\n'), ttl = ttl,
     generation = generation, updated = lines[2], state = lines[3], head = lines[4], delivered = held and held.record and held,
   }, limits)
   local attempts = shard .. 'attempts:' .. id

@@ -1,6 +1,8 @@
 //! What is delivered at once is a line of the log: found as everything else is, and the first to go.
 
 use crate::{claim, raw, settings, store};
+use futures_util::future::join_all;
+use redis::AsyncCommands;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimStore, Cursor, DeliveryFilter, DeliveryStore, FencingToken, SettledAs,
     Settlement, TrafficStore,
@@ -11,6 +13,7 @@ use ringback_testkit::{
     samples,
     servers::{RedisOptions, RedisServer, shared_redis_url},
 };
+use std::collections::BTreeSet;
 
 async fn granted(store: &RedisStore, delivery: &Delivery) -> Claim {
     match claim(store, delivery).await.unwrap() {
@@ -128,6 +131,69 @@ async fn lines_are_listed_by_every_filter_among_the_others() {
         assert_eq!(all(&store, &after).await, newer);
         assert_eq!(all(&store, &before).await, older);
     }
+}
+
+/// Both workers sort lines while both append more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_several_workers_sort_at_once_are_all_there_once() {
+    const EACH: usize = 1500;
+    let settings = RedisStoreSettings {
+        // Of some 190 in each shard, 128 may be unsorted.
+        log_entries_max: 16 * 256,
+        ..settings(&shared_redis_url())
+    };
+    let project = samples::project();
+    let deliveries: Vec<_> = (0..2 * EACH)
+        .map(|_| samples::delivery_of(&samples::event_of(&project), samples::webhook_destination()))
+        .collect();
+    let stores = [store(settings.clone()), store(settings.clone())];
+    let workers = stores
+        .iter()
+        .zip(deliveries.chunks(EACH))
+        .map(|(store, own)| async move {
+            for together in own.chunks(64) {
+                join_all(together.iter().map(|delivery| deliver(store, delivery))).await;
+            }
+        });
+    join_all(workers).await;
+    let blocks: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{{{}:*:log:blocks", settings.prefix))
+        .query_async(&mut raw(&shared_redis_url()).await)
+        .await
+        .unwrap();
+    assert_eq!(blocks.len(), 16, "lines of every shard are sorted");
+    let listed = all(&stores[0], &of_project(&project)).await;
+    let expected: BTreeSet<_> = deliveries.iter().map(|delivery| &delivery.id).collect();
+    assert_eq!(listed.len(), expected.len());
+    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), expected);
+}
+
+/// What one worker read, another may have sorted since, and a server may have lost.
+#[tokio::test]
+async fn blocks_take_the_place_of_the_lines_they_were_made_of_or_of_none() {
+    let mut raw = raw(&shared_redis_url()).await;
+    let [new, blocks, digests, never] = ["new", "blocks", "digests", "never"]
+        .map(|name| format!("{}:{name}", samples::unique("t")));
+    let script = redis::Script::new(include_str!("../../src/lua/put_blocks.lua"));
+    let mut put = async |newest: &str, read: usize, cut: usize, kept: &str| -> bool {
+        let mut call = script.key(&[&new, &blocks, &digests, &never]);
+        call.arg(newest).arg(read).arg(cut).arg(kept);
+        call.arg("a block\n").arg("2 P");
+        call.invoke_async(&mut raw).await.unwrap()
+    };
+    assert!(!put("", 4, 4, "").await, "the lines are gone");
+    let mut other = crate::raw(&shared_redis_url()).await;
+    let () = other.set(&new, "b\na\nd\nc\n").await.unwrap();
+    assert!(!put("1", 4, 4, "").await, "there is no such block");
+    let () = other.rpush(&digests, "1 PE").await.unwrap();
+    assert!(!put("", 4, 4, "").await, "there is a block since");
+    assert_eq!(other.llen::<_, u64>(&blocks).await.unwrap(), 0);
+    assert!(put("1", 6, 4, "b\n").await);
+    assert_eq!(other.get::<_, String>(&new).await.unwrap(), "b\nd\nc\n");
+    assert!(!put("1", 4, 4, "").await, "somebody else was first");
+    assert!(put("2", 6, 6, "").await);
+    assert!(!other.exists::<_, bool>(&new).await.unwrap());
+    assert_eq!(other.llen::<_, u64>(&blocks).await.unwrap(), 2);
 }
 
 /// More than are noted before they are added up.
