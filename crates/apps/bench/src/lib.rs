@@ -157,7 +157,7 @@ pub async fn run(
     tell: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Report, BenchError> {
     let on_servers = |scenario: &Scenario| scenario.servers == Servers::RabbitAndRedis;
-    let needs_servers = options.floors.is_some() || options.scenarios.iter().any(on_servers);
+    let needs_servers = options.scenarios.iter().any(on_servers);
     tell("starting servers");
     let mut stage = block_in_place(|| Stage::build(options, needs_servers))?;
     let mut report = Report {
@@ -171,24 +171,36 @@ pub async fn run(
         scenarios: Vec::new(),
     };
     let mut found = Vec::new();
-    if let Some(count) = options.floors {
-        tell("floors");
-        found.push(floors(&mut stage, count).await?);
-    }
+    // Those measured just before, if they were.
+    let mut before = None;
     for scenario in &options.scenarios {
+        // A shared machine is not the same a minute later: the floors just before and just after are what a scenario is compared with.
+        let delivers = matches!(scenario.course, Course::Deliver(_));
+        let compared = options.floors.filter(|_| delivers && on_servers(scenario));
+        if let (Some(count), None) = (compared, &before) {
+            tell("floors");
+            before = Some(floors(&mut stage, count).await?);
+            found.extend(before.clone());
+        }
         tell(scenario.name);
         let place = stage.place(scenario)?;
         let mut measured =
             measure(&mut stage, &place, scenario, options, &mut report.store).await?;
-        let delivers = matches!(scenario.course, Course::Deliver(_));
-        let is_whole = on_servers(scenario) && measured.cpu_s_per_1000.broker.is_some();
-        if let Some(count) = options.floors.filter(|_| delivers && is_whole) {
-            // A shared machine is not the same a minute later: those just before and just after are what a scenario is compared with.
-            tell("floors");
-            found.push(floors(&mut stage, count).await?);
-            measured.times_floors = Floors::mean(&found[found.len() - 2..])
+        let after = match compared {
+            Some(count) => {
+                tell("floors");
+                Some(floors(&mut stage, count).await?)
+            }
+            None => None,
+        };
+        found.extend(after.clone());
+        if let (Some(before), Some(after), Some(_)) =
+            (before, &after, measured.cpu_s_per_1000.broker)
+        {
+            measured.times_floors = Floors::mean(&[before, after.clone()])
                 .map(|floors| measured.cpu_s_per_1000.system / floors.cpu_s_per_1000());
         }
+        before = after;
         report.scenarios.push(measured);
     }
     report.floors = Floors::mean(&found);

@@ -12,18 +12,25 @@ use crate::{
     script::{MAKE_ROOM, PUT_BLOCKS},
 };
 use bytes::Bytes;
+use redis::Cmd;
 use ringback_delivery::port::StoreError;
 
 /// Of each term, in the digest of a block. The same as in `common.lua`.
 const DIGEST_CHARS: usize = 5;
+
+/// Calls that make room for a block, at most: each forgets a block, or some of the entries that lie beside the lines, and there may be
+/// nothing but those to forget.
+const CALLS_PER_BLOCK: usize = 64;
 
 /// What becomes of the lines that were read.
 #[derive(Debug, PartialEq, Eq)]
 struct Sorted {
     /// Each with its digest.
     blocks: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Up to here all lines are in blocks, but for those kept.
-    cut: usize,
+    /// The last of the lines that go into these.
+    last: Vec<u8>,
+    /// Where that ends.
+    end: usize,
     /// Lines before that which stay.
     kept: Vec<u8>,
     /// How many stay in all.
@@ -34,27 +41,21 @@ struct Sorted {
 
 impl RedisStore {
     /// Sorts what can be sorted of a shard's new lines, and makes room for others. Nothing is lost where it fails: it is tried again
-    /// when there is a block more.
-    pub(crate) async fn sort_lines(&self, shard: &Shard) -> Result<(), StoreError> {
+    /// when there is a block more. `now`: by the server's clock, in microseconds, before this.
+    pub(crate) async fn sort_lines(&self, shard: &Shard, now: u64) -> Result<(), StoreError> {
         const STEP: &str = "sort the log";
         let [log, blocks, digests, new] = shard.log_parts();
-        let mut read = redis::pipe();
-        read.cmd("LINDEX").arg(&digests).arg(-1);
-        read.cmd("GET").arg(&new);
-        let (newest, lines): (Option<Bytes>, Option<Bytes>) =
-            self.connection.send_all(STEP, &read).await?;
-        let lines = lines.unwrap_or_default();
+        let lines: Option<Bytes> = self.connection.send(STEP, &Cmd::get(&new)).await?;
         let entries_max = usize::try_from(log_entries_max(&self.settings)).unwrap_or(usize::MAX);
         let per_block = lines_per_block(&self.settings);
-        let Some(sorted) = sort(&lines, entries_max, per_block) else {
+        let Some(sorted) = sort(&lines.unwrap_or_default(), now, entries_max, per_block) else {
             return Ok(());
         };
         let keys = [&new, &blocks, &digests, &shard.never()];
         let mut script = PUT_BLOCKS.key(keys.as_slice());
         script
-            .arg(newest.as_deref().map(suffix_of).unwrap_or_default())
-            .arg(lines.len())
-            .arg(sorted.cut)
+            .arg(sorted.last.as_slice())
+            .arg(sorted.end)
             .arg(sorted.kept.as_slice());
         for (block, digest) in &sorted.blocks {
             script.arg(block.as_slice()).arg(digest.as_slice());
@@ -62,9 +63,9 @@ impl RedisStore {
         if !self.connection.run::<bool>(STEP, &script).await? {
             return Ok(());
         }
-        // Room for as many as may be new when this is done again; a little at a time, and more than came, so that the log shrinks.
+        // Room for as many as may be new when this is done again.
         let new_max = (2 * sorted.rest + per_block).min(sorted.rest.max(entries_max / 2));
-        for _ in 0..=sorted.blocks.len() {
+        for _ in 0..CALLS_PER_BLOCK * sorted.blocks.len() {
             let keys = [&log, &blocks, &shard.never()];
             let mut script = MAKE_ROOM.key(keys.as_slice());
             script
@@ -80,7 +81,7 @@ impl RedisStore {
 }
 
 /// All lines that none can come before any more, or as many as a small log has to sort, in whole blocks; nothing when they make none.
-fn sort(text: &[u8], entries_max: usize, per_block: usize) -> Option<Sorted> {
+fn sort(text: &[u8], now: u64, entries_max: usize, per_block: usize) -> Option<Sorted> {
     let mut end = 0;
     let mut lines: Vec<(&[u8], usize)> = text
         .split_inclusive(|byte| *byte == b'\n')
@@ -90,17 +91,18 @@ fn sort(text: &[u8], entries_max: usize, per_block: usize) -> Option<Sorted> {
         })
         .collect();
     lines.sort_unstable();
-    let newest = moment_of(lines.last()?.0)?;
-    // What is appended later was claimed no more than this before the newest of these was appended.
-    let upto = newest.saturating_sub(u64::try_from(LATE.as_micros()).ok()?);
-    let safe = lines.partition_point(|(line, _)| moment_of(line).is_none_or(|at| at < upto));
+    // What is appended from now on was claimed no longer ago.
+    let upto = now.saturating_sub(u64::try_from(LATE.as_micros()).ok()?);
+    let upto = format!("{upto:0MOMENT_DIGITS$}");
+    let safe = lines.partition_point(|(line, _)| *line < upto.as_bytes());
     let settled = safe.max(lines.len().saturating_sub(entries_max / 2));
     let (settled, rest) = lines.split_at(settled - settled % per_block);
-    let cut = settled.iter().map(|(_, end)| *end).max()?;
-    let kept = rest.iter().filter(|(_, end)| *end <= cut);
+    let (last, end) = settled.iter().max_by_key(|(_, end)| *end)?;
+    let kept = rest.iter().filter(|(_, line_end)| line_end <= end);
     Some(Sorted {
         blocks: settled.chunks(per_block).map(block_of).collect(),
-        cut,
+        last: last.to_vec(),
+        end: *end,
         kept: kept.flat_map(|(line, _)| line.iter().copied()).collect(),
         rest: rest.len(),
         terms: terms_of(settled.first()?.0).to_vec(),
@@ -131,13 +133,6 @@ fn suffix_of(line: &[u8]) -> &[u8] {
 fn terms_of(line: &[u8]) -> &[u8] {
     let terms = line.get(suffix_of(line).len() + 1..).unwrap_or_default();
     terms.strip_suffix(b"\n").unwrap_or(terms)
-}
-
-fn moment_of(line: &[u8]) -> Option<u64> {
-    str::from_utf8(line.get(..MOMENT_DIGITS)?)
-        .ok()?
-        .parse()
-        .ok()
 }
 
 #[cfg(test)]
@@ -171,13 +166,14 @@ mod tests {
     #[test]
     fn whole_blocks_are_made_of_what_none_can_come_before() {
         let read = text(&[3, 1, 2, 5, 4, 2 * SECOND, 6, SECOND + 5]);
-        let sorted = sort(&read, 1000, 2).unwrap();
+        let sorted = sort(&read, SECOND + 7, 1000, 2).unwrap();
         assert_eq!(
             blocks(&sorted),
             [text(&[1, 2]), text(&[3, 4]), text(&[5, 6])]
         );
-        let after = text(&[3, 1, 2, 5, 4, 2 * SECOND, 6]).len();
-        assert_eq!((sorted.cut, sorted.rest), (after, 2));
+        let end = text(&[3, 1, 2, 5, 4, 2 * SECOND, 6]).len();
+        assert_eq!((sorted.end, sorted.rest), (end, 2));
+        assert_eq!(sorted.last, text(&[6]));
         assert_eq!(
             sorted.kept,
             text(&[2 * SECOND]),
@@ -195,14 +191,14 @@ mod tests {
 
     #[test]
     fn what_makes_no_block_stays() {
-        assert_eq!(sort(&[], 1000, 2), None);
+        assert_eq!(sort(&[], SECOND, 1000, 2), None);
         assert_eq!(
-            sort(&text(&[1, SECOND + 2]), 1000, 2),
+            sort(&text(&[1, 3]), SECOND + 2, 1000, 2),
             None,
             "one is too few"
         );
         assert_eq!(
-            sort(&text(&[5, SECOND, 9]), 1000, 1),
+            sort(&text(&[5, 6]), SECOND + 5, 1000, 1),
             None,
             "all are too young"
         );
@@ -210,8 +206,16 @@ mod tests {
 
     #[test]
     fn a_small_log_sorts_what_it_has_no_room_for() {
-        let sorted = sort(&text(&[5, 4, 3, 2, 1]), 4, 1).unwrap();
+        let sorted = sort(&text(&[5, 4, 3, 2, 1]), 9, 4, 1).unwrap();
         assert_eq!(blocks(&sorted), [text(&[1]), text(&[2]), text(&[3])]);
         assert_eq!(sorted.kept, text(&[4, 5]));
+    }
+
+    #[test]
+    fn what_is_no_line_stays_and_holds_up_nobody() {
+        let read = [text(&[2]), b"what is this\n".to_vec(), text(&[1])].concat();
+        let sorted = sort(&read, 2 * SECOND, 1000, 1).unwrap();
+        assert_eq!(blocks(&sorted), [text(&[1]), text(&[2])]);
+        assert_eq!(sorted.kept, b"what is this\n");
     }
 }

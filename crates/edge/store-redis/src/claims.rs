@@ -81,18 +81,17 @@ impl ClaimStore for RedisStore {
             }
             _ => self.settling.run(&shard, step).await?,
         };
+        if let Some(now) = answer.strip_prefix("sort ").and_then(|us| us.parse().ok()) {
+            // Boxed: seldom, and large.
+            if let Err(error) = Box::pin(self.sort_lines(&shard, now)).await {
+                tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "could not sort the log's new lines, whoever settles the next ones will"
+                );
+            }
+        }
         Ok(match answer.as_str() {
             "stale" => SettleAnswer::Stale,
-            "settled, sort" => {
-                // Boxed: seldom, and large.
-                if let Err(error) = Box::pin(self.sort_lines(&shard)).await {
-                    tracing::warn!(
-                        error = &error as &(dyn std::error::Error + 'static),
-                        "could not sort the log's new lines, who settles next will"
-                    );
-                }
-                SettleAnswer::Settled
-            }
             _ => SettleAnswer::Settled,
         })
     }

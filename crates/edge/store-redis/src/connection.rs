@@ -192,8 +192,8 @@ impl Connection {
         commands: &Pipeline,
     ) -> RedisResult<T> {
         let (used, began) = self.begin().await?;
-        let answer = commands.query_async(&mut Wire::clone(&used)).await;
-        self.end(step, &used, began, answer)
+        let answer: RedisResult<T> = commands.query_async(&mut Wire::clone(&used)).await;
+        self.end(step, &used, began, answer.map_err(first_of_several))
     }
 
     /// Runs a command that names no key, where this key lies.
@@ -297,6 +297,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// What the first command that failed was told: of several together the library tells no code.
+fn first_of_several(failure: RedisError) -> RedisError {
+    let errors = failure.clone().into_server_errors();
+    let first = errors.as_deref().and_then(|errors| errors.first());
+    first.map_or(failure, |(_, first)| first.clone().into())
 }
 
 fn is_unknown_script(failure: &RedisError) -> bool {

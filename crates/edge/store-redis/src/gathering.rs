@@ -9,6 +9,7 @@ use crate::{
     error::is_refusal,
     key::{SHARDS, Shard},
 };
+use futures_util::future::try_join_all;
 use redis::{
     Arg, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, RedisWrite, Script, ToRedisArgs,
 };
@@ -259,14 +260,26 @@ impl<T: FromRedisValue + Send + 'static> Flight<T> {
     }
 
     async fn send_each(&self, name: &str, steps: &[Step]) -> RedisResult<Vec<T>> {
-        let mut commands = Pipeline::with_capacity(steps.len());
-        for step in steps {
-            let command = commands.cmd(name);
+        let command_of = |step: &Step| {
+            let mut command = redis::cmd(name);
             command.arg(step.keys());
             for arg in step.args() {
                 command.arg(arg);
             }
             command.arg(self.common.as_slice());
+            command
+        };
+        if self.connection.is_cluster() {
+            // While a slot moves, the client would send all of them to both nodes.
+            let alone = steps.iter().map(async |step| {
+                let command = command_of(step);
+                self.connection.call(self.name, None, &command).await
+            });
+            return try_join_all(alone).await;
+        }
+        let mut commands = Pipeline::with_capacity(steps.len());
+        for step in steps {
+            commands.add_command(command_of(step));
         }
         self.connection.call_all(self.name, &commands).await
     }

@@ -1,7 +1,7 @@
 //! The store ports on Redis: claims, webhooks, the log of deliveries, dead letters and their groups, counts of
 //! traffic, marks of events.
 //!
-//! One step is one script, and so one round trip and atomic. All keys of a step share a `{tag}`: everything about one
+//! One step is one script or command, and so one round trip and atomic; but a log's lines are read, sorted here, and put back. All keys of a step share a `{tag}`: everything about one
 //! delivery lies in one slot of a Redis Cluster. Deliveries are spread over 16 tags; lists merge them.
 //! `docs/store.md` names every key, its lifetime and its bound.
 //!

@@ -34,7 +34,8 @@ local function claim(key, at)
   end
   if held.state == 'held' then
     if held.nonce == nonce and held.worker == worker and same_generation and attempt == held.attempt then
-      write_claim(key, held.before == '' and ARGV[at + 3] or ttl, renew_held(held, lease, held.is_shown))
+      local is_first = held.before == '' and not held.is_shown
+      write_claim(key, is_first and ARGV[at + 3] or ttl, renew_held(held, lease, held.is_shown))
       return 'granted ' .. held.token .. expired_before(held)
     end
     if now < held.lease_end then

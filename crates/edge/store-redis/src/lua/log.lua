@@ -62,22 +62,26 @@ end
 
 local function forget_block(log, shard)
   local block, from = redis.call('LPOP', log .. ':blocks'), 1
+  redis.call('LPOP', log .. ':digests')
   while from < #block do
     local id = from + MOMENT_DIGITS
     local blank = string.find(block, ' ', id, true)
+    local stop = blank and string.find(block, '\n', blank, true)
+    if not stop then
+      break
+    end
     forget_delivered(shard .. 'claim:' .. string.sub(block, id, blank - 1), string.sub(block, from, id - 1))
-    from = string.find(block, '\n', blank, true) + 1
+    from = stop + 1
   end
-  redis.call('LPOP', log .. ':digests')
 end
 
--- Forgets the oldest final entries while there are too many, then the oldest of all, a block or one at a time and so often at most. Answers
--- whether there may be more. in_set and in_new: how many entries are in the set, and are not yet in a block.
-local function make_room(log, shard, limits, in_set, in_new, times)
+-- Forgets the oldest final entries while there are too many, then the oldest of all: a block, or a few entries. Answers whether there may be
+-- more. in_set and in_new: how many entries are in the set, and are not yet in a block.
+local function make_room(log, shard, limits, in_set, in_new)
   local blocks, per_block = log .. ':blocks', limits.per_block
   local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - limits.entries_max
   local cutoff = sortable(limits.now - limits.kept_us - LATE_US)
-  for _ = 1, times do
+  for _ = 1, SWEPT_MAX do
     local block = redis.call('LINDEX', blocks, 0)
     local is_expired = block and newest_moment(block) < cutoff
     if surplus <= 0 and not is_expired then
@@ -86,7 +90,7 @@ local function make_room(log, shard, limits, in_set, in_new, times)
     local final = in_set > 0 and oldest_final(log)
     if block and (is_expired or not final or block < final) then
       forget_block(log, shard)
-      surplus = surplus - per_block
+      return true
     else
       local suffix = final or oldest(log, 'a', 1)[1]
       if not suffix then
@@ -177,5 +181,5 @@ local function write_record(shard, id, entry, limits)
   add_to_index(log, suffix, string.lower(entry.terms), term)
   sweep_set(log, shard, limits)
   local line_bytes = #suffix + #entry.terms + 2
-  make_room(log, shard, limits, count_set(log, entry.terms), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes), SWEPT_MAX)
+  make_room(log, shard, limits, count_set(log, entry.terms), math.ceil(redis.call('STRLEN', log .. ':new') / line_bytes))
 end

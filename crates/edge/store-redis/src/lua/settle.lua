@@ -1,4 +1,5 @@
--- Settlements, each answered in its place. KEYS: the claims; one with a dead letter comes alone, and names what else it writes. In a cluster
+-- Settlements, each answered in its place: `stale`, `settled`, or `sort <moment>`, which is settled, and it is time to sort what was appended
+-- until then. KEYS: the claims; one with a dead letter comes alone, and names what else it writes. In a cluster
 -- also a key that is never there: while the slot is moved, a call that names one is refused as a whole. ARGV: the most entries of a log,
 -- the least milliseconds that each is kept, which is how long what is final is kept, lines of a block, how long what is not final is kept,
 -- attempts kept at most; then for each its generation, attempt and token, how it ended, its line in the log, what is noted of traffic, its record after the claim as it
@@ -45,7 +46,7 @@ local function settle(i, key)
     redis.call('SET', key, whole, 'KEEPTTL')
     claims[key] = whole
     note(ARGV[at + 3])
-    return append_line(shard, line, limits) and 'settled, sort' or 'settled'
+    return append_line(shard, line, limits) and 'sort ' .. sortable(limits.now) or 'settled'
   end
 
   local held = read_claim(key)

@@ -1,6 +1,7 @@
 //! Servers that are restarted, killed, frozen, emptied, full.
 
 use crate::{claim, raw, settings, store};
+use futures_util::future::join_all;
 use ringback_delivery::port::{
     ClaimAnswer, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
     EventMark, EventStore, SettleAnswer, SettledAs, Settlement, StoreError, WebhookStore,
@@ -207,6 +208,19 @@ async fn a_full_server_refuses_and_takes_again_once_there_is_room() {
     assert!(matches!(full, StoreError::Refused { .. }), "{full:?}");
     assert!(full.is_passing());
     assert!(full.to_string().contains("out of memory"), "{full}");
+    // Marks go together, each by itself.
+    let events = [samples::event(), samples::event()];
+    let mark = EventMark {
+        dispatched_at: samples::moment(1),
+        deliveries: 1,
+    };
+    let marking = events
+        .iter()
+        .map(|event| store.mark_event(&event.project, &event.id, mark));
+    for full in join_all(marking).await {
+        let full = full.unwrap_err().to_string();
+        assert!(full.contains("out of memory"), "{full}");
+    }
     redis::cmd("CONFIG")
         .arg("SET")
         .arg("maxmemory")

@@ -175,25 +175,103 @@ async fn blocks_take_the_place_of_the_lines_they_were_made_of_or_of_none() {
     let [new, blocks, digests, never] = ["new", "blocks", "digests", "never"]
         .map(|name| format!("{}:{name}", samples::unique("t")));
     let script = redis::Script::new(include_str!("../../src/lua/put_blocks.lua"));
-    let mut put = async |newest: &str, read: usize, cut: usize, kept: &str| -> bool {
+    let mut other = raw.clone();
+    let mut put = async |last: &str, end: usize, kept: &str| -> bool {
         let mut call = script.key(&[&new, &blocks, &digests, &never]);
-        call.arg(newest).arg(read).arg(cut).arg(kept);
-        call.arg("a block\n").arg("2 P");
+        call.arg(last)
+            .arg(end)
+            .arg(kept)
+            .arg("a block\n")
+            .arg("2 P");
         call.invoke_async(&mut raw).await.unwrap()
     };
-    assert!(!put("", 4, 4, "").await, "the lines are gone");
-    let mut other = crate::raw(&shared_redis_url()).await;
+    assert!(!put("a\n", 4, "b\n").await, "the lines are gone");
     let () = other.set(&new, "b\na\nd\nc\n").await.unwrap();
-    assert!(!put("1", 4, 4, "").await, "there is no such block");
-    let () = other.rpush(&digests, "1 PE").await.unwrap();
-    assert!(!put("", 4, 4, "").await, "there is a block since");
+    assert!(!put("x\n", 4, "").await, "they are others");
     assert_eq!(other.llen::<_, u64>(&blocks).await.unwrap(), 0);
-    assert!(put("1", 6, 4, "b\n").await);
+    assert!(put("a\n", 4, "b\n").await);
     assert_eq!(other.get::<_, String>(&new).await.unwrap(), "b\nd\nc\n");
-    assert!(!put("1", 4, 4, "").await, "somebody else was first");
-    assert!(put("2", 6, 6, "").await);
+    assert!(!put("a\n", 4, "b\n").await, "somebody else was first");
+    assert!(put("c\n", 6, "").await);
     assert!(!other.exists::<_, bool>(&new).await.unwrap());
     assert_eq!(other.llen::<_, u64>(&blocks).await.unwrap(), 2);
+    assert_eq!(other.llen::<_, u64>(&digests).await.unwrap(), 2);
+}
+
+/// A claim that was lost and made again has a record of its own, which is not that of the line.
+#[tokio::test]
+async fn a_block_takes_its_own_records_with_it_and_no_others() {
+    const OLD: &str = "1796000000000001";
+    const NEW: &str = "1796000000000002";
+    let mut raw = raw(&shared_redis_url()).await;
+    let shard = format!("{{{}}}:", samples::unique("t"));
+    let line = |id: &str| format!("{OLD}{id} P0 E0 J0 D0\n");
+    let block = line("dlv_a") + &line("dlv_b") + &line("dlv_gone");
+    let log = format!("{shard}log");
+    let () = raw.rpush(format!("{log}:blocks"), block).await.unwrap();
+    let () = raw.rpush(format!("{log}:digests"), "x").await.unwrap();
+    for (id, token) in [("dlv_a", OLD), ("dlv_b", NEW)] {
+        let claim = format!("delivered 0 1 {token} {token}\na record\n");
+        let () = raw.set(format!("{shard}claim:{id}"), claim).await.unwrap();
+    }
+    let script = redis::Script::new(concat!(
+        include_str!("../../src/lua/common.lua"),
+        include_str!("../../src/lua/log.lua"),
+        include_str!("../../src/lua/make_room.lua")
+    ));
+    let mut call = script.key(&[&log, &format!("{log}:blocks"), &format!("{shard}never")]);
+    // None may stay, by number; all are young enough.
+    call.arg(0)
+        .arg(u64::MAX / 2)
+        .arg(3)
+        .arg("P0 E0 J0 D0")
+        .arg(0);
+    for more in [true, false] {
+        let answer: bool = call.invoke_async(&mut raw).await.unwrap();
+        assert_eq!(answer, more);
+    }
+    let claim: String = raw.get(format!("{shard}claim:dlv_a")).await.unwrap();
+    assert_eq!(claim, format!("delivered 0 1 {OLD} {OLD}"));
+    let claim: String = raw.get(format!("{shard}claim:dlv_b")).await.unwrap();
+    assert!(claim.ends_with("a record\n"), "{claim}");
+    let left: u64 = raw
+        .exists(&[format!("{log}:blocks"), format!("{log}:digests")])
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+/// Entries of the set, all older than the lines that come after them.
+#[tokio::test]
+async fn lines_make_room_among_older_entries_too() {
+    const KEPT: usize = 16 * 64;
+    let settings = RedisStoreSettings {
+        log_entries_max: KEPT as u64,
+        ..settings(&shared_redis_url())
+    };
+    let store = store(settings);
+    let project = samples::project();
+    let new_one =
+        || samples::delivery_of(&samples::event_of(&project), samples::webhook_destination());
+    let shown: Vec<_> = (0..KEPT).map(|_| new_one()).collect();
+    for together in shown.chunks(64) {
+        join_all(together.iter().map(async |delivery| {
+            let claim = granted(&store, delivery).await;
+            store.show_attempting(delivery).await.unwrap();
+            settle(&store, &claim, delivery, &SettledAs::Delivered).await;
+        }))
+        .await;
+    }
+    let at_once: Vec<_> = (0..2 * KEPT).map(|_| new_one()).collect();
+    for together in at_once.chunks(64) {
+        join_all(together.iter().map(|delivery| deliver(&store, delivery))).await;
+    }
+    let listed = all(&store, &of_project(&project)).await;
+    // Which shard an entry is in is chance, and a block is forgotten as a whole.
+    assert!(listed.len() <= KEPT, "{}", listed.len());
+    assert!(listed.len() >= KEPT / 2, "{}", listed.len());
+    let newest: BTreeSet<_> = at_once.iter().map(|delivery| &delivery.id).collect();
+    assert!(listed.iter().take(KEPT / 2).all(|id| newest.contains(id)));
 }
 
 /// More than are noted before they are added up.
