@@ -267,8 +267,8 @@ async fn lines_make_room_among_older_entries_too() {
         join_all(together.iter().map(|delivery| deliver(&store, delivery))).await;
     }
     let listed = all(&store, &of_project(&project)).await;
-    // Which shard an entry is in is chance, and a block is forgotten as a whole.
-    assert!(listed.len() <= KEPT, "{}", listed.len());
+    // Which shard an entry is in is chance, a block is forgotten as a whole, and others append while room is made.
+    assert!(listed.len() <= KEPT + KEPT / 8, "{}", listed.len());
     assert!(listed.len() >= KEPT / 2, "{}", listed.len());
     let newest: BTreeSet<_> = at_once.iter().map(|delivery| &delivery.id).collect();
     assert!(listed.iter().take(KEPT / 2).all(|id| newest.contains(id)));
