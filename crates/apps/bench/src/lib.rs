@@ -470,22 +470,12 @@ async fn deliver(
             let told = setting.events(run, names.collect(), storm.events, None, storm_out.clone());
             gather(stage, place, &told, storm.events).await?;
             start_workers(stage, place, &mut workers, count)?;
+            // Or what is compared with a worker that is warm would be the first second of another.
+            accepted_before += warm_up(stage, scenario, setting).await?;
         }
         Before::Warm => {
             start_workers(stage, place, &mut workers, count)?;
-            let counted = scenario.projects.iter();
-            let counted: Vec<_> = counted.filter(|project| project.manner.counts()).collect();
-            // Where a first attempt is refused, they may be accepted no sooner than what is measured.
-            accepted_before += (0..WARM_UP_EVENTS)
-                .zip(counted.iter().cycle())
-                .map(|(_, project)| project.destinations as u64)
-                .sum::<u64>();
-            let counted = counted.iter();
-            let counted = counted.map(|project| project.name.clone()).collect();
-            let out = stage.file(&format!("{}.warm-up", scenario.name));
-            let run = format!("warm-{}", scenario.name);
-            let told = setting.events(run, counted, WARM_UP_EVENTS, Some(1_000), out);
-            stage.run_part("generator", &told).await?;
+            accepted_before += warm_up(stage, scenario, setting).await?;
             until_quiet(stage).await?;
         }
     }
@@ -631,6 +621,26 @@ async fn until_due(broker: &Broker, wanted: u64) -> Result<(Duration, u64), Benc
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Publishes the first events, which are not measured; how many deliveries of them have to be accepted.
+async fn warm_up(
+    stage: &mut Stage,
+    scenario: &Scenario,
+    setting: &Setting,
+) -> Result<u64, BenchError> {
+    let counted = scenario.projects.iter();
+    let counted: Vec<_> = counted.filter(|project| project.manner.counts()).collect();
+    let out = stage.file(&format!("{}.warm-up", scenario.name));
+    let run = format!("warm-{}", scenario.name);
+    let names = counted.iter().map(|project| project.name.clone()).collect();
+    let told = setting.events(run, names, WARM_UP_EVENTS, Some(1_000), out);
+    stage.run_part("generator", &told).await?;
+    // Where a first attempt is refused, they may be accepted no sooner than what is measured.
+    let deliveries = (0..WARM_UP_EVENTS)
+        .zip(counted.iter().cycle())
+        .map(|(_, project)| project.destinations as u64);
+    Ok(deliveries.sum())
 }
 
 /// Deliveries that have to be accepted.

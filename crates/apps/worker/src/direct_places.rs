@@ -1,6 +1,9 @@
 //! Where dispatch makes direct attempts in this worker.
 
-use crate::destination_limits::{DestinationLimits, Permit};
+use crate::{
+    destination_limits::{DestinationLimits, Permit},
+    precedence::Precedence,
+};
 use async_trait::async_trait;
 use ringback_delivery::{Entry, Places, Share, port::Lane};
 use ringback_domain::Delivery;
@@ -16,6 +19,7 @@ const DISPATCHED_DELIVERIES_MAX: u32 = 512;
 /// the lane.
 pub(crate) struct DirectPlaces {
     limits: Arc<DestinationLimits>,
+    precedence: Arc<Precedence>,
     places: Arc<Semaphore>,
     room: Arc<Semaphore>,
     stop: CancellationToken,
@@ -37,15 +41,23 @@ impl DirectPlaces {
     /// So many at once, within the limits of the main lane; none after the wish to stop.
     pub(crate) fn new(
         limits: Arc<DestinationLimits>,
+        precedence: Arc<Precedence>,
         at_once: NonZeroUsize,
         stop: CancellationToken,
     ) -> Self {
         Self {
             limits,
+            precedence,
             places: Arc::new(Semaphore::new(at_once.get())),
             room: Arc::new(Semaphore::new(DISPATCHED_DELIVERIES_MAX as usize)),
             stop,
         }
+    }
+
+    /// To be published in this lane.
+    fn refuse(&self, lane: Lane) -> Entry {
+        self.precedence.put_in_queue();
+        Entry::Refused(lane)
     }
 }
 
@@ -60,7 +72,7 @@ impl Places for DirectPlaces {
 
     async fn enter(&self, delivery: &Delivery) -> Entry {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return Entry::Refused(Lane::Main);
+            return self.refuse(Lane::Main);
         };
         let entering = self.limits.enter_directly(delivery);
         match unless_stopped(&self.stop, entering).await {
@@ -68,8 +80,8 @@ impl Places for DirectPlaces {
                 permit,
                 _place: place,
             })),
-            Some(Err(lane)) => Entry::Refused(lane),
-            None => Entry::Refused(Lane::Main),
+            Some(Err(lane)) => self.refuse(lane),
+            None => self.refuse(Lane::Main),
         }
     }
 }
@@ -93,7 +105,11 @@ mod tests {
         let many = NonZeroUsize::new(at_once).unwrap();
         let stop = CancellationToken::new();
         let limits = Arc::new(DestinationLimits::new(many));
-        (DirectPlaces::new(limits, many, stop.clone()), stop)
+        let precedence = Arc::new(Precedence::new(None));
+        (
+            DirectPlaces::new(limits, precedence, many, stop.clone()),
+            stop,
+        )
     }
 
     fn refused_to(entry: &Entry) -> Option<Lane> {

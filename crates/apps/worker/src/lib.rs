@@ -47,7 +47,7 @@ use ringback_delivery::{
 use ringback_domain::{DeadLetterBudget, WorkerId};
 use ringback_sender_http::{HttpSender, HttpSenderError};
 use ringback_telemetry::TelemetrySettings;
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 /// Why there is no sender.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,8 @@ impl Config {
             concurrency: self.deliver.concurrency,
             slow_concurrency: self.deliver.slow_concurrency,
             per_destination_concurrency: self.deliver.per_destination_concurrency,
+            beside_events_per_second: (self.deliver.beside_events_per_second)
+                .map(of_all_processors),
             lease_margin: self.deliver.lease_margin,
             breaker: self.deliver.breaker_rules(),
             shutdown_grace: self.deliver.shutdown_grace,
@@ -159,4 +161,11 @@ impl Config {
             },
         }
     }
+}
+
+/// What is said of each processor, for all that this process may use.
+fn of_all_processors(of_each: NonZeroU32) -> NonZeroU32 {
+    let processors = std::thread::available_parallelism().ok();
+    let processors = processors.and_then(|many| NonZeroU32::try_from(many).ok());
+    of_each.saturating_mul(processors.unwrap_or(NonZeroU32::MIN))
 }

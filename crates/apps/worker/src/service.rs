@@ -14,8 +14,13 @@ use ringback_delivery::{
 };
 use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext, Wait};
 use std::{
-    collections::BTreeSet, future::Future, num::NonZeroUsize, panic::AssertUnwindSafe,
-    path::PathBuf, sync::Arc, time::Duration,
+    collections::BTreeSet,
+    future::Future,
+    num::{NonZeroU32, NonZeroUsize},
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,6 +53,9 @@ pub struct ServiceSettings {
     pub slow_concurrency: NonZeroUsize,
     /// Attempts under way at once at one destination, in each lane.
     pub per_destination_concurrency: NonZeroUsize,
+    /// Deliveries from the queue that begin in a second while events come, besides as many as dispatch puts there; without bound when
+    /// absent.
+    pub beside_events_per_second: Option<NonZeroU32>,
     /// How much longer than an attempt's time limit its claim is held.
     pub lease_margin: Duration,
     /// When a destination that fails is spared; never, without.
@@ -104,7 +112,7 @@ impl Service {
             work: TaskTracker::new(),
             grace: settings.shutdown_grace,
         };
-        let precedence = Arc::new(Precedence::new());
+        let precedence = Arc::new(Precedence::new(settings.beside_events_per_second));
         let worker = settings.roles.contains(&Role::Deliver).then(|| {
             let precedence = precedence.clone();
             Arc::new(DeliverWorker::new(
@@ -331,8 +339,8 @@ impl DeliverWorker {
     }
 
     fn direct(self: &Arc<Self>, settings: &ServiceSettings) -> Direct {
-        let (limits, stop) = (self.main.clone(), self.stop.clone());
-        let places = DirectPlaces::new(limits, settings.concurrency, stop);
+        let (limits, precedence) = (self.main.clone(), self.precedence.clone());
+        let places = DirectPlaces::new(limits, precedence, settings.concurrency, self.stop.clone());
         Direct::new(self.deliver.clone(), Arc::new(places))
     }
 

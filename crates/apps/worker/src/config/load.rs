@@ -275,6 +275,9 @@ fn read_deliver(mut section: Section<'_>) -> Deliver {
         concurrency: section.member("concurrency", count),
         per_destination_concurrency: section.member("per_destination_concurrency", count),
         slow_concurrency: section.member("slow_concurrency", count),
+        beside_events_per_second: section.member("beside_events_per_second", |value: &Value| {
+            number::<u32>(0..=1_000_000)(value).map(NonZeroU32::new)
+        }),
         lease_margin: section.member("lease_margin", duration(SECOND..=HOUR)),
         breaker_failures: section.member("breaker_failures", |value: &Value| {
             number::<u32>(0..=1_000_000)(value).map(NonZeroU32::new)

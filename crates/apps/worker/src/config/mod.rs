@@ -106,6 +106,8 @@ pub struct Deliver {
     pub concurrency: NonZeroUsize,
     pub per_destination_concurrency: NonZeroUsize,
     pub slow_concurrency: NonZeroUsize,
+    /// Of each processor; without bound when absent.
+    pub beside_events_per_second: Option<NonZeroU32>,
     pub lease_margin: Duration,
     /// Failures in a row that open a destination's breaker; without, no breaker opens.
     pub breaker_failures: Option<NonZeroU32>,
