@@ -2,7 +2,7 @@
 
 use dashmap::DashMap;
 use ringback_delivery::{Pulse, WAIT_FOR_SHARE_MAX, port::Lane};
-use ringback_domain::{Delivery, Destination, ProjectName, WebhookId};
+use ringback_domain::{Delivery, Destination, ProjectName, Wait, WebhookId};
 use std::{
     collections::VecDeque,
     num::NonZeroUsize,
@@ -22,6 +22,36 @@ use url::Position;
 pub(crate) struct DestinationLimits {
     each: NonZeroUsize,
     shares: DashMap<Place, Arc<Share>>,
+}
+
+/// The limits of both lanes.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(crate) main: DestinationLimits,
+    pub(crate) slow: DestinationLimits,
+}
+
+impl Lanes {
+    /// With so many places for each destination in each lane.
+    pub(crate) fn new(each: NonZeroUsize) -> Self {
+        Self {
+            main: DestinationLimits::new(each),
+            slow: DestinationLimits::new(each),
+        }
+    }
+
+    /// How long one that moves to the slow lane waits in the ladder first, since it would be sent there as soon as it came.
+    pub(crate) fn before_slow(&self, delivery: &Delivery) -> Option<Wait> {
+        self.slow.return_after(delivery).map(about)
+    }
+}
+
+/// With room for few rungs: it is an estimate anyway.
+pub(crate) fn about(at_least: Duration) -> Wait {
+    Wait {
+        at_least,
+        at_most: at_least + at_least / 4,
+    }
 }
 
 /// Whose share it is. A callback mostly has a URL of its own, and what hangs is a server: all of a project's to one host share.
@@ -103,8 +133,11 @@ impl DestinationLimits {
 
     /// A permit for a direct attempt, as in [`Self::enter_soon`], or the lane that the delivery goes to.
     pub(crate) async fn enter_directly(&self, delivery: &Delivery) -> Result<Permit, Lane> {
-        if !self.share(delivery).is_quick() {
-            return Err(Lane::Main);
+        let share = self.share(delivery);
+        if !share.is_quick() {
+            let soon = share.places.available_permits() > 0
+                || share.wait_if_short(self.each.get()).is_some();
+            return Err(if soon { Lane::Main } else { Lane::Slow });
         }
         self.enter_soon(delivery).await.ok_or(Lane::Slow)
     }
@@ -125,6 +158,15 @@ impl DestinationLimits {
                 Err(_) => waiting.goes_on(self.each.get())?,
             }
         }
+    }
+
+    /// How long one that comes now would be told to wait elsewhere; nothing when it may wait here. Who knows spares it the way here.
+    pub(crate) fn return_after(&self, delivery: &Delivery) -> Option<Duration> {
+        let share = self.share(delivery);
+        if share.places.available_permits() > 0 {
+            return None;
+        }
+        share.wait_or_return(self.each.get()).err()
     }
 
     fn share(&self, delivery: &Delivery) -> Arc<Share> {
@@ -476,6 +518,27 @@ mod tests {
         drop(slow);
         let refused = limits.enter_directly(&one).await.unwrap_err();
         assert_eq!(refused, Lane::Main, "it would outlast its event's patience");
+        let _held = (limits.enter(&one).await, limits.enter(&one).await);
+        let refused = limits.enter_directly(&one).await.unwrap_err();
+        assert_eq!(refused, Lane::Slow, "nor is there a place soon");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_be_sent_away_is_told_so_before_it_comes() {
+        let limits = two();
+        let slow = samples::delivery();
+        let held = (limits.enter(&slow).await, limits.enter(&slow).await);
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(limits.return_after(&slow), None, "one may wait");
+        let mut first = pin!(limits.enter_or_return(&slow));
+        assert!((&mut first).now_or_never().is_none());
+        // One line with those that came, at two places, of which each takes 4 s and more.
+        assert_eq!(limits.return_after(&slow), Some(Duration::from_secs(2)));
+        let after = limits.enter_or_return(&slow).await.unwrap_err();
+        assert_eq!(after, Duration::from_secs(4));
+        drop(held);
+        drop(first.await);
+        assert_eq!(limits.return_after(&slow), None, "a place is free");
     }
 
     #[tokio::test(start_paused = true)]

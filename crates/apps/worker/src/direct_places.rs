@@ -1,7 +1,7 @@
 //! Where dispatch makes direct attempts in this worker.
 
 use crate::{
-    destination_limits::{DestinationLimits, Permit},
+    destination_limits::{Lanes, Permit},
     precedence::Precedence,
 };
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ const DISPATCHED_DELIVERIES_MAX: u32 = 512;
 /// The places for direct attempts: as many as the main lane has, apart from its own, so that an event finds one whatever fills
 /// the lane.
 pub(crate) struct DirectPlaces {
-    limits: Arc<DestinationLimits>,
+    lanes: Arc<Lanes>,
     precedence: Arc<Precedence>,
     places: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -40,13 +40,13 @@ impl Share for DirectPlace {
 impl DirectPlaces {
     /// So many at once, within the limits of the main lane; none after the wish to stop.
     pub(crate) fn new(
-        limits: Arc<DestinationLimits>,
+        lanes: Arc<Lanes>,
         precedence: Arc<Precedence>,
         at_once: NonZeroUsize,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            limits,
+            lanes,
             precedence,
             places: Arc::new(Semaphore::new(at_once.get())),
             room: Arc::new(Semaphore::new(DISPATCHED_DELIVERIES_MAX as usize)),
@@ -54,10 +54,17 @@ impl DirectPlaces {
         }
     }
 
-    /// To be published in this lane.
-    fn refuse(&self, lane: Lane) -> Entry {
+    fn to_main_lane(&self) -> Entry {
         self.precedence.put_in_queue();
-        Entry::Refused(lane)
+        Entry::Refused(Lane::Main, None)
+    }
+
+    fn to_slow_lane(&self, delivery: &Delivery) -> Entry {
+        let wait = self.lanes.before_slow(delivery);
+        if wait.is_none() {
+            self.precedence.put_in_queue();
+        }
+        Entry::Refused(Lane::Slow, wait)
     }
 }
 
@@ -72,16 +79,16 @@ impl Places for DirectPlaces {
 
     async fn enter(&self, delivery: &Delivery) -> Entry {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return self.refuse(Lane::Main);
+            return self.to_main_lane();
         };
-        let entering = self.limits.enter_directly(delivery);
+        let entering = self.lanes.main.enter_directly(delivery);
         match unless_stopped(&self.stop, entering).await {
             Some(Ok(permit)) => Entry::Granted(Box::new(DirectPlace {
                 permit,
                 _place: place,
             })),
-            Some(Err(lane)) => self.refuse(lane),
-            None => self.refuse(Lane::Main),
+            Some(Err(Lane::Slow)) => self.to_slow_lane(delivery),
+            Some(Err(Lane::Main)) | None => self.to_main_lane(),
         }
     }
 }
@@ -104,10 +111,10 @@ mod tests {
     fn places(at_once: usize) -> (DirectPlaces, CancellationToken) {
         let many = NonZeroUsize::new(at_once).unwrap();
         let stop = CancellationToken::new();
-        let limits = Arc::new(DestinationLimits::new(many));
+        let lanes = Arc::new(Lanes::new(many));
         let precedence = Arc::new(Precedence::new(None));
         (
-            DirectPlaces::new(limits, precedence, many, stop.clone()),
+            DirectPlaces::new(lanes, precedence, many, stop.clone()),
             stop,
         )
     }
@@ -115,7 +122,7 @@ mod tests {
     fn refused_to(entry: &Entry) -> Option<Lane> {
         match entry {
             Entry::Granted(_) => None,
-            Entry::Refused(lane) => Some(*lane),
+            Entry::Refused(lane, _) => Some(*lane),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     dead_letter_keeper::DeadLetterKeeper,
-    destination_limits::DestinationLimits,
+    destination_limits::{Lanes, about},
     direct_places::{DirectPlaces, unless_stopped},
     plans,
     precedence::{Precedence, QueuedShare},
@@ -304,8 +304,7 @@ async fn finish(handling: impl Future<Output = Option<Handled>>, receipt: Box<dy
 struct DeliverWorker {
     deliver: Arc<Deliver>,
     intake: Intake,
-    main: Arc<DestinationLimits>,
-    slow: DestinationLimits,
+    lanes: Arc<Lanes>,
     precedence: Arc<Precedence>,
     context: Arc<Context>,
     stop: CancellationToken,
@@ -325,13 +324,11 @@ impl DeliverWorker {
         precedence: Arc<Precedence>,
         stop: &CancellationToken,
     ) -> Self {
-        let limits = || DestinationLimits::new(settings.per_destination_concurrency);
         let deliver = Deliver::new(context.clone(), settings.lease_margin, settings.breaker);
         Self {
             deliver: Arc::new(deliver),
             intake: Intake::new(context.clone()),
-            main: Arc::new(limits()),
-            slow: limits(),
+            lanes: Arc::new(Lanes::new(settings.per_destination_concurrency)),
             precedence,
             context: context.clone(),
             stop: stop.clone(),
@@ -339,8 +336,8 @@ impl DeliverWorker {
     }
 
     fn direct(self: &Arc<Self>, settings: &ServiceSettings) -> Direct {
-        let (limits, precedence) = (self.main.clone(), self.precedence.clone());
-        let places = DirectPlaces::new(limits, precedence, settings.concurrency, self.stop.clone());
+        let (lanes, precedence) = (self.lanes.clone(), self.precedence.clone());
+        let places = DirectPlaces::new(lanes, precedence, settings.concurrency, self.stop.clone());
         Direct::new(self.deliver.clone(), Arc::new(places))
     }
 
@@ -358,21 +355,21 @@ impl DeliverWorker {
     async fn deliver(&self, lane: Lane, delivery: &Delivery) -> Option<Handled> {
         let permit = match lane {
             Lane::Main => {
-                let turn = self.main.enter_soon(delivery);
-                match unless_stopped(&self.stop, turn).await? {
-                    Some(permit) => permit,
-                    None => return Some(self.move_to_slow_lane(delivery, None).await),
+                let turn = self.lanes.main.enter_soon(delivery);
+                if let Some(permit) = unless_stopped(&self.stop, turn).await? {
+                    permit
+                } else {
+                    let wait = self.lanes.before_slow(delivery);
+                    return Some(self.move_to_slow_lane(delivery, wait).await);
                 }
             }
             Lane::Slow => {
-                let turn = self.slow.enter_or_return(delivery);
+                let turn = self.lanes.slow.enter_or_return(delivery);
                 match unless_stopped(&self.stop, turn).await? {
                     Ok(permit) => permit,
                     Err(at_least) => {
-                        // With room for few rungs: it is an estimate anyway.
-                        let at_most = at_least + at_least / 4;
-                        let wait = Wait { at_least, at_most };
-                        return Some(self.move_to_slow_lane(delivery, Some(wait)).await);
+                        let wait = Some(about(at_least));
+                        return Some(self.move_to_slow_lane(delivery, wait).await);
                     }
                 }
             }

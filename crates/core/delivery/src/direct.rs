@@ -13,7 +13,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Either, select},
 };
-use ringback_domain::Delivery;
+use ringback_domain::{Delivery, Wait};
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 /// An attempt that takes no longer than this is made without a message of its own.
@@ -40,8 +40,8 @@ pub trait Places: Send + Sync {
 pub enum Entry {
     /// It is there.
     Granted(Box<dyn Share>),
-    /// The delivery goes to a lane, as a message of its own.
-    Refused(Lane),
+    /// The delivery goes to a lane, as a message of its own; after a wait, if it would not find a place there either.
+    Refused(Lane, Option<Wait>),
 }
 
 /// An attempt that goes on although its event is done with: a message of its own stands for it.
@@ -53,8 +53,8 @@ pub(crate) enum Tried {
     Done,
     /// It is safe, and its attempt goes on.
     GoesOn(UnderWay),
-    /// It needs a message of its own in this lane.
-    Publish(Lane),
+    /// It needs a message of its own in this lane, at once or after a wait.
+    Publish(Lane, Option<Wait>),
 }
 
 impl Direct {
@@ -80,7 +80,7 @@ impl Direct {
     pub(crate) async fn attempt(&self, delivery: &Arc<Delivery>) -> Tried {
         let share = match self.places.enter(delivery).await {
             Entry::Granted(share) => share,
-            Entry::Refused(lane) => return Tried::Publish(lane),
+            Entry::Refused(lane, wait) => return Tried::Publish(lane, wait),
         };
         let attempt = self.begin(delivery.clone(), share);
         let guarded = pin!(self.deliver.guard(delivery, DIRECT_MAX));
@@ -111,6 +111,6 @@ impl Direct {
 fn done(handled: Handled) -> Tried {
     match handled {
         Handled::Acknowledge => Tried::Done,
-        Handled::GiveBack => Tried::Publish(Lane::Main),
+        Handled::GiveBack => Tried::Publish(Lane::Main, None),
     }
 }

@@ -192,12 +192,12 @@ impl Dispatch {
         direct: Option<&Direct>,
     ) -> Result<Option<UnderWay>, QueueError> {
         let delivery = Arc::new(delivery);
-        let lane = match direct {
-            None => Lane::Main,
+        let (lane, wait) = match direct {
+            None => (Lane::Main, None),
             Some(direct) => match direct.attempt(&delivery).await {
                 Tried::Done => return Ok(None),
                 Tried::GoesOn(under_way) => return Ok(Some(under_way)),
-                Tried::Publish(lane) => lane,
+                Tried::Publish(lane, wait) => (lane, wait),
             },
         };
         if lane == Lane::Slow {
@@ -206,7 +206,7 @@ impl Dispatch {
                 .observer
                 .saw(&Occurrence::MovedToSlowLane { delivery });
         }
-        let publish = || self.context.queue.publish_delivery(&delivery, lane, None);
+        let publish = || self.context.queue.publish_delivery(&delivery, lane, wait);
         self.context.until_done("publish delivery", publish).await?;
         fault_point!(DeliveryPublished);
         Ok(None)

@@ -176,8 +176,8 @@ impl Places for ChancePlaces {
 
     async fn enter(&self, _delivery: &Delivery) -> Entry {
         match self.dice.below(10, "direct", &self.worker) {
-            0 => Entry::Refused(Lane::Slow),
-            1 | 2 => Entry::Refused(Lane::Main),
+            0 => Entry::Refused(Lane::Slow, None),
+            1 | 2 => Entry::Refused(Lane::Main, None),
             _ => Entry::Granted(Box::new(())),
         }
     }

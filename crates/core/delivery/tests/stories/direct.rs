@@ -6,7 +6,7 @@ use ringback_delivery::{
     DIRECT_MAX, Direct, Dispatch, Entry, Handled, Places, PlainSecrets, Share,
     port::{Lane, Queue, QueueName},
 };
-use ringback_domain::{Delivery, DeliveryState, EventSummary, UnreachableCause};
+use ringback_domain::{Delivery, DeliveryState, EventSummary, UnreachableCause, Wait};
 use ringback_testkit::simulation::{Script, accepts, answers, unreachable};
 use std::{
     sync::{
@@ -20,6 +20,7 @@ use std::{
 #[derive(Default)]
 struct CountedPlaces {
     refused: Option<Lane>,
+    wait: Option<Wait>,
     taken: Arc<AtomicUsize>,
 }
 
@@ -43,7 +44,7 @@ impl Places for CountedPlaces {
 
     async fn enter(&self, _delivery: &Delivery) -> Entry {
         if let Some(lane) = self.refused {
-            return Entry::Refused(lane);
+            return Entry::Refused(lane, self.wait);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
         Entry::Granted(Box::new(Place(self.taken.clone())))
@@ -191,6 +192,27 @@ async fn a_destination_without_a_place_gets_a_message_in_the_lane_it_belongs_to(
         let story = scene.world.recorder.story();
         assert_eq!(story.contains("moved to the slow lane"), moves, "{story}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_would_find_no_place_there_either_comes_to_the_slow_lane_after_a_wait() {
+    let places = CountedPlaces {
+        refused: Some(Lane::Slow),
+        wait: Some(Wait::exactly(Duration::from_secs(5))),
+        ..CountedPlaces::default()
+    };
+    let scene = Scene::new([], places).await;
+    assert_eq!(scene.handle_event().await, 0);
+    assert_eq!(scene.waiting(QueueName::Delayed).await, 1);
+    let mut slow = scene
+        .world
+        .queue
+        .consume_deliveries(Lane::Slow, 1)
+        .await
+        .unwrap();
+    let asked_at = tokio::time::Instant::now();
+    assert!(slow.next().await.unwrap().content.is_ok());
+    assert!(asked_at.elapsed() >= Duration::from_secs(4));
 }
 
 #[tokio::test(start_paused = true)]
