@@ -29,7 +29,7 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    fn was_accepted(&self) -> bool {
+    pub(crate) fn was_accepted(&self) -> bool {
         self.status
             .is_some_and(|status| (200..300).contains(&status))
     }

@@ -24,20 +24,55 @@ pub(crate) struct DestinationLimits {
     shares: DashMap<Place, Arc<Share>>,
 }
 
-/// The limits of both lanes.
+/// Both lanes: how many are in hand, and how many of one destination.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     pub(crate) main: DestinationLimits,
     pub(crate) slow: DestinationLimits,
+    main_slots: Slots,
+    slow_slots: Slots,
+}
+
+/// The deliveries of a lane in hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    pub(crate) free: Arc<Semaphore>,
+    pub(crate) all: NonZeroUsize,
+}
+
+impl Slots {
+    pub(crate) fn new(all: NonZeroUsize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(all.get())),
+            all,
+        }
+    }
 }
 
 impl Lanes {
-    /// With so many places for each destination in each lane.
-    pub(crate) fn new(each: NonZeroUsize) -> Self {
+    /// With so many places for each destination in each lane, and so many in hand of the main lane and of the slow one.
+    pub(crate) fn new(each: NonZeroUsize, in_main: NonZeroUsize, in_slow: NonZeroUsize) -> Self {
         Self {
             main: DestinationLimits::new(each),
             slow: DestinationLimits::new(each),
+            main_slots: Slots::new(in_main),
+            slow_slots: Slots::new(in_slow),
         }
+    }
+
+    pub(crate) fn slots(&self, lane: Lane) -> &Slots {
+        match lane {
+            Lane::Main => &self.main_slots,
+            Lane::Slow => &self.slow_slots,
+        }
+    }
+
+    /// Whether a delivery would stand behind others in the main lane, and in the slow one behind none: of that, destinations over
+    /// their share keep a half.
+    pub(crate) fn slow_is_quicker(&self) -> bool {
+        let slow = &self.slow_slots;
+        self.main_slots.free.available_permits() == 0
+            && slow.free.available_permits() > slow.all.get() / 2
     }
 
     /// How long one that moves to the slow lane waits in the ladder first, since it would be sent there as soon as it came.

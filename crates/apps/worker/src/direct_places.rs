@@ -54,17 +54,16 @@ impl DirectPlaces {
         }
     }
 
-    fn to_main_lane(&self) -> Entry {
-        self.precedence.put_in_queue();
+    /// To the main lane, unless it would stand there behind all that is due.
+    fn to_main_lane(&self, delivery: &Delivery) -> Entry {
+        if self.lanes.slow_is_quicker() {
+            return self.to_slow_lane(delivery);
+        }
         Entry::Refused(Lane::Main, None)
     }
 
     fn to_slow_lane(&self, delivery: &Delivery) -> Entry {
-        let wait = self.lanes.before_slow(delivery);
-        if wait.is_none() {
-            self.precedence.put_in_queue();
-        }
-        Entry::Refused(Lane::Slow, wait)
+        Entry::Refused(Lane::Slow, self.lanes.before_slow(delivery))
     }
 }
 
@@ -78,8 +77,9 @@ impl Places for DirectPlaces {
     }
 
     async fn enter(&self, delivery: &Delivery) -> Entry {
+        self.precedence.fresh_delivery_came();
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return self.to_main_lane();
+            return self.to_main_lane(delivery);
         };
         let entering = self.lanes.main.enter_directly(delivery);
         match unless_stopped(&self.stop, entering).await {
@@ -88,7 +88,7 @@ impl Places for DirectPlaces {
                 _place: place,
             })),
             Some(Err(Lane::Slow)) => self.to_slow_lane(delivery),
-            Some(Err(Lane::Main)) | None => self.to_main_lane(),
+            Some(Err(Lane::Main)) | None => self.to_main_lane(delivery),
         }
     }
 }
@@ -107,11 +107,12 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
     use ringback_testkit::samples;
+    use std::{pin::pin, time::Duration};
 
     fn places(at_once: usize) -> (DirectPlaces, CancellationToken) {
         let many = NonZeroUsize::new(at_once).unwrap();
         let stop = CancellationToken::new();
-        let lanes = Arc::new(Lanes::new(many));
+        let lanes = Arc::new(Lanes::new(many, many, many));
         let precedence = Arc::new(Precedence::new(None));
         (
             DirectPlaces::new(lanes, precedence, many, stop.clone()),
@@ -154,5 +155,47 @@ mod tests {
         assert!(places.room(10 * most).now_or_never().is_none());
         drop(first);
         assert!(places.room(10 * most).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_fresh_delivery_goes_around_a_main_lane_that_is_full() {
+        let (places, _) = places(2);
+        let _places = (
+            places.enter(&samples::delivery()).await,
+            places.enter(&samples::delivery()).await,
+        );
+        let other = samples::delivery();
+        let in_hand = |lane| places.lanes.slots(lane).free.clone().acquire_owned();
+        let one = in_hand(Lane::Main).await;
+        assert_eq!(refused_to(&places.enter(&other).await), Some(Lane::Main));
+        let also = in_hand(Lane::Main).await;
+        assert_eq!(refused_to(&places.enter(&other).await), Some(Lane::Slow));
+        let slow = in_hand(Lane::Slow).await;
+        assert_eq!(
+            refused_to(&places.enter(&other).await),
+            Some(Lane::Main),
+            "destinations over their share keep a half"
+        );
+        drop((one, also, slow));
+        assert_eq!(refused_to(&places.enter(&other).await), Some(Lane::Main));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_both_lanes_are_full_for_long_a_delivery_waits_in_the_ladder() {
+        let (places, _) = places(2);
+        let slow = samples::delivery();
+        let lanes = places.lanes.clone();
+        let _main = (lanes.main.enter(&slow).await, lanes.main.enter(&slow).await);
+        let _slow = (lanes.slow.enter(&slow).await, lanes.slow.enter(&slow).await);
+        tokio::time::advance(Duration::from_secs(8)).await;
+        let entry = places.enter(&slow).await;
+        assert!(
+            matches!(entry, Entry::Refused(Lane::Slow, None)),
+            "one waits there"
+        );
+        let mut waits = pin!(lanes.slow.enter_or_return(&slow));
+        assert!((&mut waits).now_or_never().is_none());
+        let entry = places.enter(&slow).await;
+        assert!(matches!(entry, Entry::Refused(Lane::Slow, Some(_))));
     }
 }

@@ -74,7 +74,7 @@ impl Observer for LogObserver {
                 );
             }
             Occurrence::MovedToSlowLane { delivery } => {
-                debug!(ringback.delivery.id = %delivery.id, "destination over its share, moved to the slow lane");
+                debug!(ringback.delivery.id = %delivery.id, "no place in the main lane for it soon, moved to the slow lane");
             }
             Occurrence::Deferred { delivery, wait } => {
                 let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

@@ -6,9 +6,9 @@
 //! their receivers, and hold up nobody.
 //!
 //! Even a few at a time keep processors, store and broker busy without a pause, and an event takes its turn among all of them at
-//! each of its steps. So while events come, so many requests of deliveries from the queue begin in a second and no more. But as many as dispatch
-//! puts there are no matter of waiting together: they begin besides, or the queue would grow for as long as events come. Nor is counted
-//! what is put off without a request, or whatever waits for a destination that is down would hold up the retries to all others.
+//! each of its steps. So while events come, requests for deliveries of the main lane begin at a bounded rate. One more may begin for
+//! each delivery that dispatch sees: the first retries of these are no backlog, nor are those that found no place. What is put
+//! off without a request is not counted, or whatever waits for a destination that is down would hold up the retries to all others.
 
 use crate::destination_limits::Permit;
 use ringback_delivery::Share;
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
 };
 
@@ -29,10 +29,10 @@ use tokio::{
 /// cores with 70,000 due, the events' p50 was 4.7, 6.5, 10 and 28 ms; what was due cost and took as long with 4 as with 16.
 const FEW: usize = 4;
 /// For how long after an event others are expected.
-const EXPECTED_FOR: Duration = Duration::from_millis(100);
+const EXPECTED_FOR: Duration = Duration::from_secs(1);
 /// What was not begun in time may be made up for, so much of it: timers are late by up to a millisecond.
 const LATE_MAX: Duration = Duration::from_millis(10);
-/// Deliveries that dispatch put in the queue and that have not begun here: other workers may take them.
+/// How many may begin besides, at most: what came without one of them beginning, as where nothing is retried, is saved up no further.
 const BESIDES_MAX: u32 = 1_024;
 /// No event has come yet.
 const NEVER: u64 = u64::MAX;
@@ -44,10 +44,10 @@ pub(crate) struct Precedence {
     /// Milliseconds after `since`.
     last_event: AtomicU64,
     few: Arc<Semaphore>,
-    /// Between two beginnings, in microseconds.
-    apart: u64,
-    /// When the next one begins at the earliest: microseconds after `since`.
-    next: AtomicU64,
+    /// Between two beginnings, if that is bounded.
+    apart: Option<Duration>,
+    /// When the next one begins at the earliest. Who is at the head of the line holds it.
+    line: Mutex<Instant>,
     besides: Besides,
 }
 
@@ -55,20 +55,15 @@ pub(crate) struct Precedence {
 #[derive(Debug, Clone, Default)]
 struct Besides(Arc<AtomicU32>);
 
+/// The right to begin beside events. Dropped before a request, it lets another one begin.
+#[derive(Debug, Default)]
+pub(crate) struct Begun(Option<Besides>);
+
 /// What a delivery from the queue holds until its request: a share of its destination, and one of the few turns.
 pub(crate) struct QueuedShare {
     permit: Permit,
     turn: Option<OwnedSemaphorePermit>,
-    /// What is given back when no request begins.
-    counted: Option<Besides>,
-}
-
-impl Drop for QueuedShare {
-    fn drop(&mut self) {
-        if let Some(besides) = self.counted.take() {
-            besides.add();
-        }
-    }
+    begun: Begun,
 }
 
 impl Besides {
@@ -84,10 +79,18 @@ impl Besides {
     }
 }
 
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(besides) = self.0.take() {
+            besides.add();
+        }
+    }
+}
+
 impl Share for QueuedShare {
     fn used_from_now(&mut self) {
         self.turn = None;
-        self.counted = None;
+        self.begun.0 = None;
         self.permit.used_from_now();
     }
 
@@ -98,14 +101,15 @@ impl Share for QueuedShare {
 }
 
 impl Precedence {
-    /// So many deliveries from the queue a second while events come; without bound when absent.
+    /// So many of the main lane begin in a second while events come, at least; without bound when absent.
     pub(crate) fn new(per_second: Option<NonZeroU32>) -> Self {
+        let now = Instant::now();
         Self {
-            since: Instant::now(),
+            since: now,
             last_event: AtomicU64::new(NEVER),
             few: Arc::new(Semaphore::new(FEW)),
-            apart: per_second.map_or(0, |many| 1_000_000 / u64::from(many.get())),
-            next: AtomicU64::new(0),
+            apart: per_second.map(|many| Duration::from_secs(1) / many.get()),
+            line: Mutex::new(now),
             besides: Besides::default(),
         }
     }
@@ -115,42 +119,50 @@ impl Precedence {
         self.last_event.store(self.now(), Relaxed);
     }
 
-    /// Takes note of a delivery that dispatch puts in the queue: one more may begin.
-    pub(crate) fn put_in_queue(&self) {
+    /// Takes note of a delivery that dispatch sees: one more may begin.
+    pub(crate) fn fresh_delivery_came(&self) {
         self.besides.add();
     }
 
-    /// Waits for a turn beside events; at once, when none come.
-    pub(crate) async fn turn(&self, permit: Permit) -> QueuedShare {
+    /// Waits until a delivery of the main lane may begin, before it takes anything that others could want; at once, when no events come.
+    pub(crate) async fn begin(&self) -> Begun {
+        let Some(apart) = self.apart else {
+            return Begun::default();
+        };
         if !self.events_come() {
-            return QueuedShare {
-                permit,
-                turn: None,
-                counted: None,
-            };
+            self.besides.0.store(0, Relaxed);
+            return Begun::default();
         }
-        let turn = self.few.clone().acquire_owned().await;
-        let turn = turn.expect("the semaphore is never closed");
+        let mut next = self.line.lock().await;
         // While they stood in line the events may have ended.
-        let counts = self.events_come();
-        if counts && !self.besides.take() {
-            sleep_until(self.begins_at()).await;
+        if !self.events_come() {
+            return Begun::default();
         }
-        QueuedShare {
-            permit,
-            turn: Some(turn),
-            counted: counts.then(|| self.besides.clone()),
+        if !self.besides.take() {
+            let now = Instant::now();
+            let earliest = now.checked_sub(LATE_MAX).unwrap_or(now);
+            let at = earliest.max(*next);
+            if at > now {
+                sleep_until(at).await;
+            }
+            *next = at + apart;
         }
+        Begun(Some(self.besides.clone()))
     }
 
-    /// When the next one may begin; that moment is taken then.
-    fn begins_at(&self) -> Instant {
-        let now = self.since.elapsed();
-        let earliest = micros(now.saturating_sub(LATE_MAX));
-        let after = |next: u64| Some(next.max(earliest) + self.apart);
-        let before = self.next.fetch_update(Relaxed, Relaxed, after);
-        let at = before.unwrap_or_else(|before| before).max(earliest);
-        self.since + Duration::from_micros(at)
+    /// Waits for a turn beside events; at once, when none come.
+    pub(crate) async fn turn(&self, permit: Permit, begun: Begun) -> QueuedShare {
+        let turn = if self.events_come() {
+            let turn = self.few.clone().acquire_owned().await;
+            Some(turn.expect("the semaphore is never closed"))
+        } else {
+            None
+        };
+        QueuedShare {
+            permit,
+            turn,
+            begun,
+        }
     }
 
     fn events_come(&self) -> bool {
@@ -163,15 +175,11 @@ impl Precedence {
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::destination_limits::DestinationLimits;
-    use futures_util::FutureExt;
+    use futures_util::{FutureExt, StreamExt};
     use ringback_testkit::samples;
     use std::num::NonZeroUsize;
 
@@ -185,20 +193,20 @@ mod tests {
         let precedence = Precedence::new(None);
         let mut shares = Vec::new();
         for _ in 0..2 * FEW {
-            shares.push(precedence.turn(permit().await).await);
+            shares.push(precedence.turn(permit().await, Begun::default()).await);
         }
         precedence.event_came();
         let mut few = Vec::new();
         for _ in 0..FEW {
-            few.push(precedence.turn(permit().await).await);
+            few.push(precedence.turn(permit().await, Begun::default()).await);
         }
         let next = permit().await;
-        let mut next = std::pin::pin!(precedence.turn(next));
+        let mut next = std::pin::pin!(precedence.turn(next, Begun::default()));
         assert!(next.as_mut().now_or_never().is_none());
         few[0].used_from_now();
         assert!(next.now_or_never().is_some(), "a request is under way");
         let after = permit().await;
-        let mut after = std::pin::pin!(precedence.turn(after));
+        let mut after = std::pin::pin!(precedence.turn(after, Begun::default()));
         few[1].stands_aside();
         assert!(
             after.as_mut().now_or_never().is_some(),
@@ -212,11 +220,21 @@ mod tests {
         precedence.event_came();
         let mut shares = Vec::new();
         for _ in 0..FEW {
-            shares.push(precedence.turn(permit().await).await);
+            shares.push(precedence.turn(permit().await, Begun::default()).await);
         }
         tokio::time::advance(EXPECTED_FOR).await;
         let next = permit().await;
-        assert!(precedence.turn(next).now_or_never().is_some());
+        assert!(
+            precedence
+                .turn(next, Begun::default())
+                .now_or_never()
+                .is_some()
+        );
+    }
+
+    async fn share(precedence: &Precedence) -> QueuedShare {
+        let begun = precedence.begin().await;
+        precedence.turn(permit().await, begun).await
     }
 
     /// How many of those that stand in line have begun their requests after so long.
@@ -225,8 +243,7 @@ mod tests {
         let mut begun = 0;
         loop {
             precedence.event_came();
-            let turn = precedence.turn(permit().await);
-            let Ok(mut share) = tokio::time::timeout_at(end, turn).await else {
+            let Ok(mut share) = tokio::time::timeout_at(end, share(precedence)).await else {
                 return begun;
             };
             share.used_from_now();
@@ -243,51 +260,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_begin_besides_as_were_put_in() {
+    async fn one_more_begins_for_each_fresh_delivery() {
         let precedence = Precedence::new(NonZeroU32::MIN.into());
-        for _ in 0..20 {
-            precedence.put_in_queue();
-        }
+        let fresh = |many: u32| (0..many).for_each(|_| precedence.fresh_delivery_came());
+        fresh(20);
+        precedence.event_came();
         let begun = begun_within(&precedence, Duration::from_millis(500)).await;
-        assert_eq!(begun, 21, "one a second, and those put in");
-        for _ in 0..2 * BESIDES_MAX {
-            precedence.put_in_queue();
-        }
+        assert_eq!(begun, 21, "one a second, and as many as were fresh");
+        fresh(2 * BESIDES_MAX);
         let begun = begun_within(&precedence, Duration::from_millis(400)).await;
         assert_eq!(begun, BESIDES_MAX as usize, "the rest is forgotten");
+        fresh(20);
+        tokio::time::advance(EXPECTED_FOR).await;
+        drop(share(&precedence).await);
+        let begun = begun_within(&precedence, Duration::from_millis(300)).await;
+        assert!(begun <= 1, "{begun}: those before the pause are forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_put_off_without_a_request_is_not_counted() {
         let precedence = Precedence::new(NonZeroU32::MIN.into());
         precedence.event_came();
-        for _ in 0..100 {
-            let turn = precedence.turn(permit().await).now_or_never();
-            drop(turn.expect("the one before has begun no request"));
+        for _ in 0..20 {
+            let begun = share(&precedence).now_or_never();
+            drop(begun.expect("the one before has begun no request"));
         }
-        let mut begun = precedence.turn(permit().await).await;
+        let mut begun = share(&precedence).await;
         begun.used_from_now();
-        assert!(precedence.turn(permit().await).now_or_never().is_none());
+        assert!(share(&precedence).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_in_line_wait_no_longer_than_events_come() {
         let precedence = Precedence::new(NonZeroU32::MIN.into());
         precedence.event_came();
-        let mut few = Vec::new();
-        for _ in 0..FEW {
-            precedence.put_in_queue();
-            few.push(precedence.turn(permit().await).await);
+        share(&precedence).await.used_from_now();
+        let mut line: futures_util::stream::FuturesUnordered<_> =
+            (0..100).map(|_| precedence.begin()).collect();
+        assert!(line.next().now_or_never().is_none());
+        let asked_at = Instant::now();
+        for _ in 0..100 {
+            line.next().await.expect("each of them begins");
         }
-        let before = precedence.begins_at();
         assert!(
-            before <= Instant::now(),
-            "the next has to wait for a second"
+            asked_at.elapsed() <= Duration::from_millis(1_001),
+            "one sleeps"
         );
-        let mut next = std::pin::pin!(precedence.turn(permit().await));
-        assert!(next.as_mut().now_or_never().is_none());
-        tokio::time::advance(EXPECTED_FOR).await;
-        few.clear();
-        assert!(next.now_or_never().is_some());
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     dead_letter_keeper::DeadLetterKeeper,
-    destination_limits::{Lanes, about},
+    destination_limits::{Lanes, Slots, about},
     direct_places::{DirectPlaces, unless_stopped},
     plans,
-    precedence::{Precedence, QueuedShare},
+    precedence::{Begun, Precedence, QueuedShare},
 };
 use futures_util::FutureExt;
 use ringback_delivery::{
@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a process does.
@@ -53,8 +53,7 @@ pub struct ServiceSettings {
     pub slow_concurrency: NonZeroUsize,
     /// Attempts under way at once at one destination, in each lane.
     pub per_destination_concurrency: NonZeroUsize,
-    /// Deliveries from the queue that begin in a second while events come, besides as many as dispatch puts there; without bound when
-    /// absent.
+    /// Deliveries of the main lane that begin in a second while events come, besides as many as are fresh; without bound when absent.
     pub beside_events_per_second: Option<NonZeroU32>,
     /// How much longer than an attempt's time limit its claim is held.
     pub lease_margin: Duration,
@@ -72,8 +71,10 @@ pub struct ServiceSettings {
 
 /// Parked messages handed out before the first is acknowledged.
 const PARKED_WINDOW: u16 = 16;
+/// All of them at once.
+const PARKED_MAX: NonZeroUsize = NonZeroUsize::new(PARKED_WINDOW as usize).expect("not zero");
 /// Events dispatched at once: with their direct attempts, so that receivers of 50 ms allow for 5,000 a second.
-const DISPATCHES_MAX: usize = 256;
+const DISPATCHES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
 /// A running process.
 #[derive(Debug)]
@@ -162,7 +163,7 @@ impl Service {
         let intake = Arc::new(Intake::new(context.clone()));
         let events = context.queue.consume_events(settings.events_window).await?;
         let work = self.work.clone();
-        self.take_from(events, DISPATCHES_MAX, move |taken| {
+        self.take_from(events, Slots::new(DISPATCHES_MAX), move |taken| {
             let (dispatch, work) = (dispatch.clone(), work.clone());
             precedence.event_came();
             async move {
@@ -176,7 +177,7 @@ impl Service {
             }
         });
         let parked = context.queue.consume_parked(PARKED_WINDOW).await?;
-        self.take_from(parked, usize::from(PARKED_WINDOW), move |taken| {
+        self.take_from(parked, Slots::new(PARKED_MAX), move |taken| {
             let intake = intake.clone();
             async move { Some(intake.handle_parked(taken.content).await) }
         });
@@ -188,15 +189,15 @@ impl Service {
         worker: &Arc<DeliverWorker>,
         settings: &ServiceSettings,
     ) -> Result<(), QueueError> {
-        let lanes = [
-            (Lane::Main, settings.deliveries_window, settings.concurrency),
-            (Lane::Slow, settings.slow_window, settings.slow_concurrency),
-        ];
-        for (lane, window, concurrency) in lanes {
+        for (lane, window) in [
+            (Lane::Main, settings.deliveries_window),
+            (Lane::Slow, settings.slow_window),
+        ] {
             let queue = &worker.context.queue;
             let deliveries = queue.consume_deliveries(lane, window).await?;
             let worker = worker.clone();
-            self.take_from(deliveries, concurrency.get(), move |taken| {
+            let slots = worker.lanes.slots(lane).clone();
+            self.take_from(deliveries, slots, move |taken| {
                 let worker = worker.clone();
                 async move { worker.handle(lane, &taken.content).await }
             });
@@ -209,17 +210,16 @@ impl Service {
     fn take_from<T, F>(
         &self,
         mut consumer: Box<dyn Consumer<T>>,
-        at_once: usize,
+        slots: Slots,
         handle: impl Fn(Message<T>) -> F + Send + Sync + 'static,
     ) where
         T: Send + 'static,
         F: Future<Output = Option<Handled>> + Send + 'static,
     {
         let (stop, work) = (self.stop.clone(), self.work.clone());
-        let slots = Arc::new(Semaphore::new(at_once));
         self.consumers.spawn(async move {
             loop {
-                let slot = slots.clone().acquire_owned();
+                let slot = slots.free.clone().acquire_owned();
                 let Some(slot) = stop.run_until_cancelled(slot).await else {
                     break;
                 };
@@ -247,8 +247,8 @@ impl Service {
             }
             consumer.stop().await;
             // All slots free: all receipts are used.
-            let all = u32::try_from(at_once).unwrap_or(u32::MAX);
-            let _ = slots.acquire_many(all).await;
+            let all = u32::try_from(slots.all.get()).unwrap_or(u32::MAX);
+            let _ = slots.free.acquire_many(all).await;
             drop(consumer);
         });
     }
@@ -328,7 +328,11 @@ impl DeliverWorker {
         Self {
             deliver: Arc::new(deliver),
             intake: Intake::new(context.clone()),
-            lanes: Arc::new(Lanes::new(settings.per_destination_concurrency)),
+            lanes: Arc::new(Lanes::new(
+                settings.per_destination_concurrency,
+                settings.concurrency,
+                settings.slow_concurrency,
+            )),
             precedence,
             context: context.clone(),
             stop: stop.clone(),
@@ -353,8 +357,10 @@ impl DeliverWorker {
     /// lane, which has a window of its own. Nor does it wait for long there, where others wait that would have their turn at once:
     /// it goes to the ladder, and comes back to the slow lane about when its turn comes.
     async fn deliver(&self, lane: Lane, delivery: &Delivery) -> Option<Handled> {
+        let mut begun = Begun::default();
         let permit = match lane {
             Lane::Main => {
+                begun = unless_stopped(&self.stop, self.precedence.begin()).await?;
                 let turn = self.lanes.main.enter_soon(delivery);
                 if let Some(permit) = unless_stopped(&self.stop, turn).await? {
                     permit
@@ -374,7 +380,7 @@ impl DeliverWorker {
                 }
             }
         };
-        let turn = self.precedence.turn(permit);
+        let turn = self.precedence.turn(permit, begun);
         let share: QueuedShare = unless_stopped(&self.stop, turn).await?;
         Some(self.deliver.handle_with_share(delivery, share).await)
     }

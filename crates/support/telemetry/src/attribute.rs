@@ -193,7 +193,7 @@ impl Attribute {
             Self::System => "what the queue is",
             Self::Operation => "what was done with the message",
             Self::Queue => {
-                "the queue, by what it holds; `deliveries_slow` is for destinations over their share, `delayed` waits for its time, `parked` is what the broker gave up on"
+                "the queue, by what it holds; `deliveries_slow` is for destinations over their share and what goes around a full main lane, `delayed` waits for its time, `parked` is what the broker gave up on"
             }
             Self::PublishError => "publishing: why there is no confirm; absent when there is one",
             Self::ProcessError => {
@@ -209,7 +209,7 @@ impl Attribute {
             }
             Self::FinalState => "how a delivery ended",
             Self::PutOffReason => {
-                "`destination`: its breaker is open or it is over its rate limit; `slow_lane`: it is over its share of the worker; `claim_held`: another worker is at it"
+                "`destination`: its breaker is open or it is over its rate limit; `slow_lane`: it is over its share of the worker, or the main lane is full; `claim_held`: another worker is at it"
             }
             Self::DuplicateOf => "what came again",
             Self::BacklogPart => {

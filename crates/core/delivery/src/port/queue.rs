@@ -131,7 +131,7 @@ pub trait Receipt: Send + Sync {
 pub enum Lane {
     /// Where every delivery begins.
     Main,
-    /// For destinations over their share, with a window of its own.
+    /// For destinations over their share, and for fresh deliveries that go around a full main lane; with a window of its own.
     Slow,
 }
 
