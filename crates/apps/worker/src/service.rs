@@ -392,3 +392,6 @@ impl DeliverWorker {
         self.deliver.move_to(Lane::Slow, delivery, wait).await
     }
 }
+
+#[cfg(test)]
+mod tests;
