@@ -17,7 +17,7 @@ use ringback_delivery::{
     ProfileBook, WebhookCache,
     port::{Clock, Lane, Queue, Receipt, Store},
 };
-use ringback_domain::{Delivery, WorkerId};
+use ringback_domain::{Delivery, Wait, WorkerId};
 use ringback_signing::KeyRing;
 use ringback_testkit::simulation::{SeededEntropy, TokioClock};
 use std::{
@@ -162,6 +162,9 @@ fn alone<'a>(handling: impl Future<Output = Handled> + Send + 'a) -> BoxFuture<'
     handling.map(nothing).boxed()
 }
 
+/// How long one waits in the ladder for which there is no place in the slow lane.
+const SENT_AWAY_FOR: Duration = Duration::from_secs(7);
+
 /// Places for direct attempts that are there or not as chance has it.
 struct ChancePlaces {
     dice: Arc<Dice>,
@@ -177,7 +180,8 @@ impl Places for ChancePlaces {
     async fn enter(&self, _delivery: &Delivery) -> Entry {
         match self.dice.below(10, "direct", &self.worker) {
             0 => Entry::Refused(Lane::Slow, None),
-            1 | 2 => Entry::Refused(Lane::Main, None),
+            1 => Entry::Refused(Lane::Slow, Some(Wait::exactly(SENT_AWAY_FOR))),
+            2 => Entry::Refused(Lane::Main, None),
             _ => Entry::Granted(Box::new(())),
         }
     }
