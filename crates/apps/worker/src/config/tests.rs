@@ -42,6 +42,19 @@ fn nothing_said_is_the_default() {
 }
 
 #[test]
+fn a_rate_beside_events_is_of_each_processor_and_none_is_without_bound() {
+    let rate_of = |text: &str| {
+        let settings = load(text, &[]).unwrap().service_settings([]);
+        settings.beside_events_per_second.map(NonZeroU32::get)
+    };
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let of_each = |many: usize| u32::try_from(many * processors).ok();
+    assert_eq!(rate_of(""), of_each(500));
+    assert_eq!(rate_of("deliver.beside_events_per_second = 7"), of_each(7));
+    assert_eq!(rate_of("deliver.beside_events_per_second = 0"), None);
+}
+
+#[test]
 fn the_default_as_a_file_is_the_default() {
     let config = load(DEFAULT_TOML, &[]).unwrap();
     let nothing = load("", &[]).unwrap();
