@@ -13,19 +13,21 @@ mod part;
 mod receiver;
 mod replay;
 mod report;
+mod round;
 mod scenario;
 mod stage;
 mod usage;
 
 pub use figures::{Latency, Lateness};
 pub use part::run_part;
-pub use report::{Cpu, Floor, Floors, Measured, Report};
+pub use report::{Compared, Cpu, Figure, Floor, Floors, Measured, Middle, Report, Spread};
 pub use scenario::{Scenario, scenarios};
 pub use stage::Urls;
 
 use broker::Broker;
 use figures::{Arrived, Micros, compare, late};
-use part::{Entrance, FloorDone, FloorHttp, FloorQueue, Generate, Part};
+use part::{Entrance, Generate, Part};
+use report::middle;
 use ringback_delivery::{
     PlanError,
     port::{Clock, StoreError},
@@ -41,6 +43,7 @@ use ringback_worker::{
     keys::{KeyError, Keys, NewKey},
     webhooks::{NewWebhook, WebhookError, Webhooks},
 };
+use round::{Found, Round};
 use scenario::{BODY_BYTES, Before, Course, Servers};
 use secrecy::ExposeSecret;
 use stage::{PREFIX, Place, Stage, Worker, until_ended};
@@ -59,8 +62,6 @@ use tokio::{
 };
 use usage::Usage;
 
-/// Requests of the bare client at once.
-const FLOOR_AT_ONCE: usize = 64;
 /// What a run begins with, so that connections and caches are there.
 const WARM_UP_EVENTS: u64 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -78,6 +79,8 @@ pub struct BenchOptions {
     pub worker_program: PathBuf,
     /// What is measured, in this order.
     pub scenarios: Vec<Scenario>,
+    /// How often everything is measured.
+    pub rounds: usize,
     /// Worker processes; on the embedded queue there is one.
     pub workers: usize,
     /// Servers of somebody else.
@@ -156,106 +159,39 @@ pub async fn run(
     options: &BenchOptions,
     tell: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Report, BenchError> {
-    let on_servers = |scenario: &Scenario| scenario.servers == Servers::RabbitAndRedis;
-    let needs_servers = options.scenarios.iter().any(on_servers);
-    tell("starting servers");
-    let mut stage = block_in_place(|| Stage::build(options, needs_servers))?;
-    let mut report = Report {
+    let mut found = Found::default();
+    for number in 1..=options.rounds {
+        if options.rounds > 1 {
+            tell(&format!("round {number} of {}", options.rounds));
+        }
+        tell("starting servers");
+        let needs_servers = options.scenarios.iter().any(Scenario::is_on_servers);
+        // Servers of its own for each round: none finds what another left in their files.
+        let stage = block_in_place(|| Stage::build(options, needs_servers))?;
+        found.rabbitmq = block_in_place(|| stage.broker_version());
+        let mut round = Round::new(options, tell, stage, &mut found);
+        for scenario in &options.scenarios {
+            round.add(scenario).await?;
+        }
+    }
+    Ok(Report {
         ringback: env!("CARGO_PKG_VERSION"),
-        rabbitmq: block_in_place(|| stage.broker_version()),
-        store: None,
+        rabbitmq: found.rabbitmq,
+        store: found.store,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         processor: processor(),
         workers: options.workers,
-        floors: None,
-        scenarios: Vec::new(),
-    };
-    let mut found = Vec::new();
-    // Those measured just before, if they were.
-    let mut before = None;
-    for scenario in &options.scenarios {
-        // A shared machine is not the same a minute later: the floors just before and just after are what a scenario is compared with.
-        let delivers = matches!(scenario.course, Course::Deliver(_));
-        let compared = options.floors.filter(|_| delivers && on_servers(scenario));
-        if let (Some(count), None) = (compared, &before) {
-            tell("floors");
-            before = Some(floors(&mut stage, count).await?);
-            found.extend(before.clone());
-        }
-        tell(scenario.name);
-        let place = stage.place(scenario)?;
-        let mut measured =
-            measure(&mut stage, &place, scenario, options, &mut report.store).await?;
-        let after = match compared {
-            Some(count) => {
-                tell("floors");
-                Some(floors(&mut stage, count).await?)
-            }
-            None => None,
-        };
-        found.extend(after.clone());
-        if let (Some(before), Some(after), Some(_)) =
-            (before, &after, measured.cpu_s_per_1000.broker)
-        {
-            measured.times_floors = Floors::mean(&[before, after.clone()])
-                .map(|floors| measured.cpu_s_per_1000.system / floors.cpu_s_per_1000());
-        }
-        before = after;
-        report.scenarios.push(measured);
-    }
-    report.floors = Floors::mean(&found);
-    Ok(report)
+        rounds: options.rounds,
+        floors: Floors::mean(&found.floors),
+        middle: middle(&found.scenarios),
+        scenarios: found.scenarios,
+    })
 }
 
 fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-async fn floors(stage: &mut Stage, count: NonZeroU32) -> Result<Floors, BenchError> {
-    let (http_out, queue_out) = (stage.file("floor-http"), stage.file("floor-queue"));
-    let told = Part::FloorHttp(FloorHttp {
-        url: stage.receiver_url("accepts/floor"),
-        requests: u64::from(count.get()),
-        at_once: FLOOR_AT_ONCE,
-        body_bytes: BODY_BYTES,
-        out: http_out.clone(),
-    });
-    stage.run_part("bare client", &told).await?;
-    let http = read_floor(&http_out)?;
-    let url = stage
-        .urls()
-        .map(|urls| urls.broker.clone())
-        .unwrap_or_default();
-    let told = Part::FloorQueue(FloorQueue {
-        url,
-        queue: format!("{PREFIX}.floor"),
-        messages: u64::from(count.get()),
-        body_bytes: BODY_BYTES,
-        out: queue_out.clone(),
-    });
-    let before = stage.broker_usage()?;
-    stage.run_part("bare publisher", &told).await?;
-    let broker_s = difference(before, stage.broker_usage()?).unwrap_or(0.0);
-    let mut queue = read_floor(&queue_out)?;
-    queue.cpu_s += broker_s;
-    Ok(Floors {
-        http: floor_of(http, count),
-        queue: floor_of(queue, count),
-    })
-}
-
-fn read_floor(path: &std::path::Path) -> Result<FloorDone, BenchError> {
-    let bytes = fs::read(path).map_err(BenchError::io("read a floor"))?;
-    serde_json::from_slice(&bytes).map_err(BenchError::Told)
-}
-
-fn floor_of(done: FloorDone, count: NonZeroU32) -> Floor {
-    Floor {
-        per_second: f64::from(count.get()) / done.took_s,
-        cpu_s_per_1000: done.cpu_s * 1000.0 / f64::from(count.get()),
-    }
 }
 
 fn difference(before: Option<Usage>, after: Option<Usage>) -> Option<f64> {
@@ -466,16 +402,16 @@ async fn deliver(
         Before::Published => {}
         Before::Due(storm) => {
             let names = storm.projects.iter().map(|project| project.name.clone());
-            let run = format!("{}-due", scenario.name);
+            let run = format!("due-{}", place.run);
             let told = setting.events(run, names.collect(), storm.events, None, storm_out.clone());
             gather(stage, place, &told, storm.events).await?;
             start_workers(stage, place, &mut workers, count)?;
             // Or what is compared with a worker that is warm would be the first second of another.
-            accepted_before += warm_up(stage, scenario, setting).await?;
+            accepted_before += warm_up(stage, place, scenario, setting).await?;
         }
         Before::Warm => {
             start_workers(stage, place, &mut workers, count)?;
-            accepted_before += warm_up(stage, scenario, setting).await?;
+            accepted_before += warm_up(stage, place, scenario, setting).await?;
             until_quiet(stage).await?;
         }
     }
@@ -485,7 +421,7 @@ async fn deliver(
     let out = stage.file(&format!("{}.sent", scenario.name));
     let all = scenario.projects.iter().map(|project| project.name.clone());
     let told = setting.events(
-        scenario.name.to_owned(),
+        place.run.clone(),
         all.collect(),
         scenario.events,
         scenario.per_second,
@@ -557,6 +493,7 @@ async fn deliver(
         per_second: per_second(outcome.delivered, outcome.took_s),
         cpu_s_per_1000: cpu(&at_first, &in_the_end, generated.cpu_s, delivered),
         times_floors: None,
+        compared: None,
         to_post: outcome.to_post,
         to_settled,
         worker_memory_peak,
@@ -633,13 +570,14 @@ async fn until_due(broker: &Broker, wanted: u64) -> Result<(Duration, u64), Benc
 /// Publishes the first events, which are not measured; how many deliveries of them have to be accepted.
 async fn warm_up(
     stage: &mut Stage,
+    place: &Place,
     scenario: &Scenario,
     setting: &Setting,
 ) -> Result<u64, BenchError> {
     let counted = scenario.projects.iter();
     let counted: Vec<_> = counted.filter(|project| project.manner.counts()).collect();
     let out = stage.file(&format!("{}.warm-up", scenario.name));
-    let run = format!("warm-{}", scenario.name);
+    let run = format!("warm-{}", place.run);
     let names = counted.iter().map(|project| project.name.clone()).collect();
     let told = setting.events(run, names, WARM_UP_EVENTS, Some(1_000), out);
     stage.run_part("generator", &told).await?;

@@ -77,6 +77,7 @@ pub(crate) async fn measure(
         per_second: per_second(sent, took.as_secs_f64()),
         cpu_s_per_1000: cpu(&at_first, &in_the_end, 0.0, entries),
         times_floors: None,
+        compared: None,
         to_post: None,
         to_settled: None,
         worker_memory_peak,

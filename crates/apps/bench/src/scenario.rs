@@ -39,6 +39,8 @@ pub struct Scenario {
     pub(crate) course: Course,
     /// How long the first retry waits.
     pub(crate) retry_after_s: u64,
+    /// The same without what this one adds.
+    pub(crate) compared_with: Option<Box<Scenario>>,
     /// Whether the moment of settling is read from the worker's log, which costs the worker something.
     pub(crate) tells_settled: bool,
 }
@@ -136,6 +138,11 @@ impl Scenario {
         }
     }
 
+    /// Whether it takes a broker and a store.
+    pub(crate) fn is_on_servers(&self) -> bool {
+        self.servers == Servers::RabbitAndRedis
+    }
+
     /// How long a refused delivery waits before each retry, in seconds; not at all where it is to be given up.
     pub(crate) fn retry_waits_s(&self) -> Vec<u64> {
         match self.course {
@@ -181,6 +188,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         per_second: None,
         course: Course::Deliver(Before::Warm),
         retry_after_s: RETRY_AFTER_S,
+        compared_with: None,
         tells_settled: false,
     };
     let quiet = |name, about| Scenario {
@@ -204,21 +212,23 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             u64::from(HEALTHY_PER_SECOND) * HEALTHY_S,
         )
     };
+    let alone = healthy("healthy", "200 events a second to 16 destinations");
     // Every second event goes to one destination in trouble: the others get as many as without it.
     let beside = |name, about, manner| {
-        let alone = healthy(name, about);
+        let others = healthy(name, about);
         let trouble = Project {
             name: format!("{name}-trouble"),
             manner,
             destinations: 1,
         };
-        let projects = alone.projects.into_iter();
+        let projects = others.projects.into_iter();
         Scenario {
             projects: projects
                 .flat_map(|project| [project, trouble.clone()])
                 .collect(),
-            events: alone.events * 2,
+            events: others.events * 2,
             per_second: Some(HEALTHY_PER_SECOND * 2),
+            compared_with: Some(Box::new(alone.clone())),
             ..healthy(name, about)
         }
     };
@@ -236,6 +246,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             ..healthy(name, about)
         }
     };
+    let all_healthy = many("many", "200 events a second to 1,000 destinations", MANY, 0);
     let on_embedded = |scenario: Scenario| Scenario {
         servers: Servers::Embedded,
         ..scenario
@@ -314,6 +325,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
                 projects: projects("storm-due", PROJECTS, Manner::Accepts, 1),
                 events: events.max(1),
             })),
+            compared_with: Some(Box::new(alone.clone())),
             ..healthy(
                 "storm",
                 "200 events a second, while as many deliveries as a large scenario has are due together",
@@ -338,7 +350,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             events,
         )),
         on_embedded(quiet("embedded-latency", "50 events a second, embedded")),
-        healthy("healthy", "200 events a second to 16 destinations"),
+        alone.clone(),
         beside(
             "beside-hanging",
             "as many to one that never answers",
@@ -359,13 +371,16 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
             "as many to one where nobody listens",
             Manner::Unreachable,
         ),
-        many("many", "200 events a second to 1,000 destinations", MANY, 0),
-        many(
-            "many-in-trouble",
-            "the same, and every twentieth destination never answers",
-            MANY,
-            MANY_IN_TROUBLE,
-        ),
+        all_healthy.clone(),
+        Scenario {
+            compared_with: Some(Box::new(all_healthy)),
+            ..many(
+                "many-in-trouble",
+                "the same, and every twentieth destination never answers",
+                MANY,
+                MANY_IN_TROUBLE,
+            )
+        },
         Scenario {
             events: 2 * u64::from(HEALTHY_PER_SECOND) * HEALTHY_S,
             per_second: Some(2 * HEALTHY_PER_SECOND),
@@ -397,6 +412,39 @@ mod tests {
                     .any(|project| project.manner.counts())
             );
         }
+    }
+
+    #[test]
+    fn what_is_compared_differs_in_what_is_added_alone() {
+        let all = scenarios(1_000);
+        let mut compared = Vec::new();
+        for scenario in &all {
+            let Some(other) = &scenario.compared_with else {
+                continue;
+            };
+            let listed = all.iter().find(|listed| listed.name == other.name);
+            assert_eq!(listed, Some(&**other), "{}", scenario.name);
+            assert!(other.compared_with.is_none() && other.in_trouble().next().is_none());
+            let rate = |scenario: &Scenario| {
+                let healthy = scenario.projects.iter().filter(|one| one.manner.counts());
+                let share = u32::try_from(healthy.count()).unwrap();
+                let of = u32::try_from(scenario.projects.len()).unwrap();
+                f64::from(scenario.per_second.unwrap()) * f64::from(share) / f64::from(of)
+            };
+            let lacks = rate(other) - rate(scenario);
+            // Of many, a twentieth of the events goes to those in trouble.
+            assert!((0.0..=rate(other) / 20.0).contains(&lacks), "{lacks}");
+            compared.push(scenario.name);
+        }
+        let named = [
+            "storm",
+            "beside-hanging",
+            "beside-dripping",
+            "beside-resetting",
+            "beside-unreachable",
+            "many-in-trouble",
+        ];
+        assert_eq!(compared, named);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The stage: private servers, or somebody's; the receiver, workers and generators, each a process. All end with this one.
 
 use crate::{
-    BenchError, BenchOptions,
+    BenchError, BenchOptions, micros_now,
     part::Part,
     scenario::{Manner, Scenario, Servers},
     usage::Usage,
@@ -57,6 +57,8 @@ pub(crate) struct Stage {
 /// What one scenario's workers are told.
 pub(crate) struct Place {
     pub(crate) config: PathBuf,
+    /// What ids of its events begin with, which nobody had before: neither another round, nor another bench on the same servers.
+    pub(crate) run: String,
     /// Where its workers keep what is theirs.
     folder: PathBuf,
     pub(crate) api_port: u16,
@@ -124,7 +126,8 @@ impl Stage {
 
     /// Writes the configuration of a scenario's workers.
     pub(crate) fn place(&self, scenario: &Scenario) -> Result<Place, BenchError> {
-        let folder = self.folder.path().join(scenario.name);
+        let run = format!("{}-{:x}", scenario.name, micros_now());
+        let folder = self.folder.path().join(&run);
         let api_port = free_port();
         let text = config_text(scenario, self.urls.as_ref(), &folder, api_port);
         let config = folder.join("worker.toml");
@@ -133,6 +136,7 @@ impl Stage {
             .map_err(BenchError::io("write a configuration"))?;
         Ok(Place {
             config,
+            run,
             folder,
             api_port,
         })

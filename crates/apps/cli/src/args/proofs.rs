@@ -11,6 +11,9 @@ pub(crate) struct BenchArgs {
     /// Events of a large scenario
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     pub(crate) events: u64,
+    /// How often everything is measured; the middle of all runs is shown, and how far they are apart
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) rounds: u8,
     /// Worker processes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) workers: u8,

@@ -6,9 +6,7 @@ use crate::{
     session::Session,
     terminal::{facts, table},
 };
-use ringback_bench::{
-    BenchError, BenchOptions, Latency, Lateness, Measured, Report, Urls, scenarios,
-};
+use ringback_bench::{BenchError, BenchOptions, Figure, Middle, Report, Spread, Urls, scenarios};
 use std::{fs, num::NonZeroU32};
 
 /// Enough for floors that do not move; more take time only.
@@ -41,6 +39,7 @@ pub(crate) async fn run(session: &Session, args: BenchArgs) -> Outcome {
             .into_iter()
             .filter(|scenario| is_wanted(scenario.name))
             .collect(),
+        rounds: usize::from(args.rounds),
         workers: usize::from(args.workers),
         urls: args
             .broker
@@ -65,7 +64,7 @@ pub(crate) async fn run(session: &Session, args: BenchArgs) -> Outcome {
             .map_err(|failure| Failure::failed("could not write the report").because(failure))?;
     }
     session.terminal.data(&report, show)?;
-    let lost: u64 = report.scenarios.iter().map(|measured| measured.lost).sum();
+    let lost: u64 = report.scenarios.iter().map(|run| run.lost).sum();
     if lost > 0 {
         return Err(Failure::failed(format!(
             "{lost} deliveries did not come while the bench looked on"
@@ -100,45 +99,62 @@ impl From<BenchError> for Failure {
 }
 
 fn show(report: &Report) -> String {
-    let rates = table(
-        [
-            "SCENARIO",
-            "DELIVERIES",
-            "PER SECOND",
-            "CPU S PER 1000",
-            "WORKERS",
-            "BROKER",
-            "STORE",
-            "× FLOORS",
-        ],
-        report.scenarios.iter().map(|measured| {
-            let cpu = &measured.cpu_s_per_1000;
+    let mut tables = vec![
+        table(
             [
-                measured.scenario.to_owned(),
-                measured.deliveries.to_string(),
-                format!("{:.0}", measured.per_second),
-                format!("{:.3}", cpu.system),
-                format!("{:.3}", cpu.workers),
-                or_dash(cpu.broker, 3),
-                or_dash(cpu.store, 3),
-                or_dash(measured.times_floors, 2),
-            ]
-        }),
-    );
-    let latencies = table(
-        [
+                "SCENARIO",
+                "RUNS",
+                "PER SECOND",
+                "CPU S PER 1000",
+                "WORKERS",
+                "BROKER",
+                "STORE",
+                "× FLOORS",
+            ],
+            report.middle.iter().map(|of| {
+                [
+                    of.scenario.to_owned(),
+                    of.runs.to_string(),
+                    middle(of, Figure::PerSecond, 0),
+                    middle(of, Figure::CpuSPer1000, 3),
+                    middle(of, Figure::WorkersCpuSPer1000, 3),
+                    middle(of, Figure::BrokerCpuSPer1000, 3),
+                    middle(of, Figure::StoreCpuSPer1000, 3),
+                    spread(of, Figure::TimesFloors, 2),
+                ]
+            }),
+        ),
+        table(
+            [
+                "SCENARIO",
+                "TO POST P50 MS",
+                "P99",
+                "P99.9",
+                "TO SETTLED P50 MS",
+                "P99",
+                "WORKER MIB",
+                "TWICE",
+                "LOST",
+            ],
+            report.middle.iter().map(latency_row),
+        ),
+    ];
+    let compared: Vec<_> = report.middle.iter().filter_map(compared_row).collect();
+    if !compared.is_empty() {
+        let titles = [
             "SCENARIO",
-            "TO POST P50",
-            "P99",
-            "P99.9",
-            "TO SETTLED P50",
-            "P99",
-            "WORKER MIB",
-            "TWICE",
-            "LOST",
-        ],
-        report.scenarios.iter().map(latency_row),
-    );
+            "COMPARED WITH",
+            "× TO POST P50",
+            "× P99",
+            "× PER SECOND",
+        ];
+        tables.push(table(titles, compared));
+    }
+    tables.push(facts(rows(report)));
+    tables.join("\n\n")
+}
+
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if let Some(floors) = &report.floors {
         for (name, floor) in [
@@ -152,18 +168,26 @@ fn show(report: &Report) -> String {
             rows.push((name, words));
         }
     }
-    for measured in &report.scenarios {
-        if let Some(Lateness { late, early }) = measured.retry_late {
+    for of in &report.middle {
+        if of.figures.contains_key(&Figure::RetryLateP99Ms) {
             let words = format!(
-                "{}: late by p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms; {early} early",
-                measured.scenario, late.p50_ms, late.p99_ms, late.max_ms
+                "{}: late by p50 {} ms, p99 {} ms, at most {} ms; {} early",
+                of.scenario,
+                middle(of, Figure::RetryLateP50Ms, 0),
+                spread(of, Figure::RetryLateP99Ms, 0),
+                spread(of, Figure::RetryLateMaxMs, 0),
+                of.early
             );
             rows.push(("retries", words));
         }
-        if let Some(requests) = measured.troubled_requests {
-            let words = format!("{}: {requests} requests", measured.scenario);
+        if let Some(requests) = of.troubled_requests {
+            let words = format!("{}: {requests} requests", of.scenario);
             rows.push(("in trouble", words));
         }
+    }
+    if report.middle.iter().any(|of| of.runs > 1) {
+        let words = "of several runs the middle one, with the least and the most; of memory and requests in trouble the most";
+        rows.push(("figures", words.to_owned()));
     }
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     rows.push((
@@ -178,31 +202,49 @@ fn show(report: &Report) -> String {
             or_none(&report.processor),
         ),
     ));
-    format!("{rates}\n\n{latencies}\n\n{}", facts(rows))
+    rows
 }
 
 #[expect(clippy::cast_precision_loss, reason = "mebibytes for people")]
-fn latency_row(measured: &Measured) -> [String; 9] {
-    let of = |latency: Option<Latency>, part: fn(Latency) -> f64| {
-        latency.map_or_else(
-            || "-".to_owned(),
-            |latency| format!("{:.1} ms", part(latency)),
-        )
-    };
-    let (post, settled) = (measured.to_post, measured.to_settled);
+fn latency_row(of: &Middle) -> [String; 9] {
     [
-        measured.scenario.to_owned(),
-        of(post, |latency| latency.p50_ms),
-        of(post, |latency| latency.p99_ms),
-        of(post, |latency| latency.p999_ms),
-        of(settled, |latency| latency.p50_ms),
-        of(settled, |latency| latency.p99_ms),
-        format!("{:.0}", measured.worker_memory_peak as f64 / 1_048_576.0),
-        measured.duplicates.to_string(),
-        measured.lost.to_string(),
+        of.scenario.to_owned(),
+        middle(of, Figure::ToPostP50Ms, 1),
+        spread(of, Figure::ToPostP99Ms, 1),
+        middle(of, Figure::ToPostP999Ms, 1),
+        middle(of, Figure::ToSettledP50Ms, 1),
+        spread(of, Figure::ToSettledP99Ms, 1),
+        format!("{:.0}", of.worker_memory_peak as f64 / 1_048_576.0),
+        of.duplicates.to_string(),
+        of.lost.to_string(),
     ]
 }
 
-fn or_dash(figure: Option<f64>, digits: usize) -> String {
-    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.digits$}"))
+fn compared_row(of: &Middle) -> Option<[String; 5]> {
+    Some([
+        of.scenario.to_owned(),
+        of.compared_with?.to_owned(),
+        spread(of, Figure::ComparedToPostP50, 2),
+        spread(of, Figure::ComparedToPostP99, 2),
+        spread(of, Figure::ComparedPerSecond, 2),
+    ])
+}
+
+fn middle(of: &Middle, figure: Figure, digits: usize) -> String {
+    let found = of.figures.get(&figure);
+    found.map_or_else(
+        || "-".to_owned(),
+        |Spread { middle, .. }| format!("{middle:.digits$}"),
+    )
+}
+
+/// The middle, and how far the runs are apart.
+fn spread(of: &Middle, figure: Figure, digits: usize) -> String {
+    let middle = middle(of, figure, digits);
+    match of.figures.get(&figure) {
+        Some(Spread { least, most, .. }) if of.runs > 1 => {
+            format!("{middle} ({least:.digits$} to {most:.digits$})")
+        }
+        _ => middle,
+    }
 }

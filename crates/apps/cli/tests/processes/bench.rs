@@ -1,7 +1,7 @@
 //! `ringback bench`, small: that every figure is there and nothing is lost. How large the figures are depends on the machine.
 
-use serde_json::Value;
-use std::{collections::HashMap, fs};
+use serde_json::{Value, json};
+use std::fs;
 use tokio::process::Command;
 
 const EVENTS: u64 = 300;
@@ -14,7 +14,8 @@ async fn a_bench_loses_nothing_and_tells_every_figure() {
     let file = folder.path().join("figures.json");
     let file_name = file.to_str().unwrap();
     let scenarios = ["throughput", "embedded"];
-    let report = bench([&scenarios[..], &["--workers", "2", "--write", file_name]].concat()).await;
+    let told = ["--rounds", "2", "--workers", "2", "--write", file_name];
+    let report = bench([&scenarios[..], &told].concat()).await;
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(report, written);
 
@@ -23,13 +24,10 @@ async fn a_bench_loses_nothing_and_tells_every_figure() {
             is_measured(&report["floors"][floor], figure);
         }
     }
-    let scenarios: HashMap<_, _> = report["scenarios"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|measured| (measured["scenario"].as_str().unwrap(), measured))
-        .collect();
-    for measured in scenarios.values() {
+    let runs = report["scenarios"].as_array().unwrap();
+    let names: Vec<_> = runs.iter().map(|run| run["scenario"].as_str()).collect();
+    assert_eq!(names, [scenarios.map(Some); 2].concat());
+    for measured in runs {
         assert_eq!(measured["lost"], 0, "{measured}");
         assert_eq!(measured["duplicates"], 0, "{measured}");
         assert_eq!(measured["deliveries"], EVENTS, "{measured}");
@@ -45,12 +43,59 @@ async fn a_bench_loses_nothing_and_tells_every_figure() {
         // Linux counts in hundredths of a second, and so few events may cost less.
         assert!(cpu["generator"].is_number(), "{cpu}");
     }
-    let on_servers = scenarios["throughput"];
-    is_measured(on_servers, "times_floors");
-    for figure in ["broker", "store"] {
-        assert!(on_servers["cpu_s_per_1000"][figure].is_number());
+    for run in runs {
+        let is_on_servers = run["scenario"] == "throughput";
+        for figure in ["broker", "store"] {
+            assert_eq!(run["cpu_s_per_1000"][figure].is_number(), is_on_servers);
+        }
+        if is_on_servers {
+            is_measured(run, "times_floors");
+        }
     }
-    assert!(scenarios["embedded"]["cpu_s_per_1000"]["broker"].is_null());
+    for (of, name) in scenarios.iter().enumerate() {
+        let middle = &report["middle"][of];
+        assert_eq!(
+            (&middle["scenario"], &middle["runs"]),
+            (&json!(name), &json!(2))
+        );
+        assert_eq!(middle["deliveries"], 2 * EVENTS, "{middle}");
+        let spread = &middle["figures"]["per_second"];
+        let [least, most] = ["least", "most"].map(|end| spread[end].as_f64().unwrap());
+        let each = runs.iter().filter(|run| run["scenario"] == *name);
+        let each: Vec<_> = each
+            .map(|run| run["per_second"].as_f64().unwrap())
+            .collect();
+        assert!(each.contains(&least) && each.contains(&most), "{spread}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_is_compared_with_the_same_events_alone() {
+    let report = bench(vec!["storm", "--no-floors"]).await;
+    let runs = report["scenarios"].as_array().unwrap();
+    let [alone, storm] = &runs[..] else {
+        panic!("{report}");
+    };
+    assert_eq!(
+        (&alone["scenario"], &storm["scenario"]),
+        (&json!("healthy"), &json!("storm"))
+    );
+    for run in runs {
+        assert_eq!(run["lost"], 0, "{run}");
+        assert_eq!(run["duplicates"], 0, "{run}");
+    }
+    assert!(alone["compared"].is_null());
+    let compared = &storm["compared"];
+    assert_eq!(compared["with"], "healthy");
+    let p99 = |run: &Value| run["to_post"]["p99_ms"].as_f64().unwrap();
+    let ratio = compared["to_post_p99"].as_f64().unwrap();
+    assert!((ratio - p99(storm) / p99(alone)).abs() < 1e-9, "{compared}");
+    let middle = &report["middle"][1];
+    assert_eq!(middle["compared_with"], "healthy");
+    assert_eq!(
+        middle["figures"]["compared_to_post_p99"]["middle"],
+        compared["to_post_p99"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
