@@ -9,7 +9,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use ringback_delivery::{
-    Context, Deliver, Direct, Dispatch, Dispatched, Handled, Intake, PlainSecrets,
+    Context, Deliver, Direct, Dispatch, GoOn, Handled, Intake, PlainSecrets, UnderWay,
     port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
 };
 use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext, Wait};
@@ -124,7 +124,9 @@ impl Service {
             ))
         });
         if settings.roles.contains(&Role::Dispatch) {
-            let direct = worker.as_ref().map(|worker| worker.direct(settings));
+            let direct = worker
+                .as_ref()
+                .map(|worker| worker.direct(settings, &service.work));
             service
                 .start_dispatch(&context, settings, direct, precedence)
                 .await?;
@@ -162,18 +164,12 @@ impl Service {
         let dispatch = Arc::new(dispatch);
         let intake = Arc::new(Intake::new(context.clone()));
         let events = context.queue.consume_events(settings.events_window).await?;
-        let work = self.work.clone();
         self.take_from(events, Slots::new(DISPATCHES_MAX), move |taken| {
-            let (dispatch, work) = (dispatch.clone(), work.clone());
+            let dispatch = dispatch.clone();
             precedence.event_came();
             async move {
-                let Dispatched { handled, under_way } = dispatch
-                    .handle(taken.content, taken.trace, taken.redelivered)
-                    .await;
-                for goes_on in under_way {
-                    work.spawn(goes_on);
-                }
-                Some(handled)
+                let handling = dispatch.handle(taken.content, taken.trace, taken.redelivered);
+                Some(handling.await)
             }
         });
         let parked = context.queue.consume_parked(PARKED_WINDOW).await?;
@@ -317,6 +313,15 @@ struct Message<T> {
     redelivered: bool,
 }
 
+/// Attempts that go on are work that stopping waits for.
+struct Tracked(TaskTracker);
+
+impl GoOn for Tracked {
+    fn go_on(&self, under_way: UnderWay) {
+        self.0.spawn(under_way);
+    }
+}
+
 impl DeliverWorker {
     fn new(
         context: &Arc<Context>,
@@ -339,10 +344,11 @@ impl DeliverWorker {
         }
     }
 
-    fn direct(self: &Arc<Self>, settings: &ServiceSettings) -> Direct {
+    fn direct(&self, settings: &ServiceSettings, work: &TaskTracker) -> Direct {
         let (lanes, precedence) = (self.lanes.clone(), self.precedence.clone());
         let places = DirectPlaces::new(lanes, precedence, settings.concurrency, self.stop.clone());
-        Direct::new(self.deliver.clone(), Arc::new(places))
+        let go_on = Arc::new(Tracked(work.clone()));
+        Direct::new(self.deliver.clone(), Arc::new(places), go_on)
     }
 
     /// What to do with the message; nothing, when the wish to stop came before its turn.

@@ -23,6 +23,16 @@ pub const DIRECT_MAX: Duration = Duration::from_millis(250);
 pub struct Direct {
     deliver: Arc<Deliver>,
     places: Arc<dyn Places>,
+    go_on: Arc<dyn GoOn>,
+}
+
+/// Runs attempts that go on although a message of their own stands for them, from the moment on at which it does.
+///
+/// Not when their event is done with: an attempt that nobody runs meanwhile may be the next in line for what the rest of its event, or
+/// any other of this worker, waits for.
+pub trait GoOn: Send + Sync {
+    /// Runs it, and does not wait for it. Dropped, it ends as that of a worker that vanished.
+    fn go_on(&self, under_way: UnderWay);
 }
 
 /// Where direct attempts are made: how many at once, and which had better not.
@@ -44,23 +54,25 @@ pub enum Entry {
     Refused(Lane, Option<Wait>),
 }
 
-/// An attempt that goes on although its event is done with: a message of its own stands for it.
+/// An attempt that goes on, for which a message of its own stands.
 pub type UnderWay = BoxFuture<'static, ()>;
 
 /// What became of a delivery.
 pub(crate) enum Tried {
-    /// It is settled, or its successor is safe.
+    /// It is settled, or safe without its event's message.
     Done,
-    /// It is safe, and its attempt goes on.
-    GoesOn(UnderWay),
     /// It needs a message of its own in this lane, at once or after a wait.
     Publish(Lane, Option<Wait>),
 }
 
 impl Direct {
     /// Attempts by this `Deliver`, in these places.
-    pub fn new(deliver: Arc<Deliver>, places: Arc<dyn Places>) -> Self {
-        Self { deliver, places }
+    pub fn new(deliver: Arc<Deliver>, places: Arc<dyn Places>, go_on: Arc<dyn GoOn>) -> Self {
+        Self {
+            deliver,
+            places,
+            go_on,
+        }
     }
 
     /// Reads what every attempt looks at, if what was read is fresh no more.
@@ -86,7 +98,10 @@ impl Direct {
         let guarded = pin!(self.deliver.guard(delivery, DIRECT_MAX));
         match select(attempt, guarded).await {
             Either::Left((handled, _)) => done(handled),
-            Either::Right((Ok(()), attempt)) => Tried::GoesOn(attempt.map(drop).boxed()),
+            Either::Right((Ok(()), attempt)) => {
+                self.go_on.go_on(attempt.map(drop).boxed());
+                Tried::Done
+            }
             // No message stands for it: the event's has to.
             Either::Right((Err(_), attempt)) => done(attempt.await),
         }

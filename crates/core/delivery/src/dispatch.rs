@@ -6,7 +6,7 @@
 use crate::{
     Context, Handled,
     callback_seal::CallbackSeal,
-    direct::{Direct, Tried, UnderWay},
+    direct::{Direct, Tried},
     port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
     unmarked::UnmarkedEvent,
 };
@@ -24,15 +24,6 @@ pub struct Dispatch {
     context: Arc<Context>,
     plain_secrets: PlainSecrets,
     direct: Option<Direct>,
-}
-
-/// What became of an event's message.
-#[must_use = "attempts under way go no further unless somebody polls them"]
-pub struct Dispatched {
-    /// What to do with it.
-    pub handled: Handled,
-    /// Attempts that go on. Each has a message of its own: dropped, they end as those of a worker that vanished.
-    pub under_way: Vec<UnderWay>,
 }
 
 /// What to do with a callback's secret that arrives in plain text.
@@ -78,14 +69,13 @@ impl Dispatch {
         content: Result<Event, Unreadable>,
         trace: Option<TraceContext>,
         redelivered: bool,
-    ) -> Dispatched {
+    ) -> Handled {
         let direct = self.direct.as_ref().filter(|_| !redelivered);
-        let mut under_way = Vec::new();
         let done = match content {
-            Ok(event) => self.dispatch(event, trace, direct, &mut under_way).await,
+            Ok(event) => self.dispatch(event, trace, direct).await,
             Err(unreadable) => self.keep_unreadable(unreadable).await,
         };
-        let handled = match done {
+        match done {
             Ok(()) => Handled::Acknowledge,
             Err(stuck) => {
                 tracing::error!(
@@ -94,8 +84,7 @@ impl Dispatch {
                 );
                 Handled::GiveBack
             }
-        };
-        Dispatched { handled, under_way }
+        }
     }
 
     async fn dispatch(
@@ -103,7 +92,6 @@ impl Dispatch {
         event: Event,
         trace: Option<TraceContext>,
         direct: Option<&Direct>,
-        under_way: &mut Vec<UnderWay>,
     ) -> Result<(), Stuck> {
         let store = &self.context.store;
         let read_mark = || store.event_mark(&event.project, &event.id);
@@ -148,14 +136,7 @@ impl Dispatch {
             .map(|delivery| self.send_off(delivery, direct));
         // All of them, whatever becomes of one: an attempt cut off would be one whose outcome nobody knows.
         let gone = join_all(on_their_way).await;
-        let mut safe = Ok(());
-        for gone in gone {
-            match gone {
-                Ok(goes_on) => under_way.extend(goes_on),
-                Err(stuck) => safe = Err(stuck),
-            }
-        }
-        safe?;
+        gone.into_iter().collect::<Result<(), _>>()?;
         fault_point!(DeliveriesPublished);
         if !faults.is_empty() {
             // Not marked: once the profile or the event is put right, a replay of this dead letter reaches those left out.
@@ -184,19 +165,17 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Makes the direct attempt, or publishes; afterwards the delivery is safe without its event's message. What goes on, if
-    /// anything does.
+    /// Makes the direct attempt, or publishes; afterwards the delivery is safe without its event's message.
     async fn send_off(
         &self,
         delivery: Delivery,
         direct: Option<&Direct>,
-    ) -> Result<Option<UnderWay>, QueueError> {
+    ) -> Result<(), QueueError> {
         let delivery = Arc::new(delivery);
         let (lane, wait) = match direct {
             None => (Lane::Main, None),
             Some(direct) => match direct.attempt(&delivery).await {
-                Tried::Done => return Ok(None),
-                Tried::GoesOn(under_way) => return Ok(Some(under_way)),
+                Tried::Done => return Ok(()),
                 Tried::Publish(lane, wait) => (lane, wait),
             },
         };
@@ -209,7 +188,7 @@ impl Dispatch {
         let publish = || self.context.queue.publish_delivery(&delivery, lane, wait);
         self.context.until_done("publish delivery", publish).await?;
         fault_point!(DeliveryPublished);
-        Ok(None)
+        Ok(())
     }
 
     /// Why an event goes no further because of its callback's secret, if so.

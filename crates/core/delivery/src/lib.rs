@@ -51,11 +51,11 @@ pub use age::{Stale, occurred_at, stale};
 pub use breaker_list::{ListedBreaker, list_breakers, page_by_place};
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
-pub use direct::{DIRECT_MAX, Direct, Entry, Places, UnderWay};
+pub use direct::{DIRECT_MAX, Direct, Entry, GoOn, Places, UnderWay};
 pub use discard::{
     DiscardError, DiscardPreview, DiscardSelection, DiscardStep, Discarded, Discards,
 };
-pub use dispatch::{Dispatch, Dispatched, PlainSecrets};
+pub use dispatch::{Dispatch, PlainSecrets};
 #[cfg(debug_assertions)]
 pub use fault_point::{FaultPoint, on_fault_point};
 pub use group_shares::shares_of_traffic;

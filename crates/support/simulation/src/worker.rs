@@ -9,12 +9,12 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::{
     StreamExt,
-    future::{BoxFuture, FutureExt, join_all},
+    future::{BoxFuture, FutureExt},
     stream::FuturesUnordered,
 };
 use ringback_delivery::{
-    Context, Deliver, Direct, Dispatch, Dispatched, Entry, Handled, Intake, Places, PlainSecrets,
-    ProfileBook, WebhookCache,
+    Context, Deliver, Direct, Dispatch, Entry, GoOn, Handled, Intake, Places, PlainSecrets,
+    ProfileBook, UnderWay, WebhookCache,
     port::{Clock, Lane, Queue, Receipt, Store},
 };
 use ringback_domain::{Delivery, Wait, WorkerId};
@@ -30,6 +30,7 @@ use std::{
     task::Poll,
     time::Duration,
 };
+use tokio::sync::mpsc;
 
 /// What all workers share: the world on the far side of their ports.
 pub(crate) struct World {
@@ -95,7 +96,8 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
         dice: world.dice.clone(),
         worker: name.to_owned(),
     };
-    let direct = Direct::new(deliver.clone(), Arc::new(places));
+    let (go_on, mut going_on) = mpsc::channel(GOING_ON_MAX);
+    let direct = Direct::new(deliver.clone(), Arc::new(places), Arc::new(Handover(go_on)));
     let dispatch = Dispatch::new(context.clone(), PlainSecrets::Refuse, Some(direct));
     let intake = Intake::new(context);
 
@@ -114,36 +116,40 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
     let desk = Desk { world, name, fate };
     let mut under_way = FuturesUnordered::new();
     loop {
-        let (handling, receipt): (BoxFuture<'_, Dispatched>, Box<dyn Receipt>) = tokio::select! {
+        let (handling, receipt): (BoxFuture<'_, Handled>, Box<dyn Receipt>) = tokio::select! {
             biased;
+            Some((handler, goes_on)) = going_on.recv() => {
+                under_way.push(desk.act(handler, goes_on));
+                continue;
+            }
             Some(()) = under_way.next() => continue,
             Some(taken) = events.next() => {
                 let handling = dispatch.handle(taken.content, taken.trace, taken.redelivered);
                 (handling.boxed(), taken.receipt)
             }
             Some(taken) = parked.next() => {
-                (alone(intake.handle_parked(taken.content)), taken.receipt)
+                (intake.handle_parked(taken.content).boxed(), taken.receipt)
             }
             Some(taken) = main.next() => {
                 let handling = match taken.content {
-                    Err(unreadable) => alone(intake.handle_unreadable(unreadable)),
+                    Err(unreadable) => intake.handle_unreadable(unreadable).boxed(),
                     Ok(delivery) if world.dice.below(10, "slow lane", name) == 0 => {
                         let deliver = &deliver;
-                        alone(async move { deliver.move_to(Lane::Slow, &delivery, None).await })
+                        async move { deliver.move_to(Lane::Slow, &delivery, None).await }.boxed()
                     }
                     Ok(delivery) => {
                         let deliver = &deliver;
-                        alone(async move { deliver.handle(&delivery).await })
+                        async move { deliver.handle(&delivery).await }.boxed()
                     }
                 };
                 (handling, taken.receipt)
             }
             Some(taken) = slow.next() => {
                 let handling = match taken.content {
-                    Err(unreadable) => alone(intake.handle_unreadable(unreadable)),
+                    Err(unreadable) => intake.handle_unreadable(unreadable).boxed(),
                     Ok(delivery) => {
                         let deliver = &deliver;
-                        alone(async move { deliver.handle(&delivery).await })
+                        async move { deliver.handle(&delivery).await }.boxed()
                     }
                 };
                 (handling, taken.receipt)
@@ -153,14 +159,18 @@ async fn live(world: &Arc<World>, name: &str, fate: &Arc<Fate>) {
     }
 }
 
-/// A message of which nothing goes on.
-fn alone<'a>(handling: impl Future<Output = Handled> + Send + 'a) -> BoxFuture<'a, Dispatched> {
-    let nothing = |handled| Dispatched {
-        handled,
-        under_way: Vec::new(),
-    };
-    handling.map(nothing).boxed()
+/// Hands attempts that go on to the loop that runs all of a worker's futures.
+struct Handover(mpsc::Sender<(HandlerId, UnderWay)>);
+
+impl GoOn for Handover {
+    fn go_on(&self, under_way: UnderWay) {
+        // One without room ends as that of a worker that vanished, and so does one whose worker did.
+        let _ = self.0.try_send((HandlerId::current(), under_way));
+    }
 }
+
+/// Attempts that wait to be run on; each is taken at the next turn.
+const GOING_ON_MAX: usize = 1_024;
 
 /// How long one waits in the ladder for which there is no place in the slow lane.
 const SENT_AWAY_FOR: Duration = Duration::from_secs(7);
@@ -195,31 +205,30 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn finish(
-        &self,
-        handling: BoxFuture<'a, Dispatched>,
-        receipt: Box<dyn Receipt>,
-    ) -> impl Future<Output = ()> + 'a {
-        let handler = self.world.witness.handler_of(self.name);
+    fn finish(&self, handling: BoxFuture<'a, Handled>, receipt: Box<dyn Receipt>) -> Acting<'a> {
         let acknowledges_first = self.world.plan.breaks(Sabotage::AcknowledgesFirst);
         let work = async move {
             if acknowledges_first {
                 receipt.acknowledge();
-                join_all(handling.await.under_way).await;
+                handling.await;
                 return;
             }
-            let Dispatched { handled, under_way } = handling.await;
-            match handled {
+            match handling.await {
                 Handled::Acknowledge => receipt.acknowledge(),
                 Handled::GiveBack => receipt.give_back(),
             }
-            join_all(under_way).await;
         };
+        let handler = self.world.witness.handler_of(self.name);
+        self.act(handler, work.boxed())
+    }
+
+    /// An attempt that goes on is its handler's still.
+    fn act(&self, handler: HandlerId, work: BoxFuture<'a, ()>) -> Acting<'a> {
         Acting {
             handler,
             fate: self.fate.clone(),
             dice: self.world.dice.clone(),
-            work: Box::pin(work),
+            work,
         }
     }
 }
@@ -251,7 +260,7 @@ struct Acting<'a> {
     handler: HandlerId,
     fate: Arc<Fate>,
     dice: Arc<Dice>,
-    work: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    work: BoxFuture<'a, ()>,
 }
 
 impl Future for Acting<'_> {

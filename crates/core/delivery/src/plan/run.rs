@@ -295,8 +295,9 @@ impl Run<'_> {
                 return;
             }
         }
-        let step = self.book.step(None, self.book.lease);
-        let _later = self.book.sending.save(step).await;
+        // Nobody waits for those that are under way, and one that nobody runs may be before us in the line to the store.
+        self.errands = Errands::new(self.book.sending.clone());
+        let _later = self.save(None, self.book.lease).await;
     }
 }
 

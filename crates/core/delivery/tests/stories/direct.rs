@@ -3,7 +3,7 @@
 use crate::world::World;
 use async_trait::async_trait;
 use ringback_delivery::{
-    DIRECT_MAX, Direct, Dispatch, Entry, Handled, Places, PlainSecrets, Share,
+    DIRECT_MAX, Direct, Dispatch, Entry, GoOn, Handled, Places, PlainSecrets, Share, UnderWay,
     port::{Lane, Queue, QueueName},
 };
 use ringback_domain::{Delivery, DeliveryState, EventSummary, UnreachableCause, Wait};
@@ -21,6 +21,8 @@ use std::{
 struct CountedPlaces {
     refused: Option<Lane>,
     wait: Option<Wait>,
+    /// Whether there is one place, for which all others wait.
+    is_one: bool,
     taken: Arc<AtomicUsize>,
 }
 
@@ -46,8 +48,27 @@ impl Places for CountedPlaces {
         if let Some(lane) = self.refused {
             return Entry::Refused(lane, self.wait);
         }
+        while self.is_one && self.taken.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.taken.fetch_add(1, Ordering::Relaxed);
         Entry::Granted(Box::new(Place(self.taken.clone())))
+    }
+}
+
+/// Runs attempts that go on, or ends them; knows how many there were.
+#[derive(Default)]
+struct GoingOn {
+    vanishes: bool,
+    count: AtomicUsize,
+}
+
+impl GoOn for GoingOn {
+    fn go_on(&self, under_way: UnderWay) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if !self.vanishes {
+            tokio::spawn(under_way);
+        }
     }
 }
 
@@ -56,38 +77,44 @@ struct Scene {
     world: World,
     dispatch: Dispatch,
     taken: Arc<AtomicUsize>,
+    going_on: Arc<GoingOn>,
 }
 
 impl Scene {
     async fn new(scripts: impl IntoIterator<Item = Script>, places: CountedPlaces) -> Self {
+        Self::with(scripts, places, GoingOn::default()).await
+    }
+
+    async fn with(
+        scripts: impl IntoIterator<Item = Script>,
+        places: CountedPlaces,
+        going_on: GoingOn,
+    ) -> Self {
         let world = World::new(Some("standard"), scripts);
         world.webhook(|_| {}).await;
         world.publish(&world.event()).await;
-        let taken = places.taken.clone();
-        let direct = Direct::new(Arc::new(world.deliver()), Arc::new(places));
+        let (taken, going_on) = (places.taken.clone(), Arc::new(going_on));
+        let deliver = Arc::new(world.deliver());
+        let direct = Direct::new(deliver, Arc::new(places), going_on.clone());
         let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse, Some(direct));
         Self {
             world,
             dispatch,
             taken,
+            going_on,
         }
     }
 
-    /// Handles the event, handed out as it comes. How many attempts go on is the answer; they do.
+    /// Handles the event, handed out as it comes. How many attempts go on is the answer.
     async fn handle_event(&self) -> usize {
         let mut events = self.world.queue.consume_events(1).await.unwrap();
         let taken = events.next().await.unwrap();
-        let dispatched = self
+        let handling = self
             .dispatch
-            .handle(taken.content, taken.trace, taken.redelivered)
-            .await;
-        assert_eq!(dispatched.handled, Handled::Acknowledge);
+            .handle(taken.content, taken.trace, taken.redelivered);
+        assert_eq!(handling.await, Handled::Acknowledge);
         taken.receipt.acknowledge();
-        let go_on = dispatched.under_way.len();
-        for goes_on in dispatched.under_way {
-            tokio::spawn(goes_on);
-        }
-        go_on
+        self.going_on.count.load(Ordering::Relaxed)
     }
 
     async fn waiting(&self, queue: QueueName) -> u64 {
@@ -160,17 +187,31 @@ async fn an_attempt_that_takes_long_gets_a_message_of_its_own_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_goes_on_while_the_rest_of_its_event_waits_for_it() {
+    let takes = |seconds| {
+        let answer = Ok(ringback_domain::Answer::bare(200));
+        (Duration::from_secs(seconds), answer)
+    };
+    let places = CountedPlaces {
+        is_one: true,
+        ..CountedPlaces::default()
+    };
+    let scene = Scene::new([takes(3), accepts()], places).await;
+    scene.world.webhook(|_| {}).await;
+    let handled = tokio::time::timeout(Duration::from_mins(1), scene.handle_event()).await;
+    assert_eq!(handled.expect("the other one waits for its place"), 1);
+    assert_eq!(scene.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_whose_worker_vanishes_after_its_event_is_done_with_is_made_again() {
     let hangs = unreachable(Duration::from_secs(9), UnreachableCause::TimeLimit);
-    let scene = Scene::new([hangs, accepts()], CountedPlaces::default()).await;
-    let mut events = scene.world.queue.consume_events(1).await.unwrap();
-    let taken = events.next().await.unwrap();
-    let handling = scene
-        .dispatch
-        .handle(taken.content, taken.trace, taken.redelivered);
-    let dispatched = handling.await;
-    taken.receipt.acknowledge();
-    drop(dispatched.under_way);
+    let vanishes = GoingOn {
+        vanishes: true,
+        ..GoingOn::default()
+    };
+    let scene = Scene::with([hangs, accepts()], CountedPlaces::default(), vanishes).await;
+    assert_eq!(scene.handle_event().await, 1);
     scene.world.run().await;
     assert_eq!(scene.requests(), 2);
     let story = scene.world.recorder.story();

@@ -526,8 +526,8 @@ async fn an_event_without_a_moment_is_given_one_and_every_dispatch_makes_the_sam
     let mut events = world.queue.consume_events(2).await.unwrap();
     let undated = events.next().await.unwrap();
     let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse, None);
-    let dispatched = dispatch.handle(undated.content, undated.trace, false).await;
-    assert_eq!(dispatched.handled, Handled::Acknowledge);
+    let handled = dispatch.handle(undated.content, undated.trace, false).await;
+    assert_eq!(handled, Handled::Acknowledge);
 
     // The worker that takes it vanishes before it marks the event, and another takes it later: each a world of its own.
     let dated = events.next().await.unwrap().content.unwrap();

@@ -165,13 +165,8 @@ impl World {
         let mut events = self.queue.consume_events(10).await.unwrap();
         tokio::spawn(async move {
             while let Some(taken) = events.next().await {
-                let dispatched = dispatch
-                    .handle(taken.content, taken.trace, taken.redelivered)
-                    .await;
-                for goes_on in dispatched.under_way {
-                    tokio::spawn(goes_on);
-                }
-                match dispatched.handled {
+                let handling = dispatch.handle(taken.content, taken.trace, taken.redelivered);
+                match handling.await {
                     Handled::Acknowledge => taken.receipt.acknowledge(),
                     Handled::GiveBack => taken.receipt.give_back(),
                 }
