@@ -4,7 +4,7 @@ use crate::{
     ProfileBook, WebhookCache,
     port::{Clock, Entropy, Observer, Occurrence, Queue, QueueError, Sender, Store, StoreError},
 };
-use ringback_domain::{EventId, ProjectName, Timestamp, WorkerId};
+use ringback_domain::{Delivery, EventId, ProjectName, Timestamp, WorkerId};
 use ringback_signing::KeyRing;
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
@@ -76,6 +76,17 @@ impl Context {
                 ringback.event.id = %id,
                 error = &failure as &(dyn Error + 'static),
                 "could not keep an event known for longer"
+            );
+        }
+    }
+
+    /// Has the log show that a delivery waits. The log only informs: nobody waits for it longer, or fails by it.
+    pub(crate) async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) {
+        if let Err(failure) = self.store.show_waiting(delivery, until).await {
+            tracing::debug!(
+                ringback.delivery.id = %delivery.id,
+                error = &failure as &(dyn Error + 'static),
+                "could not show in the log that a delivery waits"
             );
         }
     }

@@ -134,10 +134,19 @@ impl Deliver {
     /// Publishes the delivery to a lane as it is, at once or after a wait. No claim is taken and no attempt counted.
     pub async fn move_to(&self, lane: Lane, delivery: &Delivery, wait: Option<Wait>) -> Handled {
         let publish = || self.context.queue.publish_delivery(delivery, lane, wait);
-        match self.context.until_done("move to lane", publish).await {
-            Ok(()) => Handled::Acknowledge,
-            Err(_) => Handled::GiveBack,
+        if self
+            .context
+            .until_done("move to lane", publish)
+            .await
+            .is_err()
+        {
+            return Handled::GiveBack;
         }
+        if let Some(wait) = wait {
+            let until = self.context.clock.now() + wait.at_least;
+            self.context.show_waiting(delivery, until).await;
+        }
+        Handled::Acknowledge
     }
 
     /// What is large and seldom is boxed here and below: the future of each of a thousand attempts under way would have room for it.
@@ -384,6 +393,7 @@ impl Deliver {
             ..delivery.clone()
         });
         self.put_off(&deferred, wait).await?;
+        self.context.show_waiting(&deferred, due_at).await;
         // A breaker may put it off for as long as its schedule is.
         self.keep_event_known(&deferred, due_at).await;
         self.context.observer.saw(&Occurrence::Deferred {

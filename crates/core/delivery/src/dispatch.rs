@@ -188,6 +188,10 @@ impl Dispatch {
         let publish = || self.context.queue.publish_delivery(&delivery, lane, wait);
         self.context.until_done("publish delivery", publish).await?;
         fault_point!(DeliveryPublished);
+        if let Some(wait) = wait {
+            let until = self.context.clock.now() + wait.at_least;
+            self.context.show_waiting(&delivery, until).await;
+        }
         Ok(())
     }
 

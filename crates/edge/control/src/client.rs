@@ -314,6 +314,14 @@ impl ClaimStore for ControlClient {
         Err(claims_stay("show an attempt"))
     }
 
+    async fn show_waiting(
+        &self,
+        _delivery: &Delivery,
+        _until: Timestamp,
+    ) -> Result<(), StoreError> {
+        Err(claims_stay("show a wait"))
+    }
+
     async fn settle(&self, _settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         Err(claims_stay("settle"))
     }

@@ -8,11 +8,11 @@ use crate::{
     error::unreadable,
     gathering::{Call, Gathering, Step},
     key::{SHARDS, Shard, terms},
-    script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING},
+    script::{CLAIM, SETTLE, SETTLE_DEAD, SHOW_ATTEMPTING, SHOW_WAITING},
     traffic::traffic_line,
 };
 use async_trait::async_trait;
-use redis::ToRedisArgs;
+use redis::{Script, ScriptInvocation, ToRedisArgs};
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken, SettleAnswer,
     SettledAs, Settlement, StoreError,
@@ -39,23 +39,14 @@ impl ClaimStore for RedisStore {
     }
 
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let id = delivery.id.as_str();
-        let shard = self.keys.shard_of(id);
-        let keys = [
-            shard.claim(id),
-            shard.record(id),
-            shard.log(),
-            shard.never(),
-        ];
-        let mut script = SHOW_ATTEMPTING.key(keys.as_slice());
-        script
-            .arg(limit_args(&self.settings))
-            .arg(delivery.generation.get())
-            .arg(delivery.attempt.get())
-            .arg(open_ms(&self.settings))
-            .arg(record::encode_record_head(delivery))
-            .arg(log_terms(delivery));
+        let script = self.showing(&SHOW_ATTEMPTING, delivery);
         self.connection.run("show an attempt", &script).await
+    }
+
+    async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError> {
+        let mut script = self.showing(&SHOW_WAITING, delivery);
+        script.arg(record::encode_state(&DeliveryState::Waiting { until }));
+        self.connection.run("show a wait", &script).await
     }
 
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
@@ -191,6 +182,27 @@ fn first_ms(settings: &RedisStoreSettings, lease: Duration) -> u64 {
 }
 
 impl RedisStore {
+    /// What the log is shown of a delivery.
+    fn showing<'a>(&self, script: &'a Script, delivery: &Delivery) -> ScriptInvocation<'a> {
+        let id = delivery.id.as_str();
+        let shard = self.keys.shard_of(id);
+        let keys = [
+            shard.claim(id),
+            shard.record(id),
+            shard.log(),
+            shard.never(),
+        ];
+        let mut script = script.key(keys.as_slice());
+        script
+            .arg(limit_args(&self.settings))
+            .arg(delivery.generation.get())
+            .arg(delivery.attempt.get())
+            .arg(open_ms(&self.settings))
+            .arg(record::encode_record_head(delivery))
+            .arg(log_terms(delivery));
+        script
+    }
+
     /// Alone: such a step is a large one.
     async fn settle_dead(
         &self,

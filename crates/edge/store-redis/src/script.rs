@@ -20,6 +20,13 @@ script!(
     "log.lua",
     "show_attempting.lua"
 );
+script!(
+    SHOW_WAITING,
+    "common.lua",
+    "claims.lua",
+    "log.lua",
+    "show_waiting.lua"
+);
 script!(PUT_BLOCKS, "put_blocks.lua");
 script!(MAKE_ROOM, "common.lua", "log.lua", "make_room.lua");
 script!(

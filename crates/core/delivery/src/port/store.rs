@@ -187,6 +187,11 @@ pub trait ClaimStore: Send + Sync {
     /// the claim anyway has nothing to do.
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError>;
 
+    /// Has the log show that an attempt waits until then, unless somebody holds a claim to its delivery, or it or a later one is settled.
+    ///
+    /// For what is put off before it is attempted: of a first attempt the store knows nothing else.
+    async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError>;
+
     /// Ends a claim; writes the delivery's record, the counts of traffic, and the dead letter when there is one.
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError>;
 }

@@ -4,7 +4,7 @@ use crate::world::World;
 use async_trait::async_trait;
 use ringback_delivery::{
     DIRECT_MAX, Direct, Dispatch, Entry, GoOn, Handled, Places, PlainSecrets, Share, UnderWay,
-    port::{Lane, Queue, QueueName},
+    port::{Clock, Lane, Queue, QueueName},
 };
 use ringback_domain::{Delivery, DeliveryState, EventSummary, UnreachableCause, Wait};
 use ringback_testkit::simulation::{Script, accepts, answers, unreachable};
@@ -245,6 +245,9 @@ async fn one_that_would_find_no_place_there_either_comes_to_the_slow_lane_after_
     let scene = Scene::new([], places).await;
     assert_eq!(scene.handle_event().await, 0);
     assert_eq!(scene.waiting(QueueName::Delayed).await, 1);
+    let state = scene.world.only_record().await.state;
+    let until = scene.world.clock.now() + Duration::from_secs(5);
+    assert_eq!(state, DeliveryState::Waiting { until });
     let mut slow = scene
         .world
         .queue

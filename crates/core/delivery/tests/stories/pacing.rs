@@ -572,6 +572,29 @@ async fn an_event_is_kept_known_for_as_long_as_a_delivery_is_put_off() {
     assert_eq!(known_until, put_off.due_at);
 }
 
+/// Or whoever asks where their event is would be told that there is none.
+#[tokio::test(start_paused = true)]
+async fn what_is_put_off_before_its_first_attempt_is_in_the_log() {
+    let world = World::new(Some("standard"), []);
+    let id = world.webhook(|_| {}).await;
+    open_breaker(&world, &DestinationId::webhook(&id)).await;
+    world.publish(&world.event()).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    let until = world.peek().await.due_at.expect("it is put off");
+    let waits = world.only_record().await;
+    assert_eq!(waits.state, DeliveryState::Waiting { until });
+    assert!(waits.attempts.is_empty());
+
+    world.run().await;
+    let delivered = world.only_record().await;
+    assert!(matches!(delivered.state, DeliveryState::Delivered { .. }));
+    assert_eq!(delivered.attempts.len(), 1);
+}
+
 /// Of some thousand that come back while the ramp is slow.
 #[tokio::test(start_paused = true)]
 async fn a_recovery_hands_out_no_turns_beyond_its_ramp() {

@@ -50,6 +50,25 @@ impl ClaimStore for EmbeddedStore {
         Ok(())
     }
 
+    async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError> {
+        let waits = Waits {
+            id: delivery.id.clone(),
+            at: Position {
+                generation: delivery.generation,
+                attempt: Some(delivery.attempt),
+            },
+            head: wire::encode_record_head(delivery),
+            until,
+            now: self.clock.now(),
+            window_began: self.window_began(),
+            number: self.engine.number(),
+        };
+        self.engine
+            .write(move |tables| waits.show_in(tables))
+            .await
+            .map_err(|failure| self.error(failure))?
+    }
+
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         let dead_letter = match settlement.settled_as {
             SettledAs::DeadLettered(dead_letter) => {
@@ -139,7 +158,9 @@ impl Asked {
                 return Ok(Err(corrupt("delivery", id, "it is cut or of another form")));
             }
             // Of an event of long ago; one that is published under its id today is another.
-            Some((number, Some(record))) if self.is_of_another(&record) => {
+            Some((number, Some(record)))
+                if is_of_another(&record, self.claim.generation, self.window_began) =>
+            {
                 tables.deliveries()?.remove(number)?;
                 tables
                     .delivery_numbers()?
@@ -157,7 +178,7 @@ impl Asked {
                         expired,
                     }));
                 }
-                if let Some(answer) = refusal(&record.now, &self.claim, now) {
+                if let Some(answer) = refusal(&record.now, position_of(&self.claim), now) {
                     return Ok(Ok(answer));
                 }
                 let expired = expired_of(&record.now, &self.claim);
@@ -185,14 +206,6 @@ impl Asked {
 }
 
 impl Asked {
-    /// Whether the record ended before the window, and a first generation is asked for: a replay goes on with what is there.
-    fn is_of_another(&self, record: &Record) -> bool {
-        self.claim.generation == Generation::FIRST
-            && record.now.state.is_final()
-            // By the worker's clock, the one, and by ours, the other.
-            && record.updated_at.max(record.created_at) < self.window_began
-    }
-
     /// When this handling holds the claim already, because an answer got lost: its lease from now, and what it was told.
     fn renew(&self, record: &mut Record) -> Option<Renewed> {
         let unsettled = record.unsettled.as_ref()?;
@@ -206,6 +219,14 @@ impl Asked {
             Renewed { expired }
         })
     }
+}
+
+/// Whether the record ended before the window, and a first generation is asked for: a replay goes on with what is there.
+fn is_of_another(record: &Record, generation: Generation, window_began: Timestamp) -> bool {
+    generation == Generation::FIRST
+        && record.now.state.is_final()
+        // By the worker's clock, the one, and by ours, the other.
+        && record.updated_at.max(record.created_at) < window_began
 }
 
 /// A claim granted again to the handling that holds it.
@@ -248,11 +269,10 @@ fn position_of(claim: &Claim) -> Position {
 }
 
 /// Why an attempt may not be made; the table in docs/protocol.md.
-fn refusal(found: &Standing, asked: &Claim, now: Timestamp) -> Option<ClaimAnswer> {
-    let position = position_of(asked);
+fn refusal(found: &Standing, position: Position, now: Timestamp) -> Option<ClaimAnswer> {
     let is_over = match found.state {
         DeliveryState::Delivered { .. } => true,
-        DeliveryState::DeadLettered { .. } => asked.generation <= found.at.generation,
+        DeliveryState::DeadLettered { .. } => position.generation <= found.at.generation,
         DeliveryState::Attempting | DeliveryState::Waiting { .. } => position < found.at,
     };
     if is_over {
@@ -264,6 +284,59 @@ fn refusal(found: &Standing, asked: &Claim, now: Timestamp) -> Option<ClaimAnswe
         }),
         None if position == found.at => Some(ClaimAnswer::Settled),
         _ => None,
+    }
+}
+
+/// An attempt that is put off before anybody claims it.
+struct Waits {
+    id: DeliveryId,
+    at: Position,
+    head: Vec<u8>,
+    until: Timestamp,
+    now: Timestamp,
+    window_began: Timestamp,
+    /// Where the record goes if it is new.
+    number: u64,
+}
+
+impl Waits {
+    fn show_in(self, tables: &mut Tables<'_>) -> Result<Result<(), StoreError>, redb::Error> {
+        let id = &self.id;
+        let found = match find(tables, id)? {
+            Some((_, None)) => {
+                return Ok(Err(corrupt("delivery", id, "it is cut or of another form")));
+            }
+            Some((number, Some(record)))
+                if is_of_another(&record, self.at.generation, self.window_began) =>
+            {
+                tables.deliveries()?.remove(number)?;
+                None
+            }
+            Some((number, Some(record))) => Some((number, record)),
+            None => None,
+        };
+        let (number, mut record) = if let Some(found) = found {
+            found
+        } else {
+            let numbers = tables.delivery_numbers()?;
+            numbers.insert(id.as_str(), self.number)?;
+            (self.number, first_record(id, self.head.clone(), self.now))
+        };
+        let is_claimed = record.unsettled.is_some() || record.now.lease.is_some();
+        if is_claimed || refusal(&record.now, self.at, self.now).is_some() {
+            return Ok(Ok(()));
+        }
+        if record.now.at.generation < self.at.generation {
+            record.now.at = Position {
+                generation: self.at.generation,
+                attempt: None,
+            };
+        }
+        record.now.state = DeliveryState::Waiting { until: self.until };
+        record.head = self.head;
+        record.updated_at = self.now;
+        tables.deliveries()?.insert(number, &*record.encode())?;
+        Ok(Ok(()))
     }
 }
 

@@ -206,6 +206,12 @@ impl ClaimStore for FaultyStore {
         self.inner.show_attempting(delivery).await
     }
 
+    async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError> {
+        let about = about(delivery);
+        let show = self.inner.show_waiting(delivery, until);
+        self.step("show a wait", &about, show).await
+    }
+
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         let about = about(settlement.delivery);
         self.step("settle", &about, self.end(settlement)).await

@@ -72,6 +72,9 @@ macro_rules! store_contract {
             a_settlement_of_a_claim_the_store_never_saw_is_kept
 
             an_attempt_that_is_shown_is_in_the_log_while_it_is_held
+            a_delivery_that_waits_before_its_first_attempt_is_in_the_log_once
+            what_waits_is_shown_only_where_nobody_was_at_it
+            a_replay_that_waits_is_shown_and_what_was_given_up_stays_so
             the_log_has_a_delivery_by_the_moment_it_was_claimed
             a_settlement_writes_state_and_attempts_to_the_record
             the_attempts_of_a_record_are_bounded_and_the_newest_are_kept

@@ -341,6 +341,22 @@ impl ClaimStore for SimulatedStore {
         Ok(())
     }
 
+    async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let position = (delivery.generation, delivery.attempt);
+        let is_taken = state
+            .claims
+            .get(&delivery.id)
+            .is_some_and(|claims| claims.under_way.is_some() || claims.is_past(position));
+        if !is_taken {
+            let record = state.record(delivery, now);
+            record.state = DeliveryState::Waiting { until };
+            record.generation = delivery.generation;
+        }
+        Ok(())
+    }
+
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
         let Settlement {
             claim,

@@ -54,6 +54,10 @@ async fn take(store: &dyn Store, project: &ringback_domain::ProjectName) -> Deli
     delivery
 }
 
+async fn again(store: &dyn Store, delivery: &Delivery) -> ClaimAnswer {
+    super::claim(store, delivery, &samples::worker(), super::LONG).await
+}
+
 /// Claimed, and in the log.
 async fn shown(store: &dyn Store, delivery: &Delivery) -> Claim {
     let claim = granted(store, delivery).await;
@@ -84,6 +88,77 @@ pub async fn an_attempt_that_is_shown_is_in_the_log_while_it_is_held(store: &dyn
     assert_eq!(record.state, DeliveryState::Attempting);
     assert!(record.attempts.is_empty());
     assert!(record.created_at <= record.updated_at);
+}
+
+pub async fn a_delivery_that_waits_before_its_first_attempt_is_in_the_log_once(store: &dyn Store) {
+    let delivery = samples::delivery();
+    for seconds in [60, 90] {
+        let until = samples::moment(seconds);
+        store.show_waiting(&delivery, until).await.unwrap();
+        let waits = record(store, &delivery).await;
+        assert_eq!(waits.state, DeliveryState::Waiting { until });
+        assert!(waits.attempts.is_empty());
+        assert_eq!(waits.event, delivery.event);
+    }
+    let filter = of_project(&delivery);
+    assert_eq!(
+        listed(store, &filter).await,
+        std::slice::from_ref(&delivery.id)
+    );
+
+    let claim = granted(store, &delivery).await;
+    settle(store, &claim, &delivery, &[], &SettledAs::Delivered).await;
+    assert_eq!(
+        listed(store, &filter).await,
+        std::slice::from_ref(&delivery.id)
+    );
+    let state = record(store, &delivery).await.state;
+    assert_eq!(state, DeliveryState::Delivered { at: settled_at() });
+    assert_eq!(again(store, &delivery).await, ClaimAnswer::Settled);
+}
+
+pub async fn what_waits_is_shown_only_where_nobody_was_at_it(store: &dyn Store) {
+    let first = samples::delivery();
+    let (early, late) = (samples::moment(70), samples::moment(80));
+    let claim = shown(store, &first).await;
+    store.show_waiting(&first, early).await.unwrap();
+    assert_eq!(record(store, &first).await.state, DeliveryState::Attempting);
+    settle(store, &claim, &first, &[], &retrying()).await;
+    let retry = record(store, &first).await.state;
+    store.show_waiting(&first, early).await.unwrap();
+    assert_eq!(record(store, &first).await.state, retry, "it was made");
+
+    let second = samples::retry_of(&first);
+    store.show_waiting(&second, late).await.unwrap();
+    let waits = DeliveryState::Waiting { until: late };
+    assert_eq!(record(store, &second).await.state, waits);
+    pass(store, &second, &SettledAs::Delivered).await;
+    store.show_waiting(&second, early).await.unwrap();
+    let state = record(store, &second).await.state;
+    assert_eq!(state, DeliveryState::Delivered { at: settled_at() });
+}
+
+pub async fn a_replay_that_waits_is_shown_and_what_was_given_up_stays_so(store: &dyn Store) {
+    let first = samples::delivery();
+    let given_up = dead_lettered(&first);
+    pass(store, &first, &given_up).await;
+    store
+        .show_waiting(&first, samples::moment(60))
+        .await
+        .unwrap();
+    let state = record(store, &first).await.state;
+    assert!(matches!(state, DeliveryState::DeadLettered { .. }));
+
+    let replay = samples::replay_of(&first);
+    let until = samples::moment(70);
+    store.show_waiting(&replay, until).await.unwrap();
+    let waits = record(store, &replay).await;
+    assert_eq!(waits.state, DeliveryState::Waiting { until });
+    assert_eq!(waits.generation, replay.generation);
+    assert_eq!(again(store, &first).await, ClaimAnswer::Settled);
+    pass(store, &replay, &SettledAs::Delivered).await;
+    let found = listed(store, &of_project(&first)).await;
+    assert_eq!(found, std::slice::from_ref(&first.id));
 }
 
 pub async fn the_log_has_a_delivery_by_the_moment_it_was_claimed(store: &dyn Store) {
