@@ -101,6 +101,14 @@ pub(crate) fn late(arrived: &[Arrived], wait: Duration) -> Option<Lateness> {
     Latency::of(waits).map(|late| Lateness { late, early })
 }
 
+/// So many of them at most, at equal distances, the last one among them.
+pub(crate) fn thinned(seen: &[u64], most: usize) -> Vec<u64> {
+    let apart = seen.len().div_ceil(most.max(1)).max(1);
+    let mut kept: Vec<u64> = seen.iter().rev().step_by(apart).copied().collect();
+    kept.reverse();
+    kept
+}
+
 /// What came of the events of a run.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
@@ -166,6 +174,15 @@ pub(crate) fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_looks_some_are_kept_and_the_last_one() {
+        let seen: Vec<u64> = (1..=125).collect();
+        let kept = thinned(&seen, 60);
+        assert_eq!((kept.len(), kept.last()), (42, Some(&125)));
+        assert_eq!(thinned(&seen[..60], 60), seen[..60]);
+        assert!(thinned(&[], 60).is_empty());
+    }
 
     #[test]
     fn half_and_nearly_all_are_at_most_so_late() {

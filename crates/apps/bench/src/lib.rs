@@ -52,19 +52,23 @@ use std::{
     fs, io,
     num::NonZeroU32,
     path::PathBuf,
+    pin::pin,
     process::ExitStatus,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     task::block_in_place,
-    time::{Instant, sleep},
+    time::{Instant, interval, sleep},
 };
 use usage::Usage;
 
 /// What a run begins with, so that connections and caches are there.
 const WARM_UP_EVENTS: u64 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a worker's memory is looked at, and how many looks are told.
+const LOOK_AT_MEMORY_EVERY: Duration = Duration::from_secs(1);
+const MEMORY_LOOKS_MAX: usize = 60;
 /// When nothing has arrived for so long after a retry was due, nothing will: longer than the waits that follow the first.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What was accepted last is settled and acknowledged within this.
@@ -436,11 +440,19 @@ async fn deliver(
         None
     };
     let patience = PATIENCE + Duration::from_secs(scenario.retry_after_s);
-    until_arrived(stage, accepted_before + wanted(scenario), patience).await?;
+    let arriving = until_arrived(stage, accepted_before + wanted(scenario), patience);
+    let worker_memory = if scenario.watches_memory {
+        watch_memory(&workers, arriving).await?
+    } else {
+        arriving.await?;
+        Vec::new()
+    };
     until_ended(&mut generator, "generator").await?;
     sleep(SETTLED_WITHIN).await;
     let in_the_end = Reading::take(stage, &workers, servers)?;
-    let worker_memory_peak = memory_peak(&workers)?;
+    // Linux adds up a process's memory now and then, so that a look may have seen more than its own record.
+    let seen = worker_memory.iter().copied().max().unwrap_or_default();
+    let worker_memory_peak = memory_peak(&workers)?.max(seen);
     let mut logs = String::new();
     for worker in workers {
         logs.push_str(&worker.stop()?);
@@ -497,6 +509,7 @@ async fn deliver(
         to_post: outcome.to_post,
         to_settled,
         worker_memory_peak,
+        worker_memory,
         duplicates: outcome.duplicates,
         lost: outcome.lost,
         retry_late,
@@ -510,6 +523,31 @@ fn memory_peak(workers: &[Worker]) -> Result<u64, BenchError> {
         peak = peak.max(worker.usage()?.memory_peak);
     }
     Ok(peak)
+}
+
+/// Looks at the workers' memory until then: what the largest one has resident, at equal distances.
+async fn watch_memory(
+    workers: &[Worker],
+    until: impl Future<Output = Result<(), BenchError>>,
+) -> Result<Vec<u64>, BenchError> {
+    let mut until = pin!(until);
+    let mut looks = interval(LOOK_AT_MEMORY_EVERY);
+    let mut seen = Vec::new();
+    loop {
+        tokio::select! {
+            done = &mut until => {
+                done?;
+                return Ok(figures::thinned(&seen, MEMORY_LOOKS_MAX));
+            }
+            _ = looks.tick() => {
+                let mut most = 0;
+                for worker in workers {
+                    most = most.max(worker.usage()?.memory);
+                }
+                seen.push(most);
+            }
+        }
+    }
 }
 
 fn start_workers(

@@ -81,6 +81,7 @@ pub(crate) async fn measure(
         to_post: None,
         to_settled: None,
         worker_memory_peak,
+        worker_memory: Vec::new(),
         duplicates: outcome.duplicates,
         lost: outcome.lost,
         retry_late: None,

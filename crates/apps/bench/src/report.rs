@@ -111,6 +111,9 @@ pub struct Measured {
     pub retry_late: Option<Lateness>,
     /// The most memory that one worker had resident, bytes.
     pub worker_memory_peak: u64,
+    /// What the largest worker had resident, bytes, at equal distances; where that was looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worker_memory: Vec<u64>,
     /// Requests accepted after the first of the same delivery.
     pub duplicates: u64,
     /// Deliveries of acknowledged events that never came.
@@ -349,6 +352,7 @@ mod tests {
             to_settled: None,
             retry_late: None,
             worker_memory_peak: 7,
+            worker_memory: Vec::new(),
             duplicates: 1,
             lost: 0,
             troubled_requests: None,

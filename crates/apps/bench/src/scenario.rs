@@ -13,6 +13,10 @@ const QUIET_S: u64 = 20;
 const HEALTHY_PER_SECOND: u32 = 200;
 const HEALTHY_S: u64 = 15;
 
+/// Events a second where a worker runs for long, and how many of its projects are well for each that never answers.
+const SOAK_PER_SECOND: u32 = 100;
+const SOAK_WELL: usize = 3;
+
 /// Destinations where there are many, and how many of them are in trouble.
 const MANY: usize = 1_000;
 const MANY_IN_TROUBLE: usize = 50;
@@ -41,6 +45,8 @@ pub struct Scenario {
     pub(crate) retry_after_s: u64,
     /// The same without what this one adds.
     pub(crate) compared_with: Option<Box<Scenario>>,
+    /// Whether the workers' memory is looked at all along.
+    pub(crate) watches_memory: bool,
     /// Whether the moment of settling is read from the worker's log, which costs the worker something.
     pub(crate) tells_settled: bool,
 }
@@ -189,6 +195,7 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         course: Course::Deliver(Before::Warm),
         retry_after_s: RETRY_AFTER_S,
         compared_with: None,
+        watches_memory: false,
         tells_settled: false,
     };
     let quiet = |name, about| Scenario {
@@ -251,6 +258,12 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
         servers: Servers::Embedded,
         ..scenario
     };
+    let soak_trouble = Project {
+        name: "soak-trouble".to_owned(),
+        manner: Manner::Hangs,
+        destinations: 1,
+    };
+    let soaked = projects("soak", SOAK_WELL, Manner::Accepts, 1).into_iter();
     vec![
         loaded(
             "throughput",
@@ -379,6 +392,18 @@ pub fn scenarios(events: u64) -> Vec<Scenario> {
                 "the same, and every twentieth destination never answers",
                 MANY,
                 MANY_IN_TROUBLE,
+            )
+        },
+        Scenario {
+            projects: soaked.chain([soak_trouble]).collect(),
+            per_second: Some(SOAK_PER_SECOND),
+            watches_memory: true,
+            ..loaded(
+                "soak",
+                "100 events a second, every fourth to one that never answers; 360,000 take an hour",
+                PROJECTS,
+                1,
+                events,
             )
         },
         Scenario {

@@ -9,6 +9,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_s: f64,
     /// The most memory it ever had resident, bytes; of a group the sum.
     pub(crate) memory_peak: u64,
+    /// What it has resident now, bytes; of a group the sum.
+    pub(crate) memory: u64,
 }
 
 /// Linux tells processor time in hundredths of a second on every architecture (`USER_HZ`).
@@ -37,6 +39,7 @@ impl Usage {
             {
                 sum.cpu_s += usage.cpu_s;
                 sum.memory_peak += usage.memory_peak;
+                sum.memory += usage.memory;
             }
         }
         Ok(sum)
@@ -48,7 +51,8 @@ impl Usage {
         let stat = Stat::read(&stat).ok_or_else(|| io::Error::other("a stat file is not one"))?;
         Ok(Self {
             cpu_s: stat.cpu_s,
-            memory_peak: peak_of(&status),
+            memory_peak: bytes_of(&status, "VmHWM:"),
+            memory: bytes_of(&status, "VmRSS:"),
         })
     }
 }
@@ -72,8 +76,8 @@ impl Stat {
     }
 }
 
-fn peak_of(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+fn bytes_of(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
@@ -94,13 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_in_kibibytes() {
-        assert_eq!(peak_of("Name:\tx\nVmHWM:\t    2048 kB\n"), 2_097_152);
-        assert_eq!(peak_of("Name:\tx\n"), 0);
+    fn memory_is_in_kibibytes() {
+        let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(bytes_of(status, "VmHWM:"), 2_097_152);
+        assert_eq!(bytes_of(status, "VmRSS:"), 1_048_576);
+        assert_eq!(bytes_of("Name:\tx\n", "VmHWM:"), 0);
     }
 
     #[test]
     fn a_process_has_used_some_memory() {
-        assert!(Usage::of_this_process().unwrap().memory_peak > 0);
+        let usage = Usage::of_this_process().unwrap();
+        assert!(0 < usage.memory && usage.memory <= usage.memory_peak);
     }
 }

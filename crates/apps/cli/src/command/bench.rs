@@ -185,6 +185,19 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
             rows.push(("in trouble", words));
         }
     }
+    for run in &report.scenarios {
+        if let (Some(first), Some(last)) = (run.worker_memory.first(), run.worker_memory.last()) {
+            let middle = run.worker_memory[run.worker_memory.len() / 2];
+            let words = format!(
+                "{}: {:.0} MiB at first, {:.0} half-way, {:.0} in the end",
+                run.scenario,
+                mebibytes(*first),
+                mebibytes(middle),
+                mebibytes(*last)
+            );
+            rows.push(("worker memory", words));
+        }
+    }
     if report.middle.iter().any(|of| of.runs > 1) {
         let words = "of several runs the middle one, with the least and the most; of memory and requests in trouble the most";
         rows.push(("figures", words.to_owned()));
@@ -205,7 +218,11 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     rows
 }
 
-#[expect(clippy::cast_precision_loss, reason = "mebibytes for people")]
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
 fn latency_row(of: &Middle) -> [String; 9] {
     [
         of.scenario.to_owned(),
@@ -214,7 +231,7 @@ fn latency_row(of: &Middle) -> [String; 9] {
         middle(of, Figure::ToPostP999Ms, 1),
         middle(of, Figure::ToSettledP50Ms, 1),
         spread(of, Figure::ToSettledP99Ms, 1),
-        format!("{:.0}", of.worker_memory_peak as f64 / 1_048_576.0),
+        format!("{:.0}", mebibytes(of.worker_memory_peak)),
         of.duplicates.to_string(),
         of.lost.to_string(),
     ]

@@ -114,6 +114,20 @@ async fn a_bench_of_a_replay_loses_nothing() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soak_tells_how_much_memory_a_worker_had_all_along() {
+    let report = bench(vec!["soak", "--no-floors"]).await;
+    let run = &report["scenarios"][0];
+    assert_eq!(run["lost"], 0, "{run}");
+    assert_eq!(run["deliveries"], EVENTS * 3 / 4, "{run}");
+    assert!(run["troubled_requests"].as_u64() > Some(0), "{run}");
+    let looks = run["worker_memory"].as_array().unwrap();
+    assert!(looks.len() >= 3, "{looks:?}");
+    let peak = run["worker_memory_peak"].as_u64().unwrap();
+    let seen = looks.iter().map(|look| look.as_u64().unwrap());
+    assert!(seen.clone().all(|look| 0 < look && look <= peak), "{run}");
+}
+
 async fn bench(arguments: Vec<&str>) -> Value {
     let run = Command::new(env!("CARGO_BIN_EXE_ringback"))
         .args(["bench", "--output", "json", "--events"])
