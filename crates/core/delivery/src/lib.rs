@@ -58,7 +58,7 @@ pub use discard::{
 pub use dispatch::{Dispatch, PlainSecrets};
 #[cfg(debug_assertions)]
 pub use fault_point::{FaultPoint, on_fault_point};
-pub use group_shares::shares_of_traffic;
+pub use group_shares::{shares_of_traffic, traffic_since_groups};
 pub use judge::judge;
 pub use parked::Intake;
 pub use plan::{PlanError, PlanRequest, PlanRunner, Plans, RunError};

@@ -2,7 +2,7 @@
 
 use crate::{
     Cause, DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterReason, Destination,
-    DestinationId, ProjectName, TrafficOf, TrafficPoint, TrafficStep,
+    DestinationId, ProjectName, Traffic, TrafficOf, TrafficPoint, TrafficStep,
 };
 use jiff::Timestamp;
 
@@ -84,20 +84,38 @@ impl DeadLetterGroup {
         }
     }
 
-    /// Its share of the deliveries to its destination that came to an end since the first of it was given up, 0 to 1, by
-    /// the destination's traffic by the hour. What is older than those points counts as if it were of their time.
+    /// The finest steps in which its destination's traffic is still kept since the first of it was given up.
+    pub fn step_of_traffic(&self, now: Timestamp) -> TrafficStep {
+        let step = TrafficStep::Minute;
+        let first_kept = step.kept_until(now).next();
+        if first_kept.is_some_and(|first| step.number_of(self.first_died_at) >= first) {
+            step
+        } else {
+            TrafficStep::Hour
+        }
+    }
+
+    /// What its destination's traffic in these steps was since the one in which the first of it was given up. What is older
+    /// than they are counts as if it were of their time.
+    pub fn traffic_since(&self, step: TrafficStep, traffic: &[TrafficPoint]) -> Traffic {
+        let since = step.begin_of(step.number_of(self.first_died_at));
+        let points = traffic.iter().filter(|point| point.at >= since);
+        points.fold(Traffic::default(), |mut sum, point| {
+            sum += point.traffic;
+            sum
+        })
+    }
+
+    /// The open ones as a share, 0 to 1, of themselves and what was delivered to their destination since: 1 as long as nothing
+    /// gets through. Rounds that failed before count nothing: what was replayed, or discarded, stands for nothing that could
+    /// have got through. Absent when no delivery came to an end there since.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a share of two counts far below 2^52"
     )]
-    pub fn share_of(&self, traffic: &[TrafficPoint]) -> Option<f64> {
-        let since = TrafficStep::Hour.begin_of(TrafficStep::Hour.number_of(self.first_died_at));
-        let ended: u64 = traffic
-            .iter()
-            .filter(|point| point.at >= since)
-            .map(|point| point.traffic.ended())
-            .sum();
-        (ended > 0).then(|| (self.open_count as f64 / ended as f64).min(1.0))
+    pub fn share_of(&self, since: Traffic) -> Option<f64> {
+        let both = self.open_count + since.delivered;
+        (since.ended() > 0 && both > 0).then(|| self.open_count as f64 / both as f64)
     }
 }
 
@@ -155,12 +173,24 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Traffic;
 
-    #[test]
-    fn a_groups_share_is_of_what_came_to_an_end_since_it_began() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let group = DeadLetterGroup {
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn point(text: &str, delivered: u64, dead_lettered: u64) -> TrafficPoint {
+        TrafficPoint {
+            at: at(text),
+            traffic: Traffic {
+                delivered,
+                dead_lettered,
+                ..Traffic::default()
+            },
+        }
+    }
+
+    fn group() -> DeadLetterGroup {
+        DeadLetterGroup {
             head: GroupHead {
                 project: Some("acme".parse().unwrap()),
                 destination: None,
@@ -173,27 +203,47 @@ mod tests {
                 excerpt: String::new(),
             },
             open_count: 3,
-            first_died_at: at("2026-06-01T10:30:00Z"),
+            first_died_at: at("2026-06-01T10:30:10Z"),
             last_died_at: at("2026-06-01T11:30:00Z"),
             sample: "dlt_1".parse().unwrap(),
             acknowledgement: None,
-        };
-        let point = |text: &str, delivered, dead_lettered| TrafficPoint {
-            at: at(text),
-            traffic: Traffic {
-                delivered,
-                dead_lettered,
-                ..Traffic::default()
-            },
-        };
-        let traffic = [
+        }
+    }
+
+    #[test]
+    fn a_groups_share_is_of_itself_and_what_was_delivered_since_it_began() {
+        let group = group();
+        let share = |step, traffic: &[_]| group.share_of(group.traffic_since(step, traffic));
+        let hours = [
             point("2026-06-01T09:00:00Z", 100, 0),
             point("2026-06-01T10:00:00Z", 4, 2),
             point("2026-06-01T11:00:00Z", 5, 1),
         ];
-        assert_eq!(group.share_of(&traffic), Some(0.25));
-        assert_eq!(group.share_of(&traffic[..1]), None);
+        assert_eq!(share(TrafficStep::Hour, &hours), Some(0.25));
+        assert_eq!(share(TrafficStep::Hour, &hours[..1]), None);
+        let minutes = [
+            point("2026-06-01T10:29:00Z", 100, 0),
+            point("2026-06-01T10:30:00Z", 1, 3),
+        ];
+        assert_eq!(share(TrafficStep::Minute, &minutes), Some(0.75));
         let project = "acme".parse().unwrap();
         assert_eq!(group.traffic_of(), Some(TrafficOf::Callbacks(project)));
+    }
+
+    #[test]
+    fn what_failed_in_rounds_before_does_not_look_as_if_it_got_through() {
+        let group = group();
+        let refused = [point("2026-06-01T10:30:00Z", 0, 300)];
+        let since = group.traffic_since(TrafficStep::Minute, &refused);
+        assert_eq!(group.share_of(since), Some(1.0));
+    }
+
+    #[test]
+    fn traffic_is_taken_by_the_minute_while_that_is_kept() {
+        let group = group();
+        let step = |now| group.step_of_traffic(at(now));
+        assert_eq!(step("2026-06-01T10:30:11Z"), TrafficStep::Minute);
+        assert_eq!(step("2026-06-01T12:29:59Z"), TrafficStep::Minute);
+        assert_eq!(step("2026-06-01T12:30:00Z"), TrafficStep::Hour);
     }
 }

@@ -41,8 +41,9 @@ pub struct GroupView {
     /// The beginning of what the destination answered to the first of them.
     pub excerpt: String,
     pub open_count: u64,
-    /// Its share, 0 to 1, of the deliveries to its destination that came to an end since the first of it; null where that is
-    /// not known.
+    /// The open ones as a share, 0 to 1, of themselves and the deliveries that their destination accepted since the first of
+    /// them was given up: 1 while nothing gets through. Since the minute in which that was, or since the hour once it is two hours
+    /// ago. Null where it is not known.
     #[schema(required)]
     pub share_of_traffic: Option<f64>,
     pub first_died_at: Timestamp,

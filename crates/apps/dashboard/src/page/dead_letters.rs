@@ -29,11 +29,11 @@ use ringback_api::problem::Problem;
 use ringback_delivery::{
     DiscardSelection, DiscardStep, SearchText,
     port::{DeadLetterFilter, GroupFilter, GroupOrder, StoreError},
-    search_dead_letters, shares_of_traffic,
+    search_dead_letters, shares_of_traffic, traffic_since_groups,
 };
 use ringback_domain::{
     Acknowledgement, DeadLetter, DeadLetterGroup, DeadLetterReason, Disposal, ProjectName,
-    Timestamp, Traffic, TrafficStep, harmless_text,
+    Timestamp, harmless_text,
     limits::{DISCARD_STEP_ENTRIES_MAX, NOTE_CHARS_MAX},
 };
 use std::sync::Arc;
@@ -173,7 +173,7 @@ fn group_row(
         },
         html! { (count(group.open_count)) },
         html! {
-            @if let Some(part) = share_of_traffic { span title="of the deliveries that came to an end there since the first of them" { (share(part)) } }
+            @if let Some(part) = share_of_traffic { span title="of them and what was delivered there since the first of them" { (share(part)) } }
         },
         moments(group.first_died_at, now),
         moments(group.last_died_at, now),
@@ -302,9 +302,11 @@ async fn group_part(
     news: &Fields,
 ) -> Result<Markup, Refusal> {
     let now = visitor.now;
-    let traffic = traffic_since(desk, group, now).await?;
+    let store = &*desk.services.context.store;
+    let traffic = traffic_since_groups(store, std::slice::from_ref(group), now).await?;
+    let traffic = traffic.into_iter().next().flatten();
     let (head, sample) = (&group.head, &group.sample);
-    let letter = match desk.services.context.store.dead_letter(sample).await {
+    let letter = match store.dead_letter(sample).await {
         // The list below tells of it.
         Err(StoreError::Corrupt { .. }) => None,
         letter => letter?,
@@ -312,13 +314,18 @@ async fn group_part(
     let last = letter.as_ref().and_then(DeadLetter::last_attempt);
     let last = last.map(|attempt| &attempt.outcome);
     let of_traffic = html! {
-        @if let Some(traffic) = traffic && traffic.ended() > 0 {
-            @let part = group.open_count.min(traffic.ended());
+        @if let Some(traffic) = traffic && let Some(part) = group.share_of(traffic) {
             div.stack {
-                span { (share(ratio(part, traffic.ended()))) " of the " (count(traffic.ended())) " that came to an end there since" }
+                span {
+                    (share(part)) ": "
+                    @match traffic.delivered {
+                        0 => "nothing was delivered there since the first of them",
+                        delivered => { "beside " (count(delivered)) " delivered there since the first of them" },
+                    }
+                }
                 (shares(&[
-                    Part { class: "dead", name: "open dead letters of this group", count: part },
-                    Part { class: "delivered", name: "others", count: traffic.ended() - part },
+                    Part { class: "dead", name: "open dead letters of this group", count: group.open_count },
+                    Part { class: "delivered", name: "delivered", count: traffic.delivered },
                 ], false))
             }
         }
@@ -363,33 +370,6 @@ async fn group_part(
         }
         @if visitor.may_manage() { (discard_group_part(visitor, group, news)) }
     })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a share of two counts far below 2^52"
-)]
-fn ratio(part: u64, whole: u64) -> f64 {
-    part as f64 / whole as f64
-}
-
-/// What came to an end at the group's destination since its first dead letter, as far as that is kept.
-async fn traffic_since(
-    desk: &Desk,
-    group: &DeadLetterGroup,
-    now: Timestamp,
-) -> Result<Option<Traffic>, StoreError> {
-    let Some(of) = group.traffic_of() else {
-        return Ok(None);
-    };
-    let step = TrafficStep::Hour;
-    let points = desk.services.context.store.traffic(&of, step, now).await?;
-    let first = step.begin_of(step.number_of(group.first_died_at));
-    let since = points.iter().filter(|point| point.at >= first);
-    Ok(Some(since.fold(Traffic::default(), |mut sum, point| {
-        sum += point.traffic;
-        sum
-    })))
 }
 
 fn acknowledgement(visitor: &Visitor, group: &DeadLetterGroup) -> Markup {

@@ -156,6 +156,20 @@ async fn a_group_is_a_share_of_what_its_destination_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_destination_that_refused_all_is_all_of_its_traffic_also_after_a_replay() {
+    let world = World::new(Some("hooked"), [500; 8].map(answers));
+    world.webhook(|webhook| webhook.secrets.clear()).await;
+    world.publish(&hooked_event(&world)).await;
+    world.run().await;
+    world.replay(false).await.unwrap();
+    world.run().await;
+    let all = GroupFilter::default();
+    let list = world.store.dead_letter_groups(&all, 10).await.unwrap();
+    let shares = shares_of_traffic(&*world.store, &list.groups, world.clock.now());
+    assert_eq!(shares.await.unwrap(), [Some(1.0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_destination_has_its_own_fate() {
     let world = World::new(Some("standard"), [answers(404), accepts(), accepts()]);
     world.webhook(|_| {}).await;
