@@ -10,7 +10,8 @@ use crate::{
 use futures_util::FutureExt;
 use ringback_delivery::{
     Context, Deliver, Direct, Dispatch, GoOn, Handled, Intake, PlainSecrets, UnderWay,
-    port::{Consumer, Lane, Occurrence, QueueError, Receipt, Taken, Unreadable},
+    lift_breakers,
+    port::{Consumer, Lane, Occurrence, QueueError, Receipt, Store, Taken, Unreadable},
 };
 use ringback_domain::{BreakerRules, DeadLetterBudget, Delivery, TraceContext, Wait};
 use std::{
@@ -133,6 +134,11 @@ impl Service {
         }
         if let Some(worker) = worker {
             service.start_deliver(&worker, settings).await?;
+            if settings.breaker.is_none() {
+                let (store, stop) = (context.store.clone(), service.stop.clone());
+                let lifting = async move { stop.run_until_cancelled(lift(&*store)).await };
+                service.consumers.spawn(lifting);
+            }
         }
         if settings.roles.contains(&Role::Replay) {
             let running = plans::run(context.clone(), settings.lease_margin, service.stop.clone());
@@ -271,6 +277,18 @@ impl Service {
                 left: self.work.len(),
             }
         }
+    }
+}
+
+/// Removes what a worker with breakers left behind.
+async fn lift(store: &dyn Store) {
+    match lift_breakers(store).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed breakers, since none are configured"),
+        Err(error) => tracing::warn!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "could not remove breakers, which are listed and keep nothing back"
+        ),
     }
 }
 

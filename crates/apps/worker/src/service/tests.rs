@@ -3,9 +3,11 @@
 use super::*;
 use ringback_delivery::{
     ProfileBook, WebhookCache,
-    port::{Clock, Queue, Store, WebhookStore},
+    port::{Clock, PaceStore, Queue, Store, WebhookStore},
 };
-use ringback_domain::{Destination, EventFilter, ProfileName, ProjectName, Webhook, WebhookSecret};
+use ringback_domain::{
+    Breaker, Destination, EventFilter, ProfileName, ProjectName, Webhook, WebhookSecret,
+};
 use ringback_profile::Profile;
 use ringback_signing::{KeyRing, SealedFor, Secret};
 use ringback_testkit::{
@@ -36,8 +38,19 @@ impl Scene {
         scripts: impl IntoIterator<Item = Script>,
     ) -> Self {
         let clock = TokioClock::begin();
-        let queue = SimulatedQueue::default();
         let store = Arc::new(SimulatedStore::new(clock));
+        Self::over(store, clock, per_second, concurrency, scripts).await
+    }
+
+    /// The same, where the store holds something already.
+    async fn over(
+        store: Arc<SimulatedStore>,
+        clock: TokioClock,
+        per_second: u32,
+        concurrency: usize,
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> Self {
+        let queue = SimulatedQueue::default();
         let sender = Arc::new(ScriptedSender::new(scripts));
         let keys = KeyRing::try_new(&[KeyRing::new_key("k1", &[7; 32])]).unwrap();
         let keys = Arc::new(keys);
@@ -186,4 +199,19 @@ async fn fresh_deliveries_without_a_direct_place_go_around_what_is_due() {
     scene.event_comes(WANTED).await;
     let fresh = scene.requests_to("https://") - scene.requests_to("https://due-");
     assert_eq!(fresh, 6, "four directly, and two by the slow lane");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_breakers_leaves_none_of_those_before() {
+    let clock = TokioClock::begin();
+    let store = Arc::new(SimulatedStore::new(clock));
+    let rules = BreakerRules {
+        failures: NonZeroU32::MIN,
+        probe_first: Duration::from_secs(5),
+        probe_max: Duration::from_mins(1),
+    };
+    let breaker = Breaker::opened("whk_down".parse().unwrap(), clock.now(), &rules);
+    store.put_breaker(&breaker).await.unwrap();
+    let scene = Scene::over(store, clock, 0, 8, []).await;
+    assert_eq!(scene.store.breakers().await.unwrap(), []);
 }
