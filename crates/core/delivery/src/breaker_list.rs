@@ -6,7 +6,8 @@
 use crate::port::{Cursor, DeliveryFilter, Page, Store, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ringback_domain::{
-    Breaker, DestinationId, ProjectName, Timestamp, WebhookId, limits::PAGE_ENTRIES_MAX,
+    Breaker, DeliveryRecord, DestinationId, ProjectName, Timestamp, WebhookId,
+    limits::PAGE_ENTRIES_MAX,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -40,7 +41,7 @@ pub async fn list_breakers(
     now: Timestamp,
 ) -> Result<Page<ListedBreaker>, StoreError> {
     let mut breakers = store.breakers().await?;
-    breakers.retain(|breaker| !breaker.is_stale(now) && !breaker.is_over(now));
+    breakers.retain(|breaker| says_something(breaker, now));
     let mut callbacks = None;
     if let Some(project) = project {
         let webhooks = store.webhooks(project).await?;
@@ -66,6 +67,43 @@ pub async fn list_breakers(
         .buffered(READS_MAX)
         .try_collect();
     Ok(Page::new(listed.await?, page.next))
+}
+
+/// The breaker that a delivery meets on its way, with what is known of its place; an open one before one that recovers.
+///
+/// # Errors
+///
+/// When the store does not answer.
+pub async fn breaker_before(
+    store: &dyn Store,
+    record: &DeliveryRecord,
+    now: Timestamp,
+) -> Result<Option<ListedBreaker>, StoreError> {
+    let (destination, project) = (&record.destination, &record.event.project);
+    let (own, host) = (destination.id(), destination.host_id(project));
+    let mut breakers = store.breakers().await?;
+    breakers.retain(|breaker| {
+        let is_met = breaker.destination == own || Some(&breaker.destination) == host.as_ref();
+        is_met && says_something(breaker, now)
+    });
+    let met = breakers.into_iter().max_by_key(Breaker::is_open);
+    Ok(met.map(|breaker| {
+        let is_of_host = breaker.destination != own;
+        let is_of_project = is_of_host || !is_callback(&breaker);
+        ListedBreaker {
+            breaker,
+            project: is_of_project.then(|| project.clone()),
+            url: Some(if is_of_host {
+                destination.url().origin().ascii_serialization()
+            } else {
+                destination.display_url()
+            }),
+        }
+    }))
+}
+
+fn says_something(breaker: &Breaker, now: Timestamp) -> bool {
+    !breaker.is_stale(now) && !breaker.is_over(now)
 }
 
 /// Removes all breakers, for a worker that goes by none: they would be listed as if they kept something back. How many there were.

@@ -48,7 +48,9 @@ mod unmarked;
 mod webhook_cache;
 
 pub use age::{Stale, occurred_at, stale};
-pub use breaker_list::{ListedBreaker, lift_breakers, list_breakers, page_by_place};
+pub use breaker_list::{
+    ListedBreaker, breaker_before, lift_breakers, list_breakers, page_by_place,
+};
 pub use context::{Context, Handled};
 pub use deliver::Deliver;
 pub use direct::{DIRECT_MAX, Direct, Entry, GoOn, Places, UnderWay};

@@ -5,11 +5,14 @@ use crate::{
     command::{dead::replay_of, operator},
     failure::{Failure, Outcome},
     session::Session,
-    view::{DeliveryView, RecordListView, deliveries_table, delivery_facts, moment, round},
+    view::{
+        BreakerView, DeliveryView, RecordListView, ShownDelivery, deliveries_table, delivery_facts,
+        moment, round,
+    },
 };
 use jiff::Timestamp;
 use ringback_delivery::{
-    Replay, ReplayRequest,
+    Replay, ReplayRequest, breaker_before,
     port::{Cursor, DeliveryFilter, Store},
 };
 use ringback_domain::{DeadLetterId, DeliveryId, DeliveryState, Generation};
@@ -26,7 +29,7 @@ pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcom
                 .await;
             list(session, &*desk.store, desk.clock.now(), args).await
         }
-        DeliveriesCommand::Show { id } => show(session, &*desk.store, &id).await,
+        DeliveriesCommand::Show { id } => show(session, &*desk.store, desk.clock.now(), &id).await,
         DeliveriesCommand::Replay {
             id,
             again,
@@ -72,11 +75,20 @@ async fn list(
     Failure::if_damaged("delivery", &list.damaged)
 }
 
-async fn show(session: &Session, store: &dyn Store, id: &DeliveryId) -> Outcome {
+async fn show(session: &Session, store: &dyn Store, now: Timestamp, id: &DeliveryId) -> Outcome {
     let record = store.delivery(id).await?.ok_or_else(|| no_such(id))?;
+    let breaker = if record.state.is_final() {
+        None
+    } else {
+        breaker_before(store, &record, now).await?
+    };
+    let shown = ShownDelivery {
+        delivery: DeliveryView::from(&record),
+        breaker: breaker.as_ref().map(BreakerView::from),
+    };
     session
         .terminal
-        .data(&DeliveryView::from(&record), delivery_facts)
+        .data(&shown, |shown| delivery_facts(shown, now))
 }
 
 #[derive(Serialize)]

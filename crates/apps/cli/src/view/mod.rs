@@ -12,7 +12,7 @@ mod webhook;
 pub(crate) use attempt::{attempts_table, one_line};
 pub(crate) use breaker::breakers_table;
 pub(crate) use dead_letter::{dead_letter_facts, dead_letters_table};
-pub(crate) use delivery::{deliveries_table, delivery_facts};
+pub(crate) use delivery::{ShownDelivery, deliveries_table, delivery_facts};
 pub(crate) use group::{group_facts, groups_table};
 pub(crate) use key::{key_facts, keys_table};
 pub(crate) use replay_plan::{plan_facts, plans_table, preview_facts};

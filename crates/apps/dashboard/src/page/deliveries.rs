@@ -1,9 +1,8 @@
 //! Deliveries: the list, and one with every attempt.
 
 use super::{
-    Answer, PAGE_ENTRIES, Path, REFRESH, breaker_of, cursor_asked, damaged_records, faulty_filter,
-    id, pager, project_asked, project_filter, since_asked, span_filter, text_filter, word_asked,
-    word_filter,
+    Answer, PAGE_ENTRIES, Path, REFRESH, cursor_asked, damaged_records, faulty_filter, id, pager,
+    project_asked, project_filter, since_asked, span_filter, text_filter, word_asked, word_filter,
 };
 use crate::{
     Desk,
@@ -17,7 +16,7 @@ use crate::{
 };
 use axum::{Router, extract::State, routing::get};
 use maud::{Markup, html};
-use ringback_delivery::{ProfileBook, port::DeliveryFilter};
+use ringback_delivery::{ProfileBook, breaker_before, port::DeliveryFilter};
 use ringback_domain::{
     DeliveryId, DeliveryRecord, DeliveryState, Destination, Timestamp, harmless_text,
 };
@@ -132,7 +131,7 @@ fn row(record: &DeliveryRecord, visitor: &Visitor) -> Vec<Markup> {
 
 fn due(state: &DeliveryState, now: Timestamp) -> Markup {
     html! {
-        @if let DeliveryState::Waiting { until } = state { span.under { "next " (moments(*until, now)) } }
+        @if let DeliveryState::Waiting { until } = state { span.under { (next_or_due("next", *until, now)) (moments(*until, now)) } }
     }
 }
 
@@ -153,9 +152,7 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
     let lead = html! { "to " (record.destination.display_url()) };
     let is_moving = !record.state.is_final();
     let breaker = if is_moving {
-        let destination = record.destination.id();
-        let host = record.destination.host_id(&record.event.project);
-        breaker_of(&*desk.services.context.store, &destination, host.as_ref()).await?
+        breaker_before(&*desk.services.context.store, &record, now).await?
     } else {
         None
     };
@@ -172,7 +169,7 @@ async fn show(visitor: Visitor, State(desk): State<Arc<Desk>>, Path(text): Path<
     let whole = html! {
         (head(Some(("/deliveries", "Deliveries")), &html! { (record.event.event_type) }, &lead, &actions))
         div.stack #delivery data-live {
-            @if let Some(breaker) = &breaker { (breaker_note(breaker, now)) }
+            @if let Some(breaker) = &breaker { (breaker_note(&breaker.breaker, now)) }
             section.card aria-label="Facts" { div.pad { (delivery_facts(&record, now)) } }
             (card("Attempts", &attempt_count, &html! {
                 (attempts)
@@ -214,9 +211,10 @@ fn schedule_words(
 ) -> Option<String> {
     let rest = delays.get(made..)?;
     let next = format!(
-        "next: attempt {} of {} {}, at {}",
+        "next: attempt {} of {}{} {}, at {}",
         made + 1,
         delays.len() + 1,
+        if until > now { "" } else { ", due" },
         ago(until, now),
         until.strftime("%H:%M:%S UTC")
     );
@@ -233,7 +231,7 @@ fn delivery_facts(record: &DeliveryRecord, now: Timestamp) -> Markup {
     let state = html! {
         (delivery_state(&record.state)) " "
         @match &record.state {
-            DeliveryState::Waiting { until } => { "next attempt " (moments(*until, now)) },
+            DeliveryState::Waiting { until } => { (next_or_due("next attempt", *until, now)) (moments(*until, now)) },
             DeliveryState::Delivered { at } => { (moments(*at, now)) },
             DeliveryState::DeadLettered { id } => { a href={ "/dead-letters/" (id) } { "what is kept of it" } },
             DeliveryState::Attempting => {},
@@ -277,6 +275,15 @@ fn job(record: &DeliveryRecord) -> Markup {
 }
 
 /// A destination, and the way to its webhook.
+/// What is to come stands before its moment. Once that is past, the delivery waits in a queue, or for its destination's sake.
+fn next_or_due(next: &str, until: Timestamp, now: Timestamp) -> String {
+    if until > now {
+        format!("{next} ")
+    } else {
+        "due ".to_owned()
+    }
+}
+
 pub(super) fn destination(destination: &Destination) -> Markup {
     html! {
         @match destination {
@@ -308,6 +315,11 @@ mod tests {
         assert_eq!(
             words(3).as_deref(),
             Some("next: attempt 4 of 4 in 5 min, at 12:05:00 UTC, the last one")
+        );
+        let late: Timestamp = "2026-06-01T12:05:50Z".parse().unwrap();
+        assert_eq!(
+            schedule_words(3, &delays, until, late).as_deref(),
+            Some("next: attempt 4 of 4, due 50 s ago, at 12:05:00 UTC, the last one")
         );
         // The profile was changed since: there is nothing true to be said.
         assert_eq!(words(4), None);

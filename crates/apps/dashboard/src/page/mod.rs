@@ -24,8 +24,8 @@ use axum::{
 use http::request::Parts;
 use maud::{Markup, html};
 use ringback_api::problem::{Code, Problem};
-use ringback_delivery::port::{Cursor, DamagedRecord, DeadLetterFilter, Store, StoreError};
-use ringback_domain::{Breaker, DestinationId, IdError, KeyOwner, ProjectName};
+use ringback_delivery::port::{Cursor, DamagedRecord, DeadLetterFilter};
+use ringback_domain::{IdError, KeyOwner, ProjectName};
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
 /// Entries of a list on one page.
@@ -209,21 +209,6 @@ fn text_filter(
         placeholder,
     };
     filter(name, label, asked.written(name), control)
-}
-
-/// The breaker of a destination or of its host, which is there only while something is wrong with it.
-async fn breaker_of(
-    store: &dyn Store,
-    destination: &DestinationId,
-    host: Option<&DestinationId>,
-) -> Result<Option<Breaker>, StoreError> {
-    let breakers = store.breakers().await?;
-    let mut breakers = breakers.into_iter();
-    Ok(breakers.find(
-        |Breaker {
-             destination: id, ..
-         }| id == destination || Some(id) == host,
-    ))
 }
 
 fn cursor_asked(asked: &Fields) -> Option<Cursor> {

@@ -6,7 +6,7 @@ use crate::{
     form::Fields,
     view::{
         Page, Part, Section, ago, breaker_badge, card, count, counted, distance, empty, get_form,
-        head, share, shares, short_url, throughput, tile,
+        head, next_probe, share, shares, short_url, throughput, tile,
     },
     visitor::Visitor,
 };
@@ -366,7 +366,7 @@ fn trouble_words(troubled: &Troubled, now: Timestamp) -> Vec<String> {
         let long = distance(now.duration_since(breaker.opened_at).unsigned_abs());
         words.push(match breaker.state {
             BreakerState::Open { next_probe_at, .. } => {
-                format!("spared for {long}, next probe {}", ago(next_probe_at, now))
+                format!("spared for {long}, {}", next_probe(next_probe_at, now))
             }
             BreakerState::Recovering { since } => {
                 format!("was down, a probe was accepted {}", ago(since, now))

@@ -4,7 +4,7 @@ mod edit;
 mod list;
 mod rotation;
 
-use super::{Answer, Path, Question, REFRESH, breaker_of, deliveries, id, projects};
+use super::{Answer, Path, Question, REFRESH, deliveries, id, projects};
 use crate::{
     Desk,
     form::{Faults, Fields},
@@ -130,7 +130,9 @@ async fn page(
     let recent = store.deliveries(&filter, None, RECENT).await?;
     let hour = last_hour(desk, webhook, now).await?;
     let destination = DestinationId::webhook(&webhook.id);
-    let breaker = breaker_of(&**store, &destination, None).await?;
+    let breakers = store.breakers().await?;
+    let mut breakers = breakers.into_iter();
+    let breaker = breakers.find(|breaker| breaker.destination == destination);
     let open = DeadLetterFilter {
         project: Some(webhook.project.clone()),
         destination: Some(destination),

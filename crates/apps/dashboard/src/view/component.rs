@@ -1,6 +1,6 @@
 //! Small parts that many pages share.
 
-use super::words::{ago, explain};
+use super::words::{ago, explain, next_probe};
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 use ringback_domain::{
@@ -64,7 +64,7 @@ pub(crate) fn breaker_note(breaker: &Breaker, now: Timestamp) -> Markup {
         BreakerState::Open { next_probe_at, .. } => html! {
             strong { "Its breaker is open" }
             ": it kept failing, so that nothing but probes goes there since " (moments(breaker.opened_at, now))
-            ", the next " (moments(next_probe_at, now))
+            "; " (next_probe(next_probe_at, now))
             ". What is for it waits, no attempt is counted, and it goes on by itself once a probe is accepted."
         },
         BreakerState::Recovering { since } => html! {

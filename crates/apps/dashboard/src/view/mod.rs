@@ -16,7 +16,9 @@ pub(crate) use field::{
 };
 pub(crate) use plot::{Part, shares, spark, throughput};
 pub(crate) use timeline::{phase_legend, single_attempt, timeline};
-pub(crate) use words::{advise, ago, count, counted, distance, explain, explain_reason, share};
+pub(crate) use words::{
+    advise, ago, count, counted, distance, explain, explain_reason, next_probe, share,
+};
 
 use crate::{
     assets::{ICON, SCRIPT, STYLE},

@@ -17,6 +17,15 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// From when the next probe of a breaker may be made.
+pub(crate) fn next_probe(at: Timestamp, now: Timestamp) -> String {
+    if at > now {
+        format!("next probe {}", ago(at, now))
+    } else {
+        "the next that comes is a probe".to_owned()
+    }
+}
+
 /// A length of time in one unit.
 pub(crate) fn distance(length: Duration) -> String {
     let seconds = length.as_secs();

@@ -4,7 +4,7 @@ use crate::{MANAGE, scene::Scene, visit::Visit};
 use http::StatusCode;
 use ringback_delivery::port::{ClaimAnswer, ClaimRequest, SettledAs, Settlement, WriteAnswer};
 use ringback_domain::{
-    Breaker, BreakerRules, BreakerState, Delivery, Destination, DestinationId, Webhook,
+    Breaker, BreakerRules, BreakerState, Delivery, Destination, DestinationId, Timestamp, Webhook,
 };
 use ringback_testkit::samples;
 use std::{num::NonZeroU32, time::Duration};
@@ -87,6 +87,10 @@ async fn a_destination_that_is_spared_is_told_to_those_whose_it_is() {
 
 /// A delivery to a callback waits for its retry.
 async fn callback_that_waits(scene: &Scene, url: &str) -> Delivery {
+    callback_due(scene, url, visit_now(scene) + Duration::from_hours(1)).await
+}
+
+async fn callback_due(scene: &Scene, url: &str, due_at: Timestamp) -> Delivery {
     let destination = Destination::Callback {
         url: url.parse().unwrap(),
         secret: None,
@@ -103,7 +107,6 @@ async fn callback_that_waits(scene: &Scene, url: &str) -> Delivery {
     let ClaimAnswer::Granted { claim, .. } = store.claim(request).await.unwrap() else {
         panic!("nobody else claimed it");
     };
-    let due_at = now + Duration::from_hours(1);
     let settlement = Settlement {
         claim: &claim,
         delivery: &delivery,
@@ -142,6 +145,29 @@ async fn callbacks_to_a_host_that_is_spared_are_told_so() {
         delivery_page.contains("nothing but probes goes there since"),
         "{delivery_page}"
     );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_is_late_is_due_and_not_next() {
+    let scene = Scene::begin().await;
+    let now = visit_now(&scene);
+    let late = now - Duration::from_secs(52);
+    let late = callback_due(&scene, "https://late.example/", late).await;
+    let early = callback_that_waits(&scene, "https://early.example/").await;
+    let mut visit = Visit::of(&scene);
+    visit.sign_in(&scene.key(None, MANAGE).await, None).await;
+    let list = visit.get("/deliveries").await.body;
+    for (shown, times) in [("due <time", 1), ("next <time", 1)] {
+        assert_eq!(list.matches(shown).count(), times, "{shown}: {list}");
+    }
+    let page = visit.get(&format!("/deliveries/{}", late.id)).await.body;
+    assert!(
+        page.contains("due <time") && !page.contains("next attempt"),
+        "{page}"
+    );
+    let page = visit.get(&format!("/deliveries/{}", early.id)).await.body;
+    assert!(page.contains("next attempt <time"), "{page}");
     scene.end().await;
 }
 
