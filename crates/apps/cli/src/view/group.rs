@@ -1,17 +1,18 @@
 //! Groups of dead letters as they are shown.
 
-use super::moment;
+use super::{minute, moment};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::{GroupListView, GroupView};
 
-const GROUP_COLUMNS: [Column; 8] = [
+const GROUP_COLUMNS: [Column; 9] = [
     whole("CAUSE"),
     whole("OPEN"),
-    whole("SHARE").or_left_out(4),
+    whole("SHARE").or_left_out(5),
     cut("WHAT", 16),
     cut("HOST", 12).or_left_out(2),
-    cut("PROJECT", 8).or_left_out(5),
-    whole("LAST (UTC)").or_left_out(3),
+    cut("PROJECT", 8).or_left_out(6),
+    whole("FIRST (UTC)").or_left_out(3),
+    whole("LAST (UTC)").or_left_out(4),
     whole("STATE").or_left_out(1),
 ];
 
@@ -43,7 +44,8 @@ pub(crate) fn groups_table(list: &GroupListView) -> String {
             group.cause.summary.clone(),
             group.host.clone().unwrap_or_default(),
             group.project.clone().unwrap_or_default(),
-            moment(group.last_died_at),
+            minute(group.first_died_at),
+            minute(group.last_died_at),
             state(group).to_owned(),
         ]
     });

@@ -32,6 +32,11 @@ pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// A moment to the minute, for tables that have little room.
+pub(crate) fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// The round that a generation is to people.
 pub(crate) fn round(generation: u32) -> u32 {
     Generation::new(generation).round()
