@@ -219,3 +219,22 @@ async fn a_delivery_that_was_given_up_is_replayed_by_its_own_id() {
         3
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_named_twice_is_dealt_with_once() {
+    let place = Place::new();
+    let letters = give_up(&place).await;
+    let [first, second] = [0, 1].map(|index| letters[index].id.as_str());
+    let replay = ["dead", "replay", second, first, second, "--again", "--yes"];
+    let replayed = place.json(&replay);
+    let done: Vec<_> = replayed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|done| (done["id"].as_str().unwrap(), done["generation"].as_u64()))
+        .collect();
+    assert_eq!(done, [(second, Some(1)), (first, Some(1))]);
+    let third = letters[2].id.as_str();
+    let discarded = place.json(&["dead", "discard", third, third, "--yes"]);
+    assert_eq!(discarded["data"].as_array().unwrap().len(), 1);
+}

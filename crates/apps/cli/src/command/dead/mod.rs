@@ -27,7 +27,7 @@ use ringback_delivery::{
 use ringback_domain::{DeadLetter, DeadLetterId, Disposal, replay_plan::CauseCount};
 use ringback_worker::{Backend, config::Config, observe::LogObserver};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// Dead letters that are discarded between two looks at the progress.
 const DISCARDED_AT_ONCE: usize = 500;
@@ -53,7 +53,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
             include_stale,
         } => {
             let use_case = replay_of(&config, &desk);
-            let requests = ids.into_iter().map(|id| ReplayRequest {
+            let requests = once(ids).into_iter().map(|id| ReplayRequest {
                 id,
                 by: operator(),
                 again,
@@ -121,6 +121,13 @@ fn filter_of(args: &DeadFilterArgs, now: Timestamp) -> Outcome<DeadLetterFilter>
         include_disposed: false,
         any_of: None,
     })
+}
+
+/// Each id once, where it stands first: what is named twice is one dead letter all the same.
+fn once(mut ids: Vec<DeadLetterId>) -> Vec<DeadLetterId> {
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    ids
 }
 
 async fn page_of(
@@ -225,16 +232,17 @@ async fn replay(session: &Session, replay: &Replay, requests: Vec<ReplayRequest>
 }
 
 async fn discard(session: &Session, discards: &Discards, args: DeadDiscardArgs) -> Outcome {
+    let ids = once(args.ids);
     let words = if args.dry_run {
         ["would be discarded", "would not be discarded"]
     } else {
-        let many = in_words(args.ids.len() as u64);
+        let many = in_words(ids.len() as u64);
         session.terminal.confirm(&format!("Discard {many}?"))?;
         ["discarded", "not discarded"]
     };
     let mut done = Vec::new();
     let mut failures = Vec::new();
-    for id in args.ids {
+    for id in ids {
         let answer = if args.dry_run {
             would_dispose(&*discards.store, &id).await?
         } else {
