@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Outcome},
     session::Session,
 };
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use std::path::Path;
 
@@ -20,11 +20,18 @@ pub(crate) fn man(session: &Session, directory: &Path) -> Outcome {
         Failure::failed(format!("could not write to `{}`", directory.display())).because(failure)
     };
     std::fs::create_dir_all(directory).map_err(could_not_write)?;
-    let mut command = Cli::command();
+    let mut command = without_help(Cli::command());
     command.build();
     clap_mangen::generate_to(command, directory).map_err(could_not_write)?;
     session
         .terminal
         .say(&format!("manual pages are in {}", directory.display()));
     Ok(())
+}
+
+/// Each page is a help, and one of `help` for each of them says nothing more.
+fn without_help(command: Command) -> Command {
+    command
+        .disable_help_subcommand(true)
+        .mut_subcommands(without_help)
 }

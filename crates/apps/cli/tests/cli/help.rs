@@ -144,6 +144,13 @@ fn completions_and_manual_pages_know_every_command() {
     assert_eq!(place.run(["man", "pages"]).code, 0);
     let page = std::fs::read_to_string(place.path("pages/ringback-webhooks-add.1")).unwrap();
     assert!(page.contains("Registers a destination"));
+    let pages = std::fs::read_dir(place.path("pages")).unwrap();
+    let of_help: Vec<_> = pages
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("-help"))
+        .collect();
+    assert!(of_help.is_empty(), "{of_help:?}");
+    assert!(!page.contains("ringback\\-webhooks\\-help"), "{page}");
 }
 
 #[test]
