@@ -86,6 +86,14 @@ impl Session {
         Ok(desk)
     }
 
+    /// Says of what was handed over that there is nobody who takes it.
+    pub(crate) fn note_if_alone(&self, desk: &Backend) {
+        if desk.is_alone() {
+            self.terminal
+                .say("note: nothing is sent until `ringback serve` runs on this data directory");
+        }
+    }
+
     /// Log lines of a command: quiet, for what it has to say it says itself.
     pub(crate) fn log_quietly(&self) -> Outcome {
         let level = match self.verbose {

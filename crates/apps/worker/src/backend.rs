@@ -28,6 +28,7 @@ pub struct Backend {
     pub health: StoreHealth,
     /// The socket for commands, while this process holds the directory.
     control: Option<ControlServer>,
+    is_alone: bool,
 }
 
 /// Who opens.
@@ -126,6 +127,7 @@ impl Backend {
             }
             _ => None,
         };
+        let is_alone = matches!((&local, opener), (Some(Local::Own(..)), Opener::Command));
         Ok(Self {
             queue,
             store,
@@ -133,7 +135,13 @@ impl Backend {
             clock,
             health,
             control,
+            is_alone,
         })
+    }
+
+    /// Whether a command holds the data directory itself: no worker is there, and none can begin meanwhile.
+    pub fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// Lets no more commands in and closes the queue.

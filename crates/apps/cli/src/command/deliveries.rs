@@ -42,7 +42,11 @@ pub(crate) async fn run(session: &Session, command: DeliveriesCommand) -> Outcom
                 again,
                 sends_stale: include_stale,
             };
-            replay(session, &use_case, &id, request).await
+            let done = replay(session, &use_case, &id, request).await;
+            if done.is_ok() {
+                session.note_if_alone(&desk);
+            }
+            done
         }
     };
     desk.close().await;

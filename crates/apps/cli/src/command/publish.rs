@@ -42,6 +42,9 @@ pub(crate) async fn run(session: &Session, args: PublishArgs) -> Outcome {
         Ok(input) => publish_all(session, &publisher, Events::new(input)).await,
         Err(failure) => Err(failure),
     };
+    if done.as_ref().is_ok_and(|report| report.published > 0) {
+        session.note_if_alone(&desk);
+    }
     desk.close().await;
     done?.show(session)
 }

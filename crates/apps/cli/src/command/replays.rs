@@ -60,25 +60,32 @@ async fn obey(
 ) -> Outcome {
     let store = &*desk.store;
     match command {
-        ReplaysCommand::Plan(args) => plan(session, plans, desk.clock.now(), *args).await,
+        ReplaysCommand::Plan(args) => plan(session, desk, plans, *args).await,
         ReplaysCommand::List { project, page } => {
             list(session, store, project.as_ref(), page).await
         }
         ReplaysCommand::Show { id, watch } => {
             let found = store.plan(&id).await?;
             let plan = found.ok_or(PlanError::NotFound(id))?;
+            if plan.status.state == PlanState::Running {
+                refuse_to_watch_alone(desk, watch)?;
+            }
             show(session, store, plan, watch).await
         }
         ReplaysCommand::Start { id, watch } => {
+            refuse_to_watch_alone(desk, watch)?;
             let found = store.plan(&id).await?;
             let plan = found.ok_or_else(|| PlanError::NotFound(id.clone()))?;
             let entries = plan.terms.preview.entries;
             confirm_sending(session, entries, &plan)?;
             let plan = plans.change(&id, PlanWish::Start, &operator()).await?;
+            session.note_if_alone(desk);
             show(session, store, plan, watch).await
         }
         ReplaysCommand::Resume { id, watch } => {
+            refuse_to_watch_alone(desk, watch)?;
             let plan = plans.change(&id, PlanWish::Resume, &operator()).await?;
+            session.note_if_alone(desk);
             show(session, store, plan, watch).await
         }
         ReplaysCommand::Pause { id } => change(session, plans, &id, PlanWish::Pause).await,
@@ -88,6 +95,17 @@ async fn obey(
             change(session, plans, &id, PlanWish::Cancel).await
         }
     }
+}
+
+/// Who watches holds the data directory: it would wait for a worker, and keep it out.
+fn refuse_to_watch_alone(desk: &Backend, watch: bool) -> Outcome {
+    if !(watch && desk.is_alone()) {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        "nothing is sent here, and nothing could be watched: `ringback serve` does not run on this data directory",
+    )
+    .hint("start `ringback serve`, then watch from another terminal; without `--watch` the plan goes on once it runs"))
 }
 
 async fn list(
@@ -106,7 +124,7 @@ async fn list(
     Failure::if_damaged("replay plan", &list.damaged)
 }
 
-async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlanArgs) -> Outcome {
+async fn plan(session: &Session, desk: &Backend, plans: &Plans, args: ReplayPlanArgs) -> Outcome {
     let ReplayPlanArgs {
         reason,
         dry_run,
@@ -114,7 +132,7 @@ async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlan
         filter,
         pacing,
     } = args;
-    let request = request(now, reason, filter, pacing)?;
+    let request = request(desk.clock.now(), reason, filter, pacing)?;
     let counting = counter(session);
     let told = |found: u32| counting.set_position(found.into());
     if dry_run {
@@ -135,6 +153,7 @@ async fn plan(session: &Session, plans: &Plans, now: Timestamp, args: ReplayPlan
             return Err(refused);
         }
         plan = plans.change(&id, PlanWish::Start, &operator()).await?;
+        session.note_if_alone(desk);
     }
     session.terminal.data(&PlanView::from(&plan), plan_facts)?;
     if !start && !session.terminal.is_json() {

@@ -349,6 +349,7 @@ fn of_many_events_the_good_are_published_and_each_bad_one_is_named() {
     ");
     assert_snapshot!(ran.stderr, @"
     note: there was no data directory `./ringback-data`, and an empty one was made
+    note: nothing is sent until `ringback serve` runs on this data directory
     error: 8 events were refused
     ");
 }

@@ -238,3 +238,35 @@ async fn a_dead_letter_that_is_named_twice_is_dealt_with_once() {
     let discarded = place.json(&["dead", "discard", third, third, "--yes"]);
     assert_eq!(discarded["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_sends_it_is_said_and_nobody_watches() {
+    const NOTE: &str = "note: nothing is sent until `ringback serve` runs on this data directory\n";
+    let place = Place::new();
+    let letters = give_up(&place).await;
+    let made = place.json(&["replays", "plan", "--destination", "whk_1", "--reason", "x"]);
+    let id = made["id"].as_str().unwrap();
+    let watching = place.run(["replays", "start", id, "--watch", "--yes"]);
+    assert_eq!(watching.code, 4);
+    assert_snapshot!(watching.stderr, @"
+    error: nothing is sent here, and nothing could be watched: `ringback serve` does not run on this data directory
+    hint: start `ringback serve`, then watch from another terminal; without `--watch` the plan goes on once it runs
+    ");
+    assert_eq!(place.json(&["replays", "show", id])["state"], "planned");
+
+    let started = place.run(["replays", "start", id, "--yes"]);
+    assert_eq!((started.code, started.stderr.as_str()), (0, NOTE));
+    let show = place.run(["replays", "show", id, "--watch"]);
+    assert_eq!(show.code, 4, "{}", show.stderr);
+    place.json(&["replays", "pause", id]);
+    let show = place.run(["replays", "show", id, "--watch"]);
+    assert_eq!(show.code, 0, "it stands still: {}", show.stderr);
+    let resume = place.run(["replays", "resume", id, "--watch"]);
+    assert_eq!(resume.code, 4, "{}", resume.stderr);
+
+    let third = letters[2].id.as_str();
+    let replayed = place.run(["dead", "replay", third, "--yes"]);
+    assert_eq!((replayed.code, replayed.stderr.as_str()), (0, NOTE));
+    let refused = place.run(["dead", "replay", third, "--yes"]);
+    assert!(!refused.stderr.contains(NOTE), "{}", refused.stderr);
+}

@@ -1,6 +1,6 @@
 //! The binary at a real terminal: tables as wide as it is, questions that are answered, and Ctrl-C.
 
-use crate::{output::SCENE, place::Place, replays::give_up};
+use crate::{output::SCENE, place::Place, process::Process, replays::give_up};
 use rustix::{
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{Winsize, tcsetwinsize},
@@ -270,11 +270,13 @@ async fn what_is_asked_is_done_when_the_answer_is_yes_and_only_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_progress_fits_and_ctrl_c_during_it_leaves_the_terminal_as_it_was() {
     for columns in [60, 80, 120] {
-        let place = Place::new();
+        let place = Place::new().with("RINGBACK_API__LISTEN", "127.0.0.1:0");
         give_up(&place).await;
         let plan = place.json(&["replays", "plan", "--reason", "a test"]);
         let id = plan["id"].as_str().unwrap();
-        // Nobody serves: it would be watched for ever.
+        // Nobody runs plans: it would be watched for ever.
+        let mut others = Process::start(&place, &["serve", "--roles", "api"]);
+        others.wait_for("ready");
         let watch = ["replays", "start", id, "--yes", "--watch"];
         let mut terminal = Terminal::start(&place, columns, &watch);
         terminal.see("0/3");

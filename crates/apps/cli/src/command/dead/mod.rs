@@ -59,7 +59,7 @@ pub(crate) async fn run(session: &Session, command: DeadCommand) -> Outcome {
                 again,
                 sends_stale: include_stale,
             });
-            replay(session, &use_case, requests.collect()).await
+            replay(session, &desk, &use_case, requests.collect()).await
         }
         DeadCommand::Groups(args) => {
             session.look_for_project(&config, args.project.as_ref());
@@ -203,7 +203,12 @@ pub(super) fn replay_of(config: &Config, desk: &Backend) -> Replay {
     }
 }
 
-async fn replay(session: &Session, replay: &Replay, requests: Vec<ReplayRequest>) -> Outcome {
+async fn replay(
+    session: &Session,
+    desk: &Backend,
+    replay: &Replay,
+    requests: Vec<ReplayRequest>,
+) -> Outcome {
     let many = in_words(requests.len() as u64);
     session.terminal.confirm(&format!("Send {many} again?"))?;
     let mut done = Vec::new();
@@ -227,6 +232,9 @@ async fn replay(session: &Session, replay: &Replay, requests: Vec<ReplayRequest>
                 failures.push(Failure::from(error));
             }
         }
+    }
+    if done.iter().any(|done| done.succeeded) {
+        session.note_if_alone(desk);
     }
     finish(session, done, failures, ["replayed", "not replayed"])
 }
