@@ -619,7 +619,7 @@ fn check_access(config: &Config, fault: &mut impl FnMut(&'static str, String, Op
             let (is_allowed, hint) = match exposure {
                 Exposure::Guest { .. } => (
                     config.rabbitmq.allow_guest,
-                    "make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`",
+                    "make a user of your own, as docs/deployment.md shows under RabbitMQ; or set `rabbitmq.allow_guest`",
                 ),
                 Exposure::PlainText { .. } => (
                     config.rabbitmq.allow_plaintext,

@@ -269,9 +269,9 @@ fn another_machine_is_reached_by_tls_and_as_oneself_unless_told_otherwise() {
     )
     .replace("redis:", "redis+cluster:");
     assert_snapshot!(faults(&far, &[]), @"
-    ringback.toml:1: broker: `far:5672` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`)
+    ringback.toml:1: broker: `far:5672` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/deployment.md shows under RabbitMQ; or set `rabbitmq.allow_guest`)
     ringback.toml:1: broker: `far:5672` is on another machine and spoken to in plain text: its password and every event can be read on the way (hint: use amqps://; or set `rabbitmq.allow_plaintext` where the network between is yours alone)
-    ringback.toml:1: broker: `far:5671` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/security.md shows; or set `rabbitmq.allow_guest`)
+    ringback.toml:1: broker: `far:5671` is on another machine and logged in to as `guest`, whose password everybody knows (hint: make a user of your own, as docs/deployment.md shows under RabbitMQ; or set `rabbitmq.allow_guest`)
     ringback.toml:2: store: `far:1` is on another machine and spoken to in plain text: its password and every dead letter can be read on the way (hint: use rediss://; or set `redis.allow_plaintext` where the network between is yours alone)
     ");
     let told = format!(
