@@ -253,6 +253,22 @@ fn check_port(port: u16) -> Result<(), AddressFault> {
     }
 }
 
+impl AllowedNetwork {
+    /// Whether all of it is this machine.
+    pub fn is_loopback(&self) -> bool {
+        match self.network {
+            // All of 127.0.0.0/8, which nothing that is shorter begins in.
+            IpNet::V4(network) => network.network().is_loopback() && network.prefix_len() >= 8,
+            IpNet::V6(network) => network.network().is_loopback() && network.prefix_len() == 128,
+        }
+    }
+
+    /// Whether it is one port of one address.
+    pub fn is_one_port(&self) -> bool {
+        self.port.is_some() && self.network.prefix_len() == self.network.max_prefix_len()
+    }
+}
+
 impl From<IpNet> for AllowedNetwork {
     fn from(network: IpNet) -> Self {
         Self {
@@ -330,6 +346,28 @@ mod tests {
 
     fn at(ip: &str, port: u16) -> SocketAddr {
         SocketAddr::new(ip.parse().unwrap(), port)
+    }
+
+    #[test]
+    fn a_network_tells_how_much_it_opens() {
+        let told = |text: &str| {
+            let network: AllowedNetwork = text.parse().unwrap();
+            (network.is_loopback(), network.is_one_port())
+        };
+        for (text, expected) in [
+            ("127.0.0.1/32", (true, false)),
+            ("127.0.0.0/8", (true, false)),
+            ("127.0.0.1:9000", (true, true)),
+            ("[::1/128]:9000", (true, true)),
+            ("::1/64", (false, false)),
+            ("127.0.0.0/7", (false, false)),
+            ("10.20.0.0/16", (false, false)),
+            ("10.20.0.0/16:443", (false, false)),
+            ("10.20.0.7/32:443", (false, true)),
+            ("0.0.0.0/0", (false, false)),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
     }
 
     #[test]

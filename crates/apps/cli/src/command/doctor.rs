@@ -15,6 +15,7 @@ use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{
     Exposure, Greeting, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
 };
+use ringback_sender_http::AllowedNetwork;
 use ringback_signing::KeyRing;
 use ringback_worker::{
     Part, Parts, SystemClock,
@@ -200,18 +201,51 @@ fn check_config(config: &Config, checks: &mut Vec<Check>) {
         ));
     }
     check_lease(config, longest, checks);
-    if !config.http.allow_networks.is_empty() {
-        checks.push(Check::weak(
-            "networks",
-            "`http.allow_networks` opens networks that customers' URLs could reach",
-        ));
-    }
+    let is_of_one_machine =
+        matches!(config.broker, Broker::Embedded) && matches!(config.store, StoreAt::Embedded);
+    checks.extend(judge_networks(
+        &config.http.allow_networks,
+        is_of_one_machine,
+    ));
     if config.secrets.allow_plain_callback_secrets {
         checks.push(Check::weak(
             "secrets",
             "`secrets.allow_plain_callback_secrets` lets secrets into the broker unsealed",
         ));
     }
+}
+
+/// What is opened is open to every URL that is registered. One port of one address is what a receiver needs; all of this machine is
+/// what somebody needs who tries things out on it, with queue and store embedded.
+fn judge_networks(opened: &[AllowedNetwork], is_of_one_machine: bool) -> Option<Check> {
+    const NAME: &str = "networks";
+    let in_words = |networks: &[&AllowedNetwork]| {
+        let words: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        words.join(", ")
+    };
+    let is_fine = |network: &&AllowedNetwork| {
+        network.is_one_port() || is_of_one_machine && network.is_loopback()
+    };
+    let (fine, wide): (Vec<_>, Vec<_>) = opened.iter().partition(is_fine);
+    if !wide.is_empty() {
+        return Some(Check::weak(
+            NAME,
+            format!(
+                "`http.allow_networks` opens {}: every URL that a customer registers can reach what is there. Name the receivers' \
+                 addresses and ports, such as \"10.20.0.7/32:443\", or leave it out",
+                in_words(&wide)
+            ),
+        ));
+    }
+    (!fine.is_empty()).then(|| {
+        Check::well(
+            NAME,
+            format!(
+                "`http.allow_networks` opens {}: leave it out where others register URLs and have no receiver there",
+                in_words(&fine)
+            ),
+        )
+    })
 }
 
 /// A claim outlasts its request by the margin; a request that does not begin within it is put off.
@@ -534,6 +568,29 @@ mod tests {
         ] {
             assert_eq!(state(version, nodes), expected, "{version} on {nodes}");
         }
+    }
+
+    #[test]
+    fn networks_are_judged_by_what_they_open_and_where() {
+        let judged = |networks: &[&str], is_of_one_machine| {
+            let opened: Vec<AllowedNetwork> =
+                networks.iter().map(|text| text.parse().unwrap()).collect();
+            judge_networks(&opened, is_of_one_machine).map(|check| (check.state, check.finding))
+        };
+        assert!(judged(&[], false).is_none());
+        for (networks, is_of_one_machine, expected) in [
+            (&["127.0.0.1/32"][..], true, State::Well),
+            (&["127.0.0.1/32"], false, State::Weak),
+            (&["127.0.0.1/32:9000", "10.20.0.7:443"], false, State::Well),
+            (&["10.20.0.0/16"], true, State::Weak),
+        ] {
+            let (state, finding) = judged(networks, is_of_one_machine).unwrap();
+            assert_eq!(state, expected, "{networks:?}: {finding}");
+            assert!(finding.contains(networks[0]), "{finding}");
+        }
+        let (_, mixed) = judged(&["127.0.0.1:9000", "10.20.0.0/16"], false).unwrap();
+        assert!(mixed.contains("opens 10.20.0.0/16:"), "{mixed}");
+        assert!(mixed.contains("Name the receivers'"), "{mixed}");
     }
 
     #[test]

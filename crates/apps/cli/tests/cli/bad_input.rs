@@ -24,6 +24,31 @@ fn a_store_without_its_keys_is_not_opened() {
     assert_eq!(list().code, 0);
 }
 
+#[test]
+fn the_doctor_finds_nothing_to_change_in_what_the_readme_begins_with() {
+    let readme = include_str!("../../../../../README.md");
+    let config = "[http]\nallow_networks = [\"127.0.0.1/32\"]\n";
+    assert!(
+        readme.contains(&config.replace('\n', "\\n")),
+        "it begins with something else"
+    );
+    let place = Place::new();
+    place.write("ringback.toml", config);
+    let ran = place.run(["doctor"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    place.write(
+        "ringback.toml",
+        &config.replace("127.0.0.1/32", "10.20.0.0/16"),
+    );
+    let checks = place.run(["doctor", "-o", "json"]);
+    assert_eq!(checks.code, 1, "{}", checks.stderr);
+    assert!(
+        checks.stdout.contains("Name the receivers' addresses"),
+        "{}",
+        checks.stdout
+    );
+}
+
 /// It would show only as dead letters.
 #[test]
 fn the_doctor_tells_of_secrets_that_the_keys_do_not_open() {
