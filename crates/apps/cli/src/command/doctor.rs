@@ -453,14 +453,13 @@ async fn check_dead_letters(config: &Config, store: &dyn Store, checks: &mut Vec
         bytes_max: config.dead_letters.bytes_max,
     };
     let counted = async {
-        let usage = store.dead_letter_usage().await?;
         let open = store.dead_letter_count(None).await?;
+        let usage = store.dead_letter_usage().await?;
         Ok::<_, StoreError>((usage, open))
     };
     checks.push(match counted.await {
         Ok((usage, open)) => {
-            let DeadLetterUsage { entry_count, bytes } = usage;
-            let kept = format!("{open} open, {entry_count} kept, {bytes} bytes");
+            let kept = kept_words(open, usage);
             match budget.judge(usage) {
                 BudgetState::Roomy => Check::well(NAME, kept),
                 BudgetState::Near | BudgetState::Over => Check::weak(
@@ -474,6 +473,13 @@ async fn check_dead_letters(config: &Config, store: &dyn Store, checks: &mut Vec
         }
         Err(error) => Check::broken(NAME, error.to_string()),
     });
+}
+
+/// The two are counted one after the other, and some may be forgotten in between: no more are open than are kept.
+fn kept_words(open: u64, usage: DeadLetterUsage) -> String {
+    let DeadLetterUsage { entry_count, bytes } = usage;
+    let open = open.min(entry_count);
+    format!("{open} open, {entry_count} kept, {bytes} bytes")
 }
 
 /// A delivery to a webhook whose secret does not open is given up without an attempt.
@@ -591,6 +597,15 @@ mod tests {
         let (_, mixed) = judged(&["127.0.0.1:9000", "10.20.0.0/16"], false).unwrap();
         assert!(mixed.contains("opens 10.20.0.0/16:"), "{mixed}");
         assert!(mixed.contains("Name the receivers'"), "{mixed}");
+    }
+
+    #[test]
+    fn no_more_are_open_than_are_kept() {
+        let usage = DeadLetterUsage {
+            entry_count: 74,
+            bytes: 9,
+        };
+        assert_eq!(kept_words(75, usage), "74 open, 74 kept, 9 bytes");
     }
 
     #[test]
