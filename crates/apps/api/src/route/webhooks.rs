@@ -203,7 +203,8 @@ struct WebhookChangeBody {
     disabled_because: Option<String>,
 }
 
-/// Changes a webhook. It takes effect for events published after the answer, within a second in every worker.
+/// Changes a webhook. It takes effect for events published after the answer, within a second in every worker. What is left out stays; a
+/// body without members changes nothing, and the revision stays, too.
 #[utoipa::path(
     patch, path = "/webhooks/{id}", tag = "webhooks", operation_id = "change_webhook", request_body = WebhookChangeBody,
     params(("id" = String, Path, description = "`whk_…`")),
@@ -239,6 +240,9 @@ async fn change(
     let faults = services.webhooks.faults_of_change(&webhook, &change);
     members.add_faults(faults.iter().filter_map(webhook_fault));
     members.end()?;
+    if change == WebhookChange::default() {
+        return Ok(axum::Json(WebhookView::from(&webhook)));
+    }
     let changed = services.webhooks.change(&webhook.id, change).await?;
     services.webhooks_changed(&webhook.project);
     Ok(axum::Json(WebhookView::from(&changed)))

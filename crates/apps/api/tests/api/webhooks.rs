@@ -63,6 +63,24 @@ async fn a_change_is_in_force_for_what_is_published_after_the_answer(ground: Gro
     installation.stop().await;
 }
 
+#[tokio::test]
+async fn a_change_of_nothing_is_no_change() {
+    let installation = Installation::start(Ground::Embedded).await;
+    let key = installation.project_key("acme").await;
+    let webhook = r#"{"url":"https://example.com/"}"#;
+    let added = installation.post("/api/v1/webhooks", &key, webhook).await;
+    let added = added.json(201);
+    let path = format!("/api/v1/webhooks/{}", added["id"].as_str().unwrap());
+    let before = installation.get(&path, &key).await.json(200);
+    let answer = installation.call("PATCH", &path, &key, "{}").await;
+    assert_eq!(answer.json(200), before);
+    assert_eq!(installation.get(&path, &key).await.json(200), before);
+    let told = r#"{"description":"x"}"#;
+    let changed = installation.call("PATCH", &path, &key, told).await;
+    assert_eq!(changed.json(200)["revision"], 2);
+    installation.stop().await;
+}
+
 async fn a_change_by_another_process_is_in_force_soon(ground: Ground) {
     let installation = Installation::start(ground).await;
     let key = installation.project_key("acme").await;
