@@ -1,5 +1,6 @@
 //! `/metrics`, and how long each call takes.
 
+use crate::route;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -35,6 +36,7 @@ pub fn measured(router: Router, telemetry: Arc<Telemetry>) -> Router {
     };
     router
         .route("/metrics", get(text))
+        .method_not_allowed_fallback(route::method_not_allowed)
         .layer(from_fn_with_state(calls, measure))
 }
 

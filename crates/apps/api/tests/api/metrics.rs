@@ -21,6 +21,15 @@ const OF_SERVERS: [Metric; 3] = [
     Metric::StoreClockSkew,
 ];
 
+#[tokio::test]
+async fn what_cannot_be_done_with_the_metrics_is_a_problem_like_any_other() {
+    let installation = Installation::start(Ground::Embedded).await;
+    let answer = installation.post("/metrics", "", "").await;
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.headers["allow"], "GET,HEAD");
+    installation.stop().await;
+}
+
 /// One series of Prometheus' text.
 #[derive(Debug)]
 struct Series {
