@@ -232,6 +232,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     } else {
         &[]
     };
+    let mut may_be_planned = false;
     let entries = if faults.is_empty() {
         let cursor = cursor_asked(&asked);
         let store = &desk.services.context.store;
@@ -240,8 +241,16 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
             Some(text) => search_dead_letters(&**store, &filter, text, cursor, limit).await?,
             None => store.dead_letters(&filter, cursor, limit).await?,
         };
+        let is_open = |letter: &DeadLetter| letter.disposal == Disposal::Open;
+        let has_more = cursor.is_some() || page.next.is_some();
+        may_be_planned = has_more || page.entries.iter().any(is_open);
+        let advice = if filter.include_disposed {
+            "Nor is one among those that were replayed or discarded."
+        } else {
+            "Those that were replayed or discarded are shown when you ask for them."
+        };
         html! {
-            @if page.entries.is_empty() { (empty("No dead letter matches", &html! { "Those that were replayed or discarded are shown when you ask for them." })) }
+            @if page.entries.is_empty() { (empty("No dead letter matches", &html! { (advice) })) }
             @else { (chosen::choice(&visitor, &letter_table(&page.entries, &visitor, true))) }
             (damaged_records("Dead letter", &page.damaged))
             (pager(&asked, page.next.as_ref()))
@@ -251,7 +260,7 @@ async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked: Fields) ->
     };
     let filter_words = asked.with("cursor", None);
     let actions = html! {
-        @if visitor.may_manage() { a.button.main href={ "/replays/new" (filter_words) } { "Plan a replay of these" } }
+        @if may_be_planned && visitor.may_manage() { a.button.main href={ "/replays/new" (filter_words) } { "Plan a replay of these" } }
     };
     let known = if let Some(group) = &group {
         group_part(&desk, &visitor, group, &news).await?

@@ -91,3 +91,29 @@ fn hidden(page: &str, name: &str) -> String {
         .expect("the field is there");
     rest.split('"').next().unwrap().to_owned()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_advises_what_was_not_asked_for_and_plans_nothing() {
+    const ADVICE: &str = "are shown when you ask for them";
+    const PLAN: &str = "Plan a replay of these";
+    let scene = Scene::begin().await;
+    scene.receiver.script("/failing", [Answer::status(500)]);
+    scene.webhook("acme", "/failing").await;
+    scene.publish("acme", "task.completed").await;
+    scene.dead_letters("acme", 1).await;
+    let mut visit = Visit::of(&scene);
+    visit
+        .sign_in(&scene.key(Some("acme"), MANAGE).await, None)
+        .await;
+    for (query, is_advised, is_planned) in [
+        ("", false, true),
+        ("q=zzz", true, false),
+        ("disposed=yes&q=zzz", false, false),
+        ("disposed=yes", false, true),
+    ] {
+        let page = visit.get(&format!("/dead-letters/list?{query}")).await.body;
+        assert_eq!(page.contains(ADVICE), is_advised, "{query}: {page}");
+        assert_eq!(page.contains(PLAN), is_planned, "{query}: {page}");
+    }
+    scene.end().await;
+}
