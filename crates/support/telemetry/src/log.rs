@@ -6,6 +6,9 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 const NEVER: &str = "lapin::returned_messages=off";
 /// What is not kept unless asked for by name: lapin logs as errors what our own links expect and handle.
 const UNLESS_ASKED: (&str, &str) = ("lapin", "lapin=off");
+/// What is kept of it where `info` is: its lines of that level tell how it is built, and one of them stands before the error of a
+/// process that does not start.
+const AT_INFO: (&str, &str) = ("opentelemetry", "opentelemetry=warn");
 /// What may stand alone. The filter would take any other word for the name of a part, and keep nothing of all others.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -77,6 +80,11 @@ fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     if !level.contains(library) {
         kept = kept.add_directive(directive(off));
     }
+    let (library, less) = AT_INFO;
+    let is_info = |part: &str| part.eq_ignore_ascii_case("info");
+    if level.split(',').any(is_info) && !level.contains(library) {
+        kept = kept.add_directive(directive(less));
+    }
     Ok(kept.add_directive(directive(NEVER)))
 }
 
@@ -129,6 +137,22 @@ mod tests {
     fn returned_messages_are_never_logged() {
         let filter = filter("trace,lapin=trace").unwrap().to_string();
         assert!(filter.contains("lapin::returned_messages=off"), "{filter}");
+    }
+
+    #[test]
+    fn how_a_library_is_built_is_no_event_of_the_service() {
+        for (level, is_held_back) in [
+            ("info", true),
+            ("INFO,ringback_delivery=debug", true),
+            ("info,opentelemetry_sdk=info", false),
+            ("warn", false),
+            ("error", false),
+            ("debug", false),
+        ] {
+            let filter = filter(level).unwrap().to_string();
+            let is_in_it = filter.contains("opentelemetry=warn");
+            assert_eq!(is_in_it, is_held_back, "{level}: {filter}");
+        }
     }
 
     #[test]

@@ -49,6 +49,18 @@ fn the_doctor_finds_nothing_to_change_in_what_the_readme_begins_with() {
     );
 }
 
+#[test]
+fn a_port_that_is_taken_is_told_and_nothing_else() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new().with("RINGBACK_API__LISTEN", address.clone());
+    let ran = place.run(["serve"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("opentelemetry"), "{}", ran.stderr);
+    let told = format!("error: could not listen on {address}");
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+}
+
 /// It would show only as dead letters.
 #[test]
 fn the_doctor_tells_of_secrets_that_the_keys_do_not_open() {
