@@ -52,6 +52,13 @@ struct Stop {
     profile: Arc<Profile>,
 }
 
+/// Where an event goes, and what keeps it from going further.
+#[derive(Default)]
+struct Stops {
+    known: Vec<Stop>,
+    faults: Vec<String>,
+}
+
 impl Dispatch {
     /// A dispatch in this context. Without `direct`, every delivery has a message of its own.
     pub fn new(context: Arc<Context>, plain_secrets: PlainSecrets, direct: Option<Direct>) -> Self {
@@ -125,10 +132,10 @@ impl Dispatch {
             Err(why) => return self.keep_event(event, why).await,
         };
         let _room = match direct {
-            Some(direct) => Some(direct.room(stops.len()).await),
+            Some(direct) => Some(direct.room(stops.known.len()).await),
             None => None,
         };
-        let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), &stops);
+        let (deliveries, faults) = self.deliveries(&event, trace.as_ref(), stops);
         let count = deliveries.len();
         let unmarked = direct.map(|direct| direct.unmarked(&deliveries));
         let on_their_way = deliveries
@@ -225,13 +232,13 @@ impl Dispatch {
     }
 
     /// Where the event goes, or why it goes nowhere.
-    fn stops(&self, event: &Event, webhooks: &[Webhook]) -> Result<Vec<Stop>, String> {
+    fn stops(&self, event: &Event, webhooks: &[Webhook]) -> Result<Stops, String> {
         let profiles = &self.context.profiles;
         let found = profiles.of_project(&event.project);
         let (name, profile) = found.map_err(|unknown| unknown.to_string())?;
-        let mut stops = Vec::new();
+        let mut stops = Stops::default();
         if let Some(callback) = &event.callback {
-            stops.push(Stop {
+            stops.known.push(Stop {
                 destination: Destination::Callback {
                     url: callback.url.clone(),
                     secret: sealed_of(callback),
@@ -247,12 +254,13 @@ impl Dispatch {
         {
             let name = profiles.name_for(webhook).unwrap_or(name);
             let Some(profile) = profiles.profile(name) else {
-                return Err(format!(
+                stops.faults.push(format!(
                     "webhook {} has profile `{name}`, which is not configured",
                     webhook.id
                 ));
+                continue;
             };
-            stops.push(Stop {
+            stops.known.push(Stop {
                 destination: Destination::Webhook {
                     id: webhook.id.clone(),
                     url: webhook.url.clone(),
@@ -270,18 +278,18 @@ impl Dispatch {
         &self,
         event: &Event,
         trace: Option<&TraceContext>,
-        stops: &[Stop],
+        stops: Stops,
     ) -> (Vec<Delivery>, Vec<String>) {
         let summary = EventSummary::of(event, self.context.clock.now());
+        let Stops { known, mut faults } = stops;
         let mut bodies: HashMap<(&ProfileName, DestinationKind), Option<Bytes>> = HashMap::new();
-        let mut faults = Vec::new();
-        let mut deliveries = Vec::with_capacity(stops.len());
+        let mut deliveries = Vec::with_capacity(known.len());
         for Stop {
             destination,
             kind,
             name,
             profile,
-        } in stops
+        } in &known
         {
             let body =
                 bodies

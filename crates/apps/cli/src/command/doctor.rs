@@ -10,7 +10,7 @@ use ringback_delivery::{
     check_sealed,
     port::{Clock, Queue, QueueName, Store, StoreError, StoreHealth},
 };
-use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage};
+use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage, Webhook};
 use ringback_profile::DestinationKind;
 use ringback_queue_rabbitmq::{
     Exposure, Greeting, Problem, RabbitConfig, RabbitQueue, Scope, greetings,
@@ -158,9 +158,7 @@ async fn examine(session: &Session, checks: &mut Vec<Check>) -> Outcome {
     if let Some((store, health)) = &parts.store {
         check_store(&config, health, checks);
         check_dead_letters(&config, &**store, checks).await;
-        if let Some(keys) = &parts.keys {
-            check_secrets(&config, &**store, keys, checks).await;
-        }
+        check_webhooks(&config, &**store, parts.keys.as_ref(), checks).await;
     }
     if let Some(queue) = &parts.queue {
         check_queue(&config, &**queue, checks).await;
@@ -482,41 +480,65 @@ fn kept_words(open: u64, usage: DeadLetterUsage) -> String {
     format!("{open} open, {entry_count} kept, {bytes} bytes")
 }
 
-/// A delivery to a webhook whose secret does not open is given up without an attempt.
-async fn check_secrets(
+async fn check_webhooks(
     config: &Config,
     store: &dyn Store,
-    keys: &KeyRing,
+    keys: Option<&KeyRing>,
     checks: &mut Vec<Check>,
 ) {
-    const NAME: &str = "secrets";
-    let (mut count, mut shut) = (0_usize, Vec::new());
+    let mut all = Vec::new();
     for project in config.projects.keys() {
-        let webhooks = match store.webhooks(project).await {
-            Ok(webhooks) => webhooks,
-            Err(error) => return checks.push(Check::broken(NAME, error.to_string())),
-        };
-        count += webhooks.len();
-        for webhook in webhooks {
-            if let Err(why) = check_sealed(&webhook, keys, SystemClock.now()) {
-                shut.push((webhook.id, why));
-            }
+        match store.webhooks(project).await {
+            Ok(webhooks) => all.extend(webhooks),
+            Err(error) => return checks.push(Check::broken("webhooks", error.to_string())),
         }
     }
-    checks.push(match shut.first() {
-        None => Check::well(
+    if let Some(keys) = keys {
+        checks.push(judge_secrets(&all, keys));
+    }
+    checks.extend(judge_profiles(config, &all));
+}
+
+/// A delivery to a webhook whose secret does not open is given up without an attempt.
+fn judge_secrets(webhooks: &[Webhook], keys: &KeyRing) -> Check {
+    const NAME: &str = "secrets";
+    let count = webhooks.len();
+    let now = SystemClock.now();
+    let mut shut = webhooks
+        .iter()
+        .filter_map(|webhook| Some((&webhook.id, check_sealed(webhook, keys, now).err()?)));
+    let Some((id, why)) = shut.next() else {
+        return Check::well(
             NAME,
             format!("the keys at hand open those of all webhooks: {count}"),
+        );
+    };
+    Check::broken(
+        NAME,
+        format!(
+            "the keys at hand do not open those of {} of {count} webhooks, and what is for them becomes dead letters\n\
+             `secret_unreadable`; of {id}: {why}",
+            1 + shut.count()
         ),
-        Some((id, why)) => Check::broken(
-            NAME,
-            format!(
-                "the keys at hand do not open those of {} of {count} webhooks, and what is for them becomes dead letters\n\
-                 `secret_unreadable`; of {id}: {why}",
-                shut.len()
-            ),
-        ),
+    )
+}
+
+/// What is for a webhook whose profile is not there becomes a dead letter of each event.
+fn judge_profiles(config: &Config, webhooks: &[Webhook]) -> Option<Check> {
+    let mut without = webhooks.iter().filter_map(|webhook| {
+        let name = webhook.profile.as_ref()?;
+        (!config.profiles.contains_key(name)).then_some((&webhook.id, name))
     });
+    let (id, name) = without.next()?;
+    Some(Check::broken(
+        "profiles",
+        format!(
+            "the profiles of {} of {} webhooks are not configured, and events for them become dead letters `malformed`;\n\
+             of {id}: `{name}`",
+            1 + without.count(),
+            webhooks.len()
+        ),
+    ))
 }
 
 async fn check_queue(config: &Config, queue: &dyn Queue, checks: &mut Vec<Check>) {

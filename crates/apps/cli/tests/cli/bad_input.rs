@@ -89,6 +89,38 @@ fn the_doctor_tells_of_secrets_that_the_keys_do_not_open() {
     assert!(told.contains("which is not configured"), "{told}");
 }
 
+/// The same.
+#[test]
+fn the_doctor_tells_of_webhooks_whose_profile_is_gone() {
+    let place = Place::new();
+    let configure = |profiles: &str| {
+        let networks = "[http]\nallow_networks = [\"127.0.0.1/32\"]\n";
+        place.write("ringback.toml", &format!("{profiles}{networks}"));
+    };
+    let ours = place.run(["profiles", "show", "standard"]).stdout;
+    place.write("ours.toml", &ours);
+    configure("[profiles.ours]\nfile = \"ours.toml\"\n");
+    for profile in ["ours", "standard"] {
+        let url = format!("http://127.0.0.1:9/{profile}");
+        let added = place.run(["webhooks", "add", &url, "--profile", profile]);
+        assert_eq!(added.code, 0, "{}", added.stderr);
+    }
+    let said = place.run(["doctor"]).stdout;
+    assert!(!said.contains("broken"), "{said}");
+
+    configure("");
+    let ran = place.run(["doctor"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    let (_, told) = ran
+        .stdout
+        .split_once("broken  profiles")
+        .expect(&ran.stdout);
+    assert!(
+        told.contains("of 1 of 2 webhooks are not configured") && told.contains("`ours`"),
+        "{told}"
+    );
+}
+
 #[test]
 fn every_kind_of_failure_has_its_exit_code() {
     let place = Place::new();

@@ -478,6 +478,41 @@ async fn an_event_of_an_unknown_project_is_kept_with_the_way_out() {
     );
 }
 
+/// The API was restarted with a new profile before this worker, say.
+#[tokio::test(start_paused = true)]
+async fn a_webhook_whose_profile_is_not_configured_keeps_nothing_from_the_others() {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    let of_tomorrow = "of_tomorrow".parse().unwrap();
+    let left_out = world
+        .webhook(|webhook| webhook.profile = Some(of_tomorrow))
+        .await;
+    let mut event = world.event();
+    event.callback = Some(Callback {
+        url: "https://callback.example/".parse().unwrap(),
+        secret: None,
+    });
+    world.publish(&event).await;
+    world.run().await;
+    let why = why_kept(&world).await;
+    let fault = format!("webhook {left_out} has profile `of_tomorrow`, which is not configured");
+    assert_eq!(why, fault);
+    assert_eq!(world.sender.with_requests(<[_]>::len), 2);
+
+    let mut webhook = world.store.webhook(&left_out).await.unwrap().unwrap();
+    webhook.profile = None;
+    webhook.revision += 1;
+    world.store_webhook(&webhook).await;
+    let letter = world.dead_letters().await.remove(0).id;
+    world.replay_of(letter, false).await.unwrap();
+    world.run().await;
+    world.sender.with_requests(|requests| {
+        assert_eq!(requests.len(), 3, "the others have theirs");
+        assert_eq!(requests[2].url, webhook.url);
+    });
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_number_that_a_re_serialising_receiver_would_change_is_refused_with_its_path() {
     let world = World::new(Some("modelhunter"), []);
