@@ -1,6 +1,7 @@
 //! Publishing: many messages in flight on one channel, each confirmed, repeated after a reconnect until its time is up.
 //!
-//! One task owns the channel and every message without a confirm. A caller that no longer waits is left out of repetitions.
+//! One task owns the channel and every message without a confirm. A caller that no longer waits is left out of repetitions, and a
+//! message that was not handed over before its caller went is never sent.
 
 use crate::{
     link::{Backoff, Failure, Link, Live},
@@ -64,6 +65,14 @@ struct Outgoing {
     /// The broker gave it back: no queue takes it.
     returned: bool,
     _places: [OwnedSemaphorePermit; 2],
+}
+
+impl Outgoing {
+    /// Whether somebody waits for it. Where nobody does and it was not handed over, its caller was told that it did not go, and
+    /// repeats it.
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
 }
 
 /// What the broker made of a message.
@@ -215,12 +224,22 @@ impl Desk {
         }
     }
 
-    /// Waits for a message; `false` once there will be none.
+    /// Waits for a message that somebody waits for; `false` once there will be none.
     async fn take_next(&mut self) -> bool {
-        tokio::select! {
-            biased;
-            () = self.link.closed().cancelled() => false,
-            next = self.outbox.recv() => next.map(|outgoing| self.keep(outgoing)).is_some(),
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.link.closed().cancelled() => return false,
+                next = self.outbox.recv() => next,
+            };
+            match next {
+                Some(outgoing) if outgoing.is_wanted() => {
+                    self.keep(outgoing);
+                    return true;
+                }
+                Some(_) => {}
+                None => return false,
+            }
         }
     }
 
@@ -236,8 +255,7 @@ impl Desk {
         while let Ok(outgoing) = self.outbox.try_recv() {
             self.keep(outgoing);
         }
-        self.unconfirmed
-            .retain(|_, outgoing| !outgoing.reply.is_closed());
+        self.unconfirmed.retain(|_, outgoing| outgoing.is_wanted());
     }
 
     async fn open(&self) -> Result<(Arc<Live>, Channel), Failure> {
@@ -267,6 +285,8 @@ impl Desk {
         let mut confirms = FuturesUnordered::new();
         let mut blocked = live.blocked.clone();
         let mut pause_ends = Instant::now();
+        // Opening may have taken long.
+        self.forget_abandoned();
         for (number, outgoing) in &self.unconfirmed {
             confirms.push(hand_over(channel.clone(), *number, outgoing));
         }
@@ -303,9 +323,12 @@ impl Desk {
                     let mut next = Some(outgoing);
                     // Whatever is there goes at once: the connection writes it together.
                     while let Some(outgoing) = next {
-                        let number = self.keep(outgoing);
-                        confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
-                        pause += PAUSE_EACH;
+                        // While a broker takes none, they wait here, and most are abandoned. Left out, each gives its place back.
+                        if outgoing.is_wanted() {
+                            let number = self.keep(outgoing);
+                            confirms.push(hand_over(channel.clone(), number, &self.unconfirmed[&number]));
+                            pause += PAUSE_EACH;
+                        }
                         next = self.outbox.try_recv().ok();
                     }
                     pause_ends = Instant::now() + pause.min(PAUSE_MAX);

@@ -156,7 +156,7 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
     let server = start().await;
     let mut home = Home::at(server.url());
     home.config.confirm_timeout = Duration::from_secs(2);
-    let queue = home.connect().await;
+    let queue = Arc::new(home.connect().await);
     let server = blocking(move || {
         server
             .rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1MB"])
@@ -179,6 +179,13 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
     })
     .await;
     assert!(refused.contains("takes no messages"), "{refused}");
+    // As often as the steps of a worker repeat it.
+    let repeated = samples::delivery();
+    for _ in 0..3 {
+        let publishing = queue.publish_delivery(&repeated, Lane::Main, None);
+        let refused = publishing.await.unwrap_err();
+        assert!(matches!(refused, QueueError::Refused { .. }), "{refused}");
+    }
     let prefix = home.config.prefix.as_str().replace('.', r"\.");
     let (ours, events) = (format!(r"^{prefix}\."), format!(r"^{prefix}\.events$"));
     let server = blocking(move || {
@@ -194,12 +201,20 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
         server
     })
     .await;
-    while let Err(error) = queue
-        .publish_delivery(&samples::delivery(), Lane::Main, None)
-        .await
-    {
+    while let Err(error) = queue.publish_delivery(&repeated, Lane::Main, None).await {
         assert!(error.is_passing(), "{error}");
     }
+    let last = publish_stubbornly(Arc::clone(&queue), 1).await;
+    let mut deliveries = queue.consume_deliveries(Lane::Main, 50).await.unwrap();
+    let mut came = Vec::new();
+    while !came.last().is_some_and(|id| last.contains(id)) {
+        let taken = take(&mut deliveries).await;
+        came.push(taken.content.unwrap().id.to_string());
+        taken.receipt.acknowledge();
+    }
+    let times = came.iter().filter(|id| **id == repeated.id.as_str());
+    assert_eq!(times.count(), 1, "what was refused did not go");
+    drop(deliveries);
     let connect_as = async |user: &str, scope| {
         let urls: BrokerUrls = format!("amqp://{user}:secret@127.0.0.1:{}", server.port())
             .parse()
