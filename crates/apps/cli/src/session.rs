@@ -5,7 +5,9 @@ use crate::{
     failure::{BROKER_AWAY, Exit, Failure, Outcome},
     terminal::Terminal,
 };
-use ringback_delivery::port::{DeadLetterFilter, DeliveryFilter, QueueError, Store, StoreError};
+use ringback_delivery::port::{
+    DamagedRecord, DeadLetterFilter, DeliveryFilter, QueueError, Store, StoreError,
+};
 use ringback_domain::{DestinationId, ProjectName};
 use ringback_queue_rabbitmq::ConnectError;
 use ringback_telemetry::LogSettings;
@@ -126,10 +128,12 @@ impl Session {
 
 /// Whether it is a webhook, or a delivery or dead letter of it is kept.
 async fn is_known(store: &dyn Store, id: &DestinationId) -> Result<bool, StoreError> {
-    if let Ok(webhook) = id.as_str().parse()
-        && store.webhook(&webhook).await?.is_some()
-    {
-        return Ok(true);
+    if let Ok(webhook) = id.as_str().parse() {
+        // One that is damaged is one.
+        let found = DamagedRecord::apart(store.webhook(&webhook).await)?;
+        if !matches!(found, Ok(None)) {
+            return Ok(true);
+        }
     }
     let letters = DeadLetterFilter {
         destination: Some(id.clone()),

@@ -200,6 +200,7 @@ impl Publisher {
             source,
         })?;
         let wanting = webhooks
+            .entries
             .iter()
             .filter(|webhook| self.profiles.reach(webhook, &event.event_type));
         let mut names: BTreeSet<_> = wanting

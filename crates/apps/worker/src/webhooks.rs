@@ -155,7 +155,8 @@ impl Webhooks {
             .check_all(&new.headers)
             .map_err(WebhookError::Header)?;
         let events = event_filter(&profile, new.events)?;
-        if self.store.webhooks(&new.project).await?.len() >= WEBHOOKS_PER_PROJECT_MAX {
+        let known = self.store.webhooks(&new.project).await?;
+        if known.entries.len() + known.damaged.len() >= WEBHOOKS_PER_PROJECT_MAX {
             return Err(WebhookError::TooMany(new.project));
         }
         let id = WebhookId::from_random(self.random());

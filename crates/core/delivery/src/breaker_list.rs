@@ -3,7 +3,7 @@
 //! A breaker knows its destination only. A webhook's project and URL are the webhook's; a callback has no record, nor has the
 //! host of a project's callbacks, and what waits there in the log of deliveries tells its URL.
 
-use crate::port::{Cursor, DeliveryFilter, Page, Store, StoreError};
+use crate::port::{Cursor, DamagedRecord, DeliveryFilter, Page, Store, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ringback_domain::{
     Breaker, DeliveryRecord, DestinationId, ProjectName, Timestamp, WebhookId,
@@ -46,6 +46,7 @@ pub async fn list_breakers(
     if let Some(project) = project {
         let webhooks = store.webhooks(project).await?;
         let own: HashSet<_> = webhooks
+            .entries
             .iter()
             .map(|webhook| DestinationId::webhook(&webhook.id))
             .collect();
@@ -220,7 +221,10 @@ async fn listed(
     breaker: Breaker,
 ) -> Result<ListedBreaker, StoreError> {
     let webhook = match webhook_of(&breaker) {
-        Some(id) => store.webhook(&id).await?,
+        // Of one that is damaged there is still its id.
+        Some(id) => DamagedRecord::apart(store.webhook(&id).await)?
+            .ok()
+            .flatten(),
         None => None,
     };
     let (project, url) = match (webhook, callbacks.get(&breaker.destination)) {

@@ -7,7 +7,7 @@ use crate::{
     Context, Handled,
     callback_seal::CallbackSeal,
     direct::{Direct, Tried},
-    port::{EventMark, Lane, Occurrence, QueueError, StoreError, Unreadable},
+    port::{DamagedRecord, EventMark, Lane, Occurrence, Page, QueueError, StoreError, Unreadable},
     unmarked::UnmarkedEvent,
 };
 use bytes::Bytes;
@@ -127,7 +127,7 @@ impl Dispatch {
         if event.occurred_at.is_none() {
             return self.date(event, trace).await;
         }
-        let stops = match self.stops(&event, &webhooks?) {
+        let stops = match self.stops(&event, &*webhooks?) {
             Ok(stops) => stops,
             Err(why) => return self.keep_event(event, why).await,
         };
@@ -232,7 +232,7 @@ impl Dispatch {
     }
 
     /// Where the event goes, or why it goes nowhere.
-    fn stops(&self, event: &Event, webhooks: &[Webhook]) -> Result<Stops, String> {
+    fn stops(&self, event: &Event, webhooks: &Page<Webhook>) -> Result<Stops, String> {
         let profiles = &self.context.profiles;
         let found = profiles.of_project(&event.project);
         let (name, profile) = found.map_err(|unknown| unknown.to_string())?;
@@ -248,7 +248,14 @@ impl Dispatch {
                 profile: profile.clone(),
             });
         }
+        // Whether it wants the event is not known, and what is not sent must be seen.
+        for DamagedRecord { id, why } in &webhooks.damaged {
+            stops
+                .faults
+                .push(format!("webhook {id} cannot be read: {why}"));
+        }
         for webhook in webhooks
+            .entries
             .iter()
             .filter(|webhook| profiles.reach(webhook, &event.event_type))
         {

@@ -6,6 +6,7 @@ use crate::{
     Context,
     moment::Moment,
     port::{Occurrence, ReservedTurn, Store, StoreError, WriteAnswer},
+    webhook_cache::damaged_in,
 };
 use ringback_domain::{
     Admission, Attempt, AttemptOutcome, Breaker, BreakerRules, Deferral, Delivery, DeliveryRules,
@@ -139,6 +140,8 @@ const RAMP_AHEAD_MAX: Duration = Duration::from_secs(1);
 const RAMP_SPREAD: Duration = Duration::from_secs(16);
 /// How late a turn may be taken. Those who all come later, since no worker was there, would come together.
 const TURN_KEPT_FOR: Duration = Duration::from_secs(10);
+/// How long a delivery is put off whose webhook cannot be read, and how much longer.
+const REPAIR_WAIT: Duration = Duration::from_secs(15);
 /// A breaker puts a delivery off for this long at least before it is given up, however short its schedule.
 const HOLD_LEAST: Duration = Duration::from_mins(10);
 
@@ -175,7 +178,9 @@ impl Pacing {
             Ok(Admitted::Paced(pace, at)) => Some((pace, at)),
             Err(put_off) => return Ok(put_off),
         };
-        let limit = self.rate_limit(delivery).await?;
+        let Some(limit) = self.rate_limit(delivery).await? else {
+            return Ok(wait_for_repair(delivery, self.context.clock.now()));
+        };
         let Some(line) = Line::of(ramp.as_ref().map(|(pace, _)| *pace), limit) else {
             return Ok(Turn::Now);
         };
@@ -266,16 +271,22 @@ impl Pacing {
         }))
     }
 
-    /// The rate limit of the delivery's webhook.
-    async fn rate_limit(&self, delivery: &Delivery) -> Result<Option<NonZeroU32>, StoreError> {
+    /// The rate limit of the delivery's webhook; nothing where that is damaged.
+    async fn rate_limit(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<Option<NonZeroU32>>, StoreError> {
         let Destination::Webhook { id, .. } = &delivery.destination else {
-            return Ok(None);
+            return Ok(Some(None));
         };
         let project = &delivery.event.project;
         let read = || self.context.webhooks.of_project(project);
         let webhooks = self.context.until_done("read webhooks", read).await?;
-        let webhook = webhooks.iter().find(|webhook| webhook.id == *id);
-        Ok(webhook.and_then(|webhook| webhook.rate_limit))
+        if damaged_in(&webhooks, id).is_some() {
+            return Ok(None);
+        }
+        let webhook = webhooks.entries.iter().find(|webhook| webhook.id == *id);
+        Ok(Some(webhook.and_then(|webhook| webhook.rate_limit)))
     }
 
     /// Takes note of what came of an attempt.
@@ -507,6 +518,23 @@ fn held_since(delivery: &Delivery, now: Timestamp) -> Timestamp {
         Duration::try_from(now.duration_since(turn_at)).unwrap_or_default()
     });
     (since + late).min(now)
+}
+
+/// Put off for as long as its webhook cannot be read, be it damaged or of a later release: by which rules it went on nobody can tell.
+/// Like a wait for a turn, that does not count.
+fn wait_for_repair(delivery: &Delivery, now: Timestamp) -> Turn {
+    let missed = delivery
+        .deferral
+        .is_some_and(|deferral| deferral.missed || deferral.turn_at.is_some());
+    Turn::Later {
+        wait: REPAIR_WAIT,
+        spread: REPAIR_WAIT,
+        deferral: Deferral {
+            since: held_since(delivery, now) + REPAIR_WAIT + REPAIR_WAIT,
+            turn_at: None,
+            missed,
+        },
+    }
 }
 
 /// Put off until a probe may have been accepted, unless the schedule would be over by now.

@@ -2,7 +2,7 @@
 
 use crate::{
     moment::Moment,
-    port::{Clock, Store, StoreError},
+    port::{Clock, DamagedRecord, Page, Store, StoreError},
 };
 use ringback_domain::{ProjectName, Webhook, WebhookId};
 use std::{
@@ -27,13 +27,13 @@ pub struct WebhookCache {
 type Slot = futures_util::lock::Mutex<Option<Entry>>;
 
 struct Entry {
-    webhooks: Arc<Vec<Webhook>>,
+    webhooks: Arc<Page<Webhook>>,
     read_at: Moment,
 }
 
 /// One webhook of those that were read together: it is looked at for every attempt, and never copied.
 pub struct CachedWebhook {
-    all: Arc<Vec<Webhook>>,
+    all: Arc<Page<Webhook>>,
     at: usize,
 }
 
@@ -41,7 +41,7 @@ impl Deref for CachedWebhook {
     type Target = Webhook;
 
     fn deref(&self) -> &Webhook {
-        &self.all[self.at]
+        &self.all.entries[self.at]
     }
 }
 
@@ -58,8 +58,11 @@ impl WebhookCache {
         }
     }
 
-    /// All webhooks of a project.
-    pub async fn of_project(&self, project: &ProjectName) -> Result<Arc<Vec<Webhook>>, StoreError> {
+    /// All webhooks of a project, damaged ones told apart: one that cannot be read keeps nothing from the others.
+    pub async fn of_project(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Arc<Page<Webhook>>, StoreError> {
         let slot = self.slot(project);
         let mut entry = slot.lock().await;
         // The moment *before* the read: a change made during it may not be in the answer.
@@ -70,6 +73,8 @@ impl WebhookCache {
             return Ok(entry.webhooks.clone());
         }
         let webhooks = Arc::new(self.store.webhooks(project).await?);
+        let known = entry.as_ref().map(|entry| &*entry.webhooks.damaged);
+        tell_of_damaged(&webhooks.damaged, known.unwrap_or_default());
         *entry = Some(Entry {
             webhooks: webhooks.clone(),
             read_at,
@@ -78,13 +83,24 @@ impl WebhookCache {
     }
 
     /// One webhook of a project.
+    ///
+    /// # Errors
+    ///
+    /// The store's failure, and that this one is damaged: what is for it must not be taken for what is for nobody.
     pub async fn webhook(
         &self,
         project: &ProjectName,
         id: &WebhookId,
     ) -> Result<Option<CachedWebhook>, StoreError> {
         let all = self.of_project(project).await?;
-        let at = all.iter().position(|webhook| webhook.id == *id);
+        if let Some(DamagedRecord { id, why }) = damaged_in(&all, id) {
+            return Err(StoreError::Corrupt {
+                what: "webhook",
+                id: id.clone(),
+                why: why.clone(),
+            });
+        }
+        let at = all.entries.iter().position(|webhook| webhook.id == *id);
         Ok(at.map(|at| CachedWebhook { all, at }))
     }
 
@@ -106,5 +122,22 @@ impl WebhookCache {
         self.projects
             .lock()
             .expect("nothing panics while it holds the lock")
+    }
+}
+
+/// What is wrong with this webhook, if it is one that cannot be read.
+pub(crate) fn damaged_in<'a>(all: &'a Page<Webhook>, id: &WebhookId) -> Option<&'a DamagedRecord> {
+    all.damaged.iter().find(|record| record.id == id.as_str())
+}
+
+/// Those that were not damaged when this was last read: the same is read again twice a second.
+fn tell_of_damaged(damaged: &[DamagedRecord], known: &[DamagedRecord]) {
+    for record in damaged.iter().filter(|record| !known.contains(record)) {
+        tracing::error!(
+            ringback.webhook.id = record.id,
+            why = record.why,
+            "a webhook cannot be read: what is under way to it waits, and each event of its project becomes a dead letter for it \
+             (hint: `ringback doctor` names those that are damaged, `ringback webhooks remove` removes one)"
+        );
     }
 }

@@ -60,6 +60,7 @@ enum NoAnswer {
 enum Undone {
     NoAnswer(NoAnswer),
     Failed(Failure, String),
+    Damaged(DamagedRecord),
 }
 
 impl<E: Into<NoAnswer>> From<E> for Undone {
@@ -110,7 +111,11 @@ impl ControlClient {
             .map_err(|_| NoAnswer::Late)??
             .ok_or(NoAnswer::Closed)?;
         match of_part(parts.first())? {
-            Answer::Failed { failure, why } => Err(Undone::Failed(failure, why)),
+            Answer::Failed {
+                damaged: Some((id, why)),
+                ..
+            } => Err(Undone::Damaged(DamagedRecord { id, why })),
+            Answer::Failed { failure, why, .. } => Err(Undone::Failed(failure, why)),
             answer => {
                 parts.remove(0);
                 Ok((answer, parts))
@@ -129,6 +134,12 @@ impl ControlClient {
             Undone::Failed(Failure::BadCursor, _) => StoreError::BadCursor,
             Undone::Failed(Failure::Unreachable, why) => self.store_unreachable(why.into()),
             Undone::Failed(_, why) => refused(why),
+            // Which kind of record it is its id says.
+            Undone::Damaged(DamagedRecord { id, why }) => StoreError::Corrupt {
+                what: "record",
+                id,
+                why,
+            },
         }
     }
 
@@ -151,10 +162,12 @@ impl ControlClient {
             Undone::Failed(Failure::Unreachable, why) => unreachable(why.into()),
             Undone::Failed(Failure::Unroutable, _) => QueueError::Unroutable { id: id.to_owned() },
             Undone::Failed(Failure::Closed, _) => QueueError::Closed,
-            Undone::Failed(_, why) => QueueError::Refused {
-                id: id.to_owned(),
-                why,
-            },
+            Undone::Failed(_, why) | Undone::Damaged(DamagedRecord { why, .. }) => {
+                QueueError::Refused {
+                    id: id.to_owned(),
+                    why,
+                }
+            }
         }
     }
 
@@ -386,14 +399,12 @@ impl WebhookStore for ControlClient {
         Ok(page.entries.into_iter().next())
     }
 
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError> {
         let call = Call::Webhooks {
             project: project.to_string(),
         };
-        Ok(self
-            .records("list webhooks", call, |part| record::decode_webhook(part))
-            .await?
-            .entries)
+        self.records("list webhooks", call, |part| record::decode_webhook(part))
+            .await
     }
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {

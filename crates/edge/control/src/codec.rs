@@ -171,6 +171,9 @@ pub(crate) enum Answer {
     Failed {
         failure: Failure,
         why: String,
+        /// The record that cannot be read (id and why), where it is about one.
+        #[serde(default)]
+        damaged: Option<(String, String)>,
     },
 }
 

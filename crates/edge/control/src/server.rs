@@ -158,7 +158,15 @@ impl Trouble {
             why = format!("{why}: {error}");
             cause = error.source();
         }
-        Answer::Failed { failure, why }
+        let damaged = match self {
+            Self::Store(StoreError::Corrupt { id, why, .. }) => Some((id.clone(), why.clone())),
+            _ => None,
+        };
+        Answer::Failed {
+            failure,
+            why,
+            damaged,
+        }
     }
 }
 
@@ -229,8 +237,9 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
             list(found.iter().map(record::encode_webhook).map(Bytes::from))
         }
         Call::Webhooks { project } => {
-            let found = store.webhooks(&parse(&project)?).await?;
-            list(found.iter().map(record::encode_webhook).map(Bytes::from))
+            let page = store.webhooks(&parse(&project)?).await?;
+            let found = page.entries.iter().map(record::encode_webhook);
+            piece(found.map(Bytes::from), page.damaged, page.next)
         }
         Call::RemoveWebhook { id } => yes_or_no(store.remove_webhook(&parse(&id)?).await?),
         Call::PutKey => {

@@ -5,7 +5,7 @@
 use ringback_control::{ControlClient, ControlServer, SOCKET_NAME};
 use ringback_delivery::port::{
     ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore,
-    Lane, Queue, QueueError, QueueName, StoreError,
+    Lane, Queue, QueueError, QueueName, StoreError, WebhookStore,
 };
 use ringback_domain::Wait;
 use ringback_testkit::{
@@ -225,4 +225,12 @@ async fn what_cannot_be_read_is_told_and_hides_no_other() {
     assert_eq!(list.damaged.len(), 1);
     assert_eq!(list.damaged[0].id, letters[0].id.as_str());
     assert_eq!(list.damaged[0].why, "it is cut");
+
+    let webhooks = samples::webhooks_of(&samples::project(), 2);
+    for webhook in &webhooks {
+        process.store.put_webhook(webhook).await.unwrap();
+    }
+    process.store.damage(&webhooks[0].id);
+    let tell = contract::a_damaged_webhook_keeps_no_other_from_being_read;
+    tell(&process.client, &webhooks, 0).await;
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use ringback_delivery::port::{StoreError, WebhookStore, WriteAnswer};
+use ringback_delivery::port::{Page, StoreError, WebhookStore, WriteAnswer};
 use ringback_domain::{DestinationId, ProjectName, Webhook, WebhookId};
 use ringback_wire::record;
 
@@ -36,7 +36,7 @@ impl WebhookStore for RedisStore {
         stored.map(|stored| read(&stored, id)).transpose()
     }
 
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError> {
         let script = LIST_WEBHOOKS.key(
             [
                 self.keys.webhooks(),
@@ -44,11 +44,15 @@ impl WebhookStore for RedisStore {
             ]
             .as_slice(),
         );
-        let stored: Vec<Bytes> = self.connection.run("read webhooks", &script).await?;
-        let read = stored.iter().map(|stored| read(stored, project));
-        let mut webhooks = read.collect::<Result<Vec<_>, _>>()?;
-        webhooks.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        Ok(webhooks)
+        let stored: Vec<(String, Bytes)> = self.connection.run("read webhooks", &script).await?;
+        let mut page = Page::new(Vec::with_capacity(stored.len()), None);
+        for (id, stored) in &stored {
+            page.take_in(read(stored, id))?;
+        }
+        let place = |webhook: &Webhook| (webhook.created_at, webhook.id.clone());
+        page.entries.sort_by_cached_key(place);
+        page.damaged.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(page)
     }
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {

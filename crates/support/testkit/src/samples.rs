@@ -186,6 +186,15 @@ pub fn webhook_of(project: &ProjectName) -> Webhook {
     }
 }
 
+/// So many webhooks of this project, the oldest first.
+pub fn webhooks_of(project: &ProjectName, count: i64) -> Vec<Webhook> {
+    let at = |second| Webhook {
+        created_at: moment(second),
+        ..webhook_of(project)
+    };
+    (0..count).map(at).collect()
+}
+
 /// A key of this owner with every member set, at its first revision.
 pub fn api_key_of(owner: KeyOwner) -> ApiKey {
     ApiKey {

@@ -6,7 +6,7 @@
 )]
 
 mod store {
-    use ringback_delivery::port::DeadLetterStore;
+    use ringback_delivery::port::{DeadLetterStore, WebhookStore};
     use ringback_testkit::{
         contract, samples,
         simulation::{SimulatedStore, TokioClock},
@@ -24,6 +24,18 @@ mod store {
         store.damage(&letters[1].id);
         let tell = contract::store::the_damaged_among_entries_are_told_in_their_places;
         tell(&store, &letters, &[1]).await;
+    }
+
+    #[tokio::test]
+    async fn a_damaged_webhook_keeps_no_other_from_being_read() {
+        let (store, ()) = open().await;
+        let webhooks = samples::webhooks_of(&samples::project(), 3);
+        for webhook in &webhooks {
+            store.put_webhook(webhook).await.unwrap();
+        }
+        store.damage(&webhooks[1].id);
+        let tell = contract::store::a_damaged_webhook_keeps_no_other_from_being_read;
+        tell(&store, &webhooks, 1).await;
     }
 
     async fn open() -> (SimulatedStore, ()) {

@@ -17,7 +17,7 @@ use crate::{
     Services,
     members::Parameters,
     problem::{Code, Problem, ProblemDocument},
-    view::ListView,
+    view::{ListView, RecordListView},
 };
 use axum::{
     Router,
@@ -29,7 +29,7 @@ use http::{HeaderValue, header, request::Parts};
 use jiff::Timestamp;
 use ringback_delivery::{
     page_by_place,
-    port::{Cursor, StoreError},
+    port::{Cursor, Page, StoreError},
 };
 use ringback_domain::limits::PAGE_ENTRIES_MAX;
 use std::sync::Arc;
@@ -223,5 +223,19 @@ impl PageAsked {
         let after = self.cursor.map(Cursor);
         let page = page_by_place(entries, after.as_ref(), self.limit, place)?;
         Ok(ListView::of(page))
+    }
+
+    /// The same of records. Those that are damaged have no place in it, and are told with the first piece.
+    fn of_records<E, V: for<'a> From<&'a E>>(
+        self,
+        all: Page<E>,
+        place: impl Fn(&E) -> (Timestamp, &str),
+    ) -> Result<RecordListView<V>, StoreError> {
+        let after = self.cursor.map(Cursor);
+        let mut page = page_by_place(all.entries, after.as_ref(), self.limit, place)?;
+        if after.is_none() {
+            page.damaged = all.damaged;
+        }
+        Ok(RecordListView::of(page))
     }
 }

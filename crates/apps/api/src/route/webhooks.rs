@@ -10,13 +10,14 @@ use crate::{
     failure::webhook_fault,
     members::{Members, Parameters, boolean, count, moment, parsed_text, short_text, text, wait},
     problem::Problem,
-    view::{ListView, TestedView, WebhookView, WebhookWithSecretView},
+    view::{RecordListView, TestedView, WebhookView, WebhookWithSecretView},
 };
 use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use ringback_delivery::port::Page;
 use ringback_domain::{Timestamp, Webhook, WebhookId, WebhookState, limits::DESCRIPTION_CHARS_MAX};
 use ringback_signing::Secret;
 use ringback_worker::webhooks::{NewWebhook, Rotation, WebhookChange};
@@ -128,7 +129,7 @@ struct WebhookParams {
 #[utoipa::path(
     get, path = "/webhooks", tag = "webhooks", operation_id = "list_webhooks", params(WebhookParams, PageParams),
     responses(
-        (status = 200, description = "A piece of the list", body = ListView<WebhookView>),
+        (status = 200, description = "A piece of the list", body = RecordListView<WebhookView>),
         KeyProblems, NoSuchThing, MembersRefused
     )
 )]
@@ -136,7 +137,7 @@ async fn list(
     caller: Caller<Read>,
     State(services): State<Arc<Services>>,
     RawQuery(query): RawQuery,
-) -> Result<axum::Json<ListView<WebhookView>>, Problem> {
+) -> Result<axum::Json<RecordListView<WebhookView>>, Problem> {
     let mut parameters = Parameters::read(query.as_deref());
     let project = parameters.parsed("project");
     let page = PageParams::read(&mut parameters);
@@ -150,11 +151,13 @@ async fn list(
             .map(|(project, _)| project.clone())
             .collect(),
     };
-    let mut found = Vec::new();
+    let mut found = Page::new(Vec::new(), None);
     for project in &projects {
-        found.extend(services.context.store.webhooks(project).await?);
+        let of_project = services.context.store.webhooks(project).await?;
+        found.entries.extend(of_project.entries);
+        found.damaged.extend(of_project.damaged);
     }
-    let list = page.of(found, |webhook| (webhook.created_at, webhook.id.as_str()))?;
+    let list = page.of_records(found, |webhook| (webhook.created_at, webhook.id.as_str()))?;
     Ok(axum::Json(list))
 }
 

@@ -8,7 +8,7 @@ use crate::{
 use owo_colors::OwoColorize;
 use ringback_delivery::{
     check_sealed,
-    port::{Clock, Queue, QueueName, Store, StoreError, StoreHealth},
+    port::{Clock, DamagedRecord, Queue, QueueName, Store, StoreError, StoreHealth},
 };
 use ringback_domain::{BudgetState, DeadLetterBudget, DeadLetterUsage, Webhook};
 use ringback_profile::DestinationKind;
@@ -486,13 +486,27 @@ async fn check_webhooks(
     keys: Option<&KeyRing>,
     checks: &mut Vec<Check>,
 ) {
-    let mut all = Vec::new();
+    let (mut all, mut damaged) = (Vec::new(), Vec::new());
     for project in config.projects.keys() {
         match store.webhooks(project).await {
-            Ok(webhooks) => all.extend(webhooks),
+            Ok(webhooks) => {
+                all.extend(webhooks.entries);
+                damaged.extend(webhooks.damaged);
+            }
             Err(error) => return checks.push(Check::broken("webhooks", error.to_string())),
         }
     }
+    // Neither sent to nor forgotten.
+    checks.extend(damaged.into_iter().map(|DamagedRecord { id, why }| {
+        Check::broken(
+            "webhooks",
+            format!(
+                "{id} cannot be read: {why}\n\
+                 what is under way to it waits, and each event of its project becomes a dead letter for it; where it is of a later\n\
+                 release, start that everywhere, else `ringback webhooks remove {id}` and register it anew"
+            ),
+        )
+    }));
     if let Some(keys) = keys {
         checks.push(judge_secrets(&all, keys));
     }

@@ -6,11 +6,11 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     session::Session,
     view::{
-        ListView, TestedView, WebhookView, WebhookWithSecretView, attempts_table, webhook_facts,
-        webhooks_table,
+        RecordListView, TestedView, WebhookView, WebhookWithSecretView, attempts_table,
+        webhook_facts, webhooks_table,
     },
 };
-use ringback_delivery::port::{Entropy, Store};
+use ringback_delivery::port::{Entropy, Page, Store, StoreError};
 use ringback_domain::{AttemptOutcome, ProjectName, WebhookId, WebhookState, WorkerId};
 use ringback_sender_http::{HttpSender, UrlFault};
 use ringback_signing::Secret;
@@ -129,13 +129,15 @@ async fn list(
         Some(project) => vec![project],
         None => config.projects.keys().cloned().collect(),
     };
-    let mut found = Vec::new();
+    let mut found = Page::new(Vec::new(), None);
     for project in &projects {
-        found.extend(store.webhooks(project).await?.iter().map(WebhookView::from));
+        let of_project = store.webhooks(project).await?;
+        found.entries.extend(of_project.entries);
+        found.damaged.extend(of_project.damaged);
     }
-    session
-        .terminal
-        .data(&ListView::whole(found), webhooks_table)
+    let list = RecordListView::<WebhookView>::of(found);
+    session.terminal.data(&list, webhooks_table)?;
+    Failure::if_damaged("webhook", &list.damaged)
 }
 
 async fn show(session: &Session, webhooks: &Webhooks, id: &WebhookId) -> Outcome {
@@ -228,10 +230,15 @@ async fn rotate(
 }
 
 async fn remove(session: &Session, webhooks: &Webhooks, id: &WebhookId) -> Outcome {
-    let webhook = webhooks.get(id).await?;
+    let to = match webhooks.get(id).await {
+        Ok(webhook) => format!(" to {}", webhook.display_url()),
+        Err(WebhookError::Store(StoreError::Corrupt { why, .. })) => {
+            format!(", which cannot be read ({why})")
+        }
+        Err(error) => return Err(error.into()),
+    };
     session.terminal.confirm(&format!(
-        "Remove webhook {id} to {}? What is under way to it becomes dead letters.",
-        webhook.display_url()
+        "Remove webhook {id}{to}? What is under way to it becomes dead letters."
     ))?;
     webhooks.remove(id).await?;
     session.terminal.say(&format!("webhook {id} is removed"));
@@ -280,5 +287,39 @@ impl From<WebhookError> for Failure {
             _ => Exit::Refused,
         };
         Self::of(exit, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+    use ringback_delivery::port::WebhookStore as _;
+    use ringback_testkit::{
+        samples,
+        simulation::{SimulatedStore, TokioClock},
+    };
+
+    #[tokio::test]
+    async fn a_damaged_webhook_is_named_and_keeps_no_other_back() {
+        let store = SimulatedStore::new(TokioClock::begin());
+        let webhooks = samples::webhooks_of(&"default".parse().unwrap(), 2);
+        for webhook in &webhooks {
+            store.put_webhook(webhook).await.unwrap();
+        }
+        let cli = Cli::parse_from(["ringback", "webhooks", "list"]);
+        let (session, config) = (Session::new(cli.global), Config::load(None, []).unwrap());
+        let listed = async || list(&session, &store, &config, None).await;
+        listed().await.unwrap();
+        store.damage(&webhooks[0].id);
+        let failure = listed().await.unwrap_err();
+        assert_eq!(
+            failure.report(),
+            format!(
+                "error: webhook `{}` cannot be read, and is left out: it is cut",
+                webhooks[0].id
+            )
+        );
     }
 }

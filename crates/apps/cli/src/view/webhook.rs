@@ -1,6 +1,6 @@
 //! Webhooks as they are shown.
 
-use super::{ListView, moment};
+use super::{RecordListView, moment, none_of};
 use crate::terminal::{Column, cut, facts, table, whole};
 use ringback_api::view::WebhookView;
 
@@ -21,9 +21,9 @@ fn events(webhook: &WebhookView) -> String {
     }
 }
 
-pub(crate) fn webhooks_table(list: &ListView<WebhookView>) -> String {
+pub(crate) fn webhooks_table(list: &RecordListView<WebhookView>) -> String {
     if list.data.is_empty() {
-        return "no webhooks".to_owned();
+        return none_of("webhooks", &list.damaged);
     }
     let rows = list.data.iter().map(|webhook| {
         [

@@ -267,7 +267,7 @@ async fn trouble(
     unseen.retain(|id, _| !hosts.contains(id));
     let count = match project {
         Some(project) if !unseen.is_empty() => {
-            for webhook in store.webhooks(project).await? {
+            for webhook in store.webhooks(project).await?.entries {
                 let id = DestinationId::webhook(&webhook.id);
                 if let Some(breaker) = unseen.remove(&id) {
                     all.insert(id, spared(&webhook, breaker));

@@ -123,7 +123,7 @@ async fn project_part(
 ) -> Result<Markup, StoreError> {
     let found = desk.services.context.profiles.of_project(project);
     let title = format!("Project {project}");
-    let webhooks = desk.services.context.store.webhooks(project).await?;
+    let webhooks = desk.services.context.store.webhooks(project).await?.entries;
     let urls = webhook_urls(visitor, project, &webhooks);
     Ok(match found {
         Ok((name, profile)) => {

@@ -450,6 +450,7 @@ async fn a_webhook_is_made_changed_rotated_and_deleted_by_forms() {
         .webhooks(&project)
         .await
         .unwrap()
+        .entries
         .remove(0);
     let path = format!("/webhooks/{}", webhook.id);
     assert!(!visit.get(&path).await.body.contains("whsec_"));

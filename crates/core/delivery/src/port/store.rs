@@ -214,10 +214,10 @@ pub trait WebhookStore: Send + Sync {
     /// One webhook.
     async fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>, StoreError>;
 
-    /// All webhooks of a project, oldest first.
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError>;
+    /// All webhooks of a project, oldest first, damaged ones told apart: always one piece.
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError>;
 
-    /// Removes one, and its breaker if it has one; whether it was there.
+    /// Removes one, and its breaker if it has one, also where its record is damaged; whether it was there.
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError>;
 }
 

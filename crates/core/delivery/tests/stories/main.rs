@@ -514,6 +514,51 @@ async fn a_webhook_whose_profile_is_not_configured_keeps_nothing_from_the_others
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_that_cannot_be_read_keeps_no_event_from_the_others() {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    let damaged = world.webhook(|_| {}).await;
+    world.store.damage(&damaged);
+    world.publish(&world.event()).await;
+    world.run().await;
+    let why = why_kept(&world).await;
+    assert_eq!(why, format!("webhook {damaged} cannot be read: it is cut"));
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+
+    world.store.repair(&damaged);
+    let letter = world.dead_letters().await.remove(0).id;
+    world.replay_of(letter, false).await.unwrap();
+    world.run().await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 2);
+    assert_eq!(world.store.dead_letter_count(None).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_to_a_webhook_that_cannot_be_read_waits_for_as_long_as_that_is_so() {
+    let world = World::new(Some("standard"), [answers(503), accepts()]);
+    let webhook = world.webhook(|_| {}).await;
+    world.publish(&world.event()).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.store.damage(&webhook);
+    // Far longer than a breaker would hold it.
+    tokio::time::sleep(Duration::from_hours(100)).await;
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+    assert!(world.dead_letters().await.is_empty());
+    let attempts = world.only_record().await.attempts.len();
+    assert_eq!(attempts, 1, "waiting is no attempt");
+
+    world.store.repair(&webhook);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    let record = world.only_record().await;
+    assert!(matches!(record.state, DeliveryState::Delivered { .. }));
+    assert_eq!(record.attempts.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_number_that_a_re_serialising_receiver_would_change_is_refused_with_its_path() {
     let world = World::new(Some("modelhunter"), []);
     world.webhook(|_| {}).await;

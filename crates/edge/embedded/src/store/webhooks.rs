@@ -4,7 +4,7 @@ use super::{EmbeddedStore, corrupt};
 use crate::tables::{Tables, WEBHOOK_ORDER, WEBHOOKS};
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable};
-use ringback_delivery::port::{StoreError, WebhookStore, WriteAnswer};
+use ringback_delivery::port::{Page, StoreError, WebhookStore, WriteAnswer};
 use ringback_domain::{DestinationId, ProjectName, Webhook, WebhookId};
 use ringback_wire::record as wire;
 
@@ -32,7 +32,7 @@ impl WebhookStore for EmbeddedStore {
         found.transpose()
     }
 
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError> {
         let project = project.clone();
         let look = move |tx: &ReadTransaction| {
             let webhooks = tx.open_table(WEBHOOKS)?;
@@ -52,10 +52,11 @@ impl WebhookStore for EmbeddedStore {
             Ok(found)
         };
         let found = self.engine.read_long(look).await;
-        found
-            .map_err(|failure| self.error(failure))?
-            .into_iter()
-            .collect()
+        let mut page = Page::new(Vec::new(), None);
+        for read in found.map_err(|failure| self.error(failure))? {
+            page.take_in(read)?;
+        }
+        Ok(page)
     }
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {
@@ -63,7 +64,7 @@ impl WebhookStore for EmbeddedStore {
         self.engine
             .write(move |tables| remove(tables, &id))
             .await
-            .map_err(|failure| self.error(failure))?
+            .map_err(|failure| self.error(failure))
     }
 }
 
@@ -103,25 +104,50 @@ fn put(
     Ok(Ok(WriteAnswer::Written))
 }
 
-fn remove(
-    tables: &mut Tables<'_>,
-    id: &WebhookId,
-) -> Result<Result<bool, StoreError>, redb::Error> {
+fn remove(tables: &mut Tables<'_>, id: &WebhookId) -> Result<bool, redb::Error> {
     match find(tables, id)? {
         Ok(Some(stored)) => {
             tables.webhook_order()?.remove(place(&stored))?;
-            tables.webhooks()?.remove(id.as_str())?;
-            let breaker = DestinationId::webhook(id);
-            tables.breakers()?.remove(breaker.as_str())?;
-            Ok(Ok(true))
         }
-        Ok(None) => Ok(Ok(false)),
-        Err(error) => Ok(Err(error)),
+        Ok(None) => return Ok(false),
+        // Its place cannot be read, either.
+        Err(_) => tables
+            .webhook_order()?
+            .retain(|(_, _, of), ()| of != id.as_str())?,
     }
+    tables.webhooks()?.remove(id.as_str())?;
+    let breaker = DestinationId::webhook(id);
+    tables.breakers()?.remove(breaker.as_str())?;
+    Ok(true)
 }
 
 /// Where it is in the list of its project.
 fn place(webhook: &Webhook) -> (&str, i128, &str) {
     let created_at = webhook.created_at.as_nanosecond();
     (webhook.project.as_str(), created_at, webhook.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Embedded, Settings};
+    use ringback_testkit::{MachineClock, contract, samples};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_damaged_webhook_keeps_no_other_from_being_read() {
+        let store = Embedded::in_memory(&Settings::default(), Arc::new(MachineClock)).store();
+        let webhooks = samples::webhooks_of(&samples::project(), 3);
+        for webhook in &webhooks {
+            store.put_webhook(webhook).await.unwrap();
+        }
+        let id = webhooks[1].id.clone();
+        let damage = move |tables: &mut Tables<'_>| {
+            tables.webhooks()?.insert(id.as_str(), &b"{\"v\":1"[..])?;
+            Ok(())
+        };
+        store.engine.write(damage).await.unwrap();
+        let tell = contract::store::a_damaged_webhook_keeps_no_other_from_being_read;
+        tell(&store, &webhooks, 1).await;
+    }
 }

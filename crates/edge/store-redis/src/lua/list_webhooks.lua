@@ -1,7 +1,10 @@
--- KEYS: webhooks, ids of the project.
+-- KEYS: webhooks, ids of the project. Each id, and what is stored of it.
 
-local records = {}
+local found = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  records[#records + 1] = redis.call('HGET', KEYS[1], id)
+  local stored = redis.call('HGET', KEYS[1], id)
+  if stored then
+    found[#found + 1] = { id, stored }
+  end
 end
-return records
+return found

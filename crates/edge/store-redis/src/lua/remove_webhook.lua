@@ -4,5 +4,6 @@ local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if not stored then
   return 0
 end
-redis.call('SREM', ARGV[2] .. string.match(stored, '^%d+ (%S+) '), ARGV[1])
+-- Of a damaged one the project may be missing: its id then stays in the list, and means nothing.
+redis.call('SREM', ARGV[2] .. (string.match(stored, '^%d+ (%S+) ') or ''), ARGV[1])
 return redis.call('HDEL', KEYS[1], ARGV[1])

@@ -380,6 +380,26 @@ async fn a_damaged_dead_letter_is_told_wherever_it_is_among_others_and_hides_non
     assert_eq!((list.entries.len(), list.damaged.len()), (2, 0));
 }
 
+#[tokio::test]
+async fn a_damaged_webhook_keeps_no_other_from_being_read() {
+    let settings = settings(&shared_redis_url());
+    let mut raw = raw(&shared_redis_url()).await;
+    for stored in ["1 {project} {\"v\":1", "1 {project} {\"v\":9999}", "{"] {
+        let store = store(settings.clone());
+        let webhooks = samples::webhooks_of(&samples::project(), 3);
+        for webhook in &webhooks {
+            store.put_webhook(webhook).await.unwrap();
+        }
+        let stored = stored.replace("{project}", webhooks[1].project.as_str());
+        let keys = keys_of(&settings).await;
+        let key = keys.iter().find(|key| key.ends_with(":webhooks}:by_id"));
+        let id = webhooks[1].id.as_str();
+        let () = raw.hset(key.unwrap(), id, stored).await.unwrap();
+        let tell = contract::store::a_damaged_webhook_keeps_no_other_from_being_read;
+        tell(&store, &webhooks, 1).await;
+    }
+}
+
 /// A release before groups kept neither the note in the index nor the group.
 #[tokio::test]
 async fn dead_letters_of_a_release_before_groups_are_put_into_them() {

@@ -37,7 +37,7 @@ pub(crate) struct FaultyStore {
     witness: Arc<Witness>,
     away: Outages,
     /// [`Sabotage::KeepsOldWebhooks`]: what was read first.
-    old_webhooks: Mutex<Option<Vec<Webhook>>>,
+    old_webhooks: Mutex<Option<Page<Webhook>>>,
 }
 
 /// The longest a slow step takes: longer than a lease.
@@ -257,7 +257,7 @@ impl WebhookStore for FaultyStore {
         self.step("read webhook", id.as_str(), read).await
     }
 
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError> {
         let read = async {
             let webhooks = self.inner.webhooks(project).await?;
             if !self.plan.breaks(Sabotage::KeepsOldWebhooks) {

@@ -415,10 +415,15 @@ impl WebhookStore for SimulatedStore {
     }
 
     async fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
-        Ok(self.state().webhooks.get(id).cloned())
+        let state = self.state();
+        let found = state.webhooks.get(id).cloned();
+        if found.is_some() {
+            state.if_whole("webhook", id.as_str())?;
+        }
+        Ok(found)
     }
 
-    async fn webhooks(&self, project: &ProjectName) -> Result<Vec<Webhook>, StoreError> {
+    async fn webhooks(&self, project: &ProjectName) -> Result<Page<Webhook>, StoreError> {
         let state = self.state();
         let mut webhooks: Vec<_> = state
             .webhooks
@@ -427,7 +432,12 @@ impl WebhookStore for SimulatedStore {
             .cloned()
             .collect();
         webhooks.sort_by_key(|webhook| (webhook.created_at, webhook.id.clone()));
-        Ok(webhooks)
+        let mut page = Page::new(Vec::new(), None);
+        for webhook in webhooks {
+            let whole = state.if_whole("webhook", webhook.id.as_str());
+            page.take_in(whole.map(|()| webhook))?;
+        }
+        Ok(page)
     }
 
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError> {

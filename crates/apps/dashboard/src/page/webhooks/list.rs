@@ -86,7 +86,7 @@ pub(super) async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked:
         .map(|breaker| (breaker.destination.clone(), breaker))
         .collect();
     let breaker_of = |webhook: &Webhook| breakers.get(&DestinationId::webhook(&webhook.id));
-    let mut webhooks: Vec<_> = found.into_iter().flatten().collect();
+    let mut webhooks: Vec<_> = found.into_iter().flat_map(|list| list.entries).collect();
     let any = !webhooks.is_empty();
     webhooks.retain(|webhook| wanted.holds(webhook, breaker_of(webhook).is_some()));
     webhooks.sort_by(|a, b| {

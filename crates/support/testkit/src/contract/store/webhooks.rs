@@ -1,7 +1,7 @@
 //! Webhooks and their revisions.
 
 use crate::samples;
-use ringback_delivery::port::{Store, WriteAnswer};
+use ringback_delivery::port::{Store, StoreError, WriteAnswer};
 use ringback_domain::{EventFilter, Webhook, WebhookState};
 
 async fn put(store: &dyn Store, webhook: &Webhook) -> WriteAnswer {
@@ -50,7 +50,8 @@ pub async fn a_removed_webhook_is_gone_and_may_not_be_changed(store: &dyn Store)
     assert!(store.remove_webhook(&webhook.id).await.unwrap());
     assert!(!store.remove_webhook(&webhook.id).await.unwrap());
     assert_eq!(store.webhook(&webhook.id).await.unwrap(), None);
-    assert!(store.webhooks(&webhook.project).await.unwrap().is_empty());
+    let left = store.webhooks(&webhook.project).await.unwrap();
+    assert!(left.entries.is_empty());
     webhook.revision = 2;
     assert_eq!(put(store, &webhook).await, WriteAnswer::Conflict);
     webhook.revision = 1;
@@ -59,25 +60,39 @@ pub async fn a_removed_webhook_is_gone_and_may_not_be_changed(store: &dyn Store)
 
 pub async fn webhooks_are_listed_by_project_oldest_first(store: &dyn Store) {
     let project = samples::project();
-    let mut expected: Vec<_> = (0..40)
-        .map(|number| Webhook {
-            created_at: samples::moment(number),
-            ..samples::webhook_of(&project)
-        })
-        .collect();
+    let mut expected = samples::webhooks_of(&project, 40);
     for webhook in expected.iter().rev() {
         put(store, webhook).await;
     }
     put(store, &samples::webhook()).await;
-    assert_eq!(store.webhooks(&project).await.unwrap(), expected);
+    let listed = async |project| store.webhooks(project).await.unwrap().entries;
+    assert_eq!(listed(&project).await, expected);
     let removed = expected.remove(7);
     store.remove_webhook(&removed.id).await.unwrap();
-    assert_eq!(store.webhooks(&project).await.unwrap(), expected);
-    assert!(
-        store
-            .webhooks(&samples::project())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(listed(&project).await, expected);
+    assert!(listed(&samples::project()).await.is_empty());
+}
+
+/// For stores whose records a test can damage: the one at this place is.
+pub async fn a_damaged_webhook_keeps_no_other_from_being_read(
+    store: &dyn Store,
+    webhooks: &[Webhook],
+    damaged: usize,
+) {
+    let (project, id) = (&webhooks[0].project, &webhooks[damaged].id);
+    let mut whole = webhooks.to_vec();
+    whole.remove(damaged);
+    let list = store.webhooks(project).await.unwrap();
+    assert_eq!(list.entries, whole);
+    let told: Vec<_> = list.damaged.iter().map(|record| &*record.id).collect();
+    assert_eq!(told, [id.as_str()]);
+    let read = store.webhook(id).await;
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+
+    // Who has seen enough of it takes it out.
+    assert!(store.remove_webhook(id).await.unwrap());
+    let list = store.webhooks(project).await.unwrap();
+    assert_eq!((list.entries, list.damaged), (whole, Vec::new()));
+    assert_eq!(store.webhook(id).await.unwrap(), None);
+    assert!(!store.remove_webhook(id).await.unwrap());
 }

@@ -11,6 +11,11 @@ impl SimulatedStore {
     pub fn damage(&self, id: &impl ToString) {
         self.state().damaged.insert(id.to_string());
     }
+
+    /// From now on it can be read again.
+    pub fn repair(&self, id: &impl ToString) {
+        self.state().damaged.remove(&id.to_string());
+    }
 }
 
 impl State {
