@@ -78,6 +78,9 @@ struct Report {
 #[derive(Serialize)]
 struct Refused {
     line: u64,
+    /// Where an event over several lines ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_line: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<String>,
     problem: String,
@@ -91,7 +94,9 @@ enum Problem {
 }
 
 impl Report {
-    fn note(&mut self, line: u64, result: Result<Published, Problem>) {
+    fn note(&mut self, lines: Lines, result: Result<Published, Problem>) {
+        let Lines { first: line, last } = lines;
+        let last_line = (last > line).then_some(last);
         match result {
             Ok(published) => {
                 self.published += 1;
@@ -99,6 +104,7 @@ impl Report {
             }
             Err(Problem::Text(problem)) => self.refused.push(Refused {
                 line,
+                last_line,
                 member: None,
                 problem,
             }),
@@ -106,6 +112,7 @@ impl Report {
                 let problem = chain(&error);
                 self.refused.push(Refused {
                     line,
+                    last_line,
                     member: error.member().map(str::to_owned),
                     problem,
                 });
@@ -124,11 +131,13 @@ impl Report {
                 .refused
                 .iter()
                 .map(|refused| {
-                    format!(
-                        "line {}: {}",
-                        refused.line,
-                        ringback_domain::harmless_text(refused.problem.as_bytes())
-                    )
+                    let problem = ringback_domain::harmless_text(refused.problem.as_bytes());
+                    match refused.last_line {
+                        None => format!("line {}: {problem}", refused.line),
+                        Some(last) => {
+                            format!("lines {} to {last}: {problem}", refused.line)
+                        }
+                    }
                 })
                 .collect();
             let refused = report.refused.len();
@@ -180,10 +189,10 @@ async fn publish_all(session: &Session, publisher: &Publisher, events: Events) -
         Ok(events.next().await?.map(|next| (next, events)))
     });
     let publish = async |read: Outcome<Numbered>| match read? {
-        (line, Err(problem)) => Ok((line, Err(Problem::Text(problem)))),
-        (line, Ok(text)) => {
+        (lines, Err(problem)) => Ok((lines, Err(Problem::Text(problem)))),
+        (lines, Ok(text)) => {
             let answer = publisher.publish(&text).await;
-            Ok((line, answer.map_err(Problem::Event)))
+            Ok((lines, answer.map_err(Problem::Event)))
         }
     };
     let mut answers = pin!(
@@ -197,8 +206,8 @@ async fn publish_all(session: &Session, publisher: &Publisher, events: Events) -
             answer = answers.next() => match answer {
                 None => break,
                 Some(Err(failure)) => report.stopped_by = Some(failure),
-                Some(Ok((line, result))) => {
-                    report.note(line, result);
+                Some(Ok((lines, result))) => {
+                    report.note(lines, result);
                     progress.inc(1);
                 }
             },
@@ -235,8 +244,18 @@ struct Events {
     is_first: bool,
 }
 
-/// An event's text, or why it cannot be one; with its line.
-type Numbered = (u64, Result<Bytes, String>);
+/// Where an event stands.
+#[derive(Clone, Copy)]
+struct Lines {
+    first: u64,
+    last: u64,
+}
+
+/// An event's text, or why it cannot be one; with its lines.
+type Numbered = (Lines, Result<Bytes, String>);
+
+/// What some editors put before a text. It is none of it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Events {
     fn new(input: Box<dyn AsyncBufRead + Unpin>) -> Self {
@@ -253,22 +272,34 @@ impl Events {
                 return Ok(None);
             };
             self.line += 1;
+            let first = self.line;
+            let at = |last| Lines { first, last };
             let Some(mut text) = line else {
-                return Ok(Some((self.line, Err(too_long()))));
+                return Ok(Some((at(first), Err(too_long()))));
             };
+            if first == 1 && text.starts_with(BYTE_ORDER_MARK) {
+                text.drain(..BYTE_ORDER_MARK.len());
+            }
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            let number = self.line;
+            let mut last = first;
             if std::mem::take(&mut self.is_first) && goes_on(&text) {
                 self.read_on(&mut text).await?;
+                let ends = text.trim_ascii_end().iter().filter(|byte| **byte == b'\n');
+                last += ends.count() as u64;
             }
             let text = if text.len() > BODY_BYTES_MAX + 1 {
                 Err(too_long())
+            } else if last > first && is_several(&text) {
+                Err(
+                    "several events over several lines (hint: write each on one line, as `jq -c .` does)"
+                        .to_owned(),
+                )
             } else {
                 Ok(text.into())
             };
-            return Ok(Some((number, text)));
+            return Ok(Some((at(last), text)));
         }
     }
 
@@ -318,6 +349,12 @@ impl Events {
 /// Whether the line is the beginning of a JSON text that goes on.
 fn goes_on(line: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
+}
+
+/// Whether a whole JSON text is followed by another.
+fn is_several(text: &[u8]) -> bool {
+    let texts = serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>();
+    texts.take(2).filter(Result::is_ok).count() == 2
 }
 
 /// Whether the line alone is a JSON object with an event's id: a line within one event is not.

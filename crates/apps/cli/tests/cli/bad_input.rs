@@ -445,6 +445,7 @@ fn what_cannot_be_carried_without_loss_is_refused_with_the_path_of_the_member() 
       "refused": [
         {
           "line": 1,
+          "last_line": 3,
           "member": "data.task.metadata.big",
           "problem": "no body can be made of it under profile `modelhunter`: the body: `data.task.metadata.big`: number `9007199254740993` would become `9007199254740992` in JavaScript; send it as a string"
         }

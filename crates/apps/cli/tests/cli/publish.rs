@@ -78,6 +78,51 @@ fn a_broken_first_line_keeps_nothing_back() {
     ");
 }
 
+/// As `jq .` writes it.
+fn over_several_lines(id: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(&event(id)).unwrap();
+    serde_json::to_string_pretty(&event).unwrap()
+}
+
+#[test]
+fn several_events_over_several_lines_are_told_apart_from_a_broken_one() {
+    let place = Place::new();
+    let [one, other] = ["evt_1", "evt_2"].map(over_several_lines);
+    place.write("events.json", &format!("{one}\n{other}\n"));
+    let ran = place.run(["publish", "events.json"]);
+    assert_eq!(ran.code, 1);
+    assert_snapshot!(ran.stdout, @"
+    lines 1 to 18: several events over several lines (hint: write each on one line, as `jq -c .` does)
+    published 0 of 1 events, refused 1
+    ");
+    place.write("event.json", &one.replace("\"a.b\",", "\"a.b\""));
+    let ran = place.run(["publish", "event.json"]);
+    assert_snapshot!(ran.stdout, @r#"
+    lines 1 to 9: member `type` is not JSON: byte 61: expected `,` or `}`, found `\"`
+    published 0 of 1 events, refused 1
+    "#);
+    let json = place.run(["publish", "event.json", "-o", "json"]).stdout;
+    assert!(json.contains("\"last_line\": 9"), "{json}");
+    place.write("event.json", &one);
+    assert_eq!(place.json(&["publish", "event.json"])["published"], 1);
+}
+
+#[test]
+fn a_byte_order_mark_is_none_of_the_text() {
+    let place = Place::new();
+    let lines = [event("evt_1"), event("evt_2")].join("\n");
+    for (text, count) in [(&*lines, 2), (&*over_several_lines("evt_3"), 1)] {
+        place.write("events.json", &format!("\u{feff}{text}"));
+        assert_eq!(place.json(&["publish", "events.json"])["published"], count);
+    }
+    place.write(
+        "events.json",
+        &format!("{}\n\u{feff}{}", event("evt_4"), event("evt_5")),
+    );
+    let ran = place.run(["publish", "events.json"]);
+    assert!(ran.stdout.starts_with("line 2: "), "{}", ran.stdout);
+}
+
 #[test]
 fn a_callback_secret_that_could_never_sign_is_refused() {
     let place = Place::new()
