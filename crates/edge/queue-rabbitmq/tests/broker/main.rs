@@ -4,6 +4,7 @@
 mod contract;
 mod delays;
 mod home;
+mod manual;
 mod messages;
 mod outages;
 mod rights;
