@@ -1,17 +1,20 @@
-//! Dead letters in a file, one a line: for keeping them elsewhere, and for bringing them back.
+//! Dead letters and webhooks in files, one a line: for keeping them elsewhere, and for bringing them back.
 //!
 //! ```text
 //! {"v":1,"dead_letter":{…},"message":{…},"body":"…","sha256":"…"}
+//! {"v":1,"webhook":{…},"sha256":"…"}
 //! ```
 //!
 //! `dead_letter` and `message` are the lines of the stored record, `body` the bytes that follow them (`body_base64` when they
 //! are no text), and `sha256` the digest of the record put together again. Secrets stay behind: a webhook's is the webhook's,
 //! and a callback's, though sealed, is left out and said to be.
+//!
+//! `webhook` is the stored record, its secrets sealed as they are stored: without them it would be another webhook.
 
 use crate::{VERSION, WireError, check_version, json_error, record, record::to_bytes, split};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use ringback_domain::{Callback, DeadLetter, DeadLetterContent, Destination};
+use ringback_domain::{Callback, DeadLetter, DeadLetterContent, Destination, Webhook};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -21,6 +24,7 @@ use std::collections::BTreeMap;
 pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const WHAT: &str = "exported dead letter";
+const WEBHOOK: &str = "exported webhook";
 
 #[derive(Serialize)]
 struct Line {
@@ -40,6 +44,13 @@ struct Line {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[derive(Serialize)]
+struct WebhookLine {
+    v: u32,
+    webhook: Box<RawValue>,
+    sha256: String,
 }
 
 /// A dead letter from a file.
@@ -63,7 +74,7 @@ pub fn encode(dead_letter: &DeadLetter) -> Result<Vec<u8>, WireError> {
     let (message, body) = match &stripped.content {
         DeadLetterContent::Delivery(_) => {
             let (message, body) = split(WHAT, &content)?;
-            (Some(raw(&message)?), body)
+            (Some(raw(WHAT, &message)?), body)
         }
         DeadLetterContent::Event { .. } | DeadLetterContent::Raw { .. } => (None, content),
     };
@@ -73,7 +84,7 @@ pub fn encode(dead_letter: &DeadLetter) -> Result<Vec<u8>, WireError> {
     };
     Ok(to_bytes(&Line {
         v: VERSION,
-        dead_letter: raw(&line)?,
+        dead_letter: raw(WHAT, &line)?,
         message,
         body,
         body_base64,
@@ -98,8 +109,8 @@ fn without_secret(dead_letter: &DeadLetter) -> (DeadLetter, bool) {
     (stripped, secret_left_out)
 }
 
-fn raw(json: &[u8]) -> Result<Box<RawValue>, WireError> {
-    serde_json::from_slice(json).map_err(|error| json_error(WHAT, &error))
+fn raw(what: &'static str, json: &[u8]) -> Result<Box<RawValue>, WireError> {
+    serde_json::from_slice(json).map_err(|error| json_error(what, &error))
 }
 
 fn digest(record: &[u8]) -> String {
@@ -112,12 +123,9 @@ fn digest(record: &[u8]) -> String {
         })
 }
 
-/// Reads a line and checks it against its digest.
+/// Reads a dead letter's line and checks it against its digest.
 pub fn decode(line: &[u8]) -> Result<Exported, WireError> {
-    let members: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_slice(line).map_err(|error| json_error(WHAT, &error))?;
-    let members = Members(&members);
-    check_version(WHAT, members.read("v")?)?;
+    let members = Members::of(WHAT, line)?;
     let body = match (
         members.optional::<String>("body")?,
         members.optional::<String>("body_base64")?,
@@ -125,24 +133,19 @@ pub fn decode(line: &[u8]) -> Result<Exported, WireError> {
         (Some(text), None) => text.into_bytes(),
         (None, Some(text)) => BASE64_STANDARD
             .decode(text)
-            .map_err(|_| wrong("body_base64", "is not base64"))?,
-        (None, None) => return Err(wrong("body", "is missing")),
-        (Some(_), Some(_)) => return Err(wrong("body", "stands beside `body_base64`")),
+            .map_err(|_| members.wrong("body_base64", "is not base64"))?,
+        (None, None) => return Err(members.wrong("body", "is missing")),
+        (Some(_), Some(_)) => return Err(members.wrong("body", "stands beside `body_base64`")),
     };
     let mut record = Vec::with_capacity(line.len());
     record.extend_from_slice(members.raw("dead_letter")?.as_bytes());
     record.push(b'\n');
-    if let Some(message) = members.0.get("message") {
+    if let Some(message) = members.all.get("message") {
         record.extend_from_slice(message.get().as_bytes());
         record.push(b'\n');
     }
     record.extend_from_slice(&body);
-    if members.read::<String>("sha256")? != digest(&record) {
-        return Err(wrong(
-            "sha256",
-            "does not match: the line was changed or damaged",
-        ));
-    }
+    members.check_digest(&record)?;
     let secret_left_out = members.optional("secret_left_out")?.unwrap_or(false);
     Ok(Exported {
         dead_letter: record::decode_dead_letter(&Bytes::from(record))?,
@@ -150,31 +153,69 @@ pub fn decode(line: &[u8]) -> Result<Exported, WireError> {
     })
 }
 
-fn wrong(member: &'static str, problem: &str) -> WireError {
-    WireError::Member {
-        what: WHAT,
-        member,
-        problem: problem.to_owned(),
-    }
+/// A webhook as a line, without its line feed.
+#[expect(clippy::missing_panics_doc, reason = "cannot: see the reason inside")]
+pub fn encode_webhook(webhook: &Webhook) -> Vec<u8> {
+    let record = record::encode_webhook(webhook);
+    to_bytes(&WebhookLine {
+        v: VERSION,
+        sha256: digest(&record),
+        webhook: raw(WEBHOOK, &record).expect("a webhook's record is JSON"),
+    })
 }
 
-struct Members<'a>(&'a BTreeMap<String, Box<RawValue>>);
+/// Reads a webhook's line and checks it against its digest.
+pub fn decode_webhook(line: &[u8]) -> Result<Webhook, WireError> {
+    let members = Members::of(WEBHOOK, line)?;
+    let record = members.raw("webhook")?.as_bytes();
+    members.check_digest(record)?;
+    record::decode_webhook(record)
+}
 
-impl Members<'_> {
+/// The members of a line, of a version that is read here.
+struct Members {
+    what: &'static str,
+    all: BTreeMap<String, Box<RawValue>>,
+}
+
+impl Members {
+    fn of(what: &'static str, line: &[u8]) -> Result<Self, WireError> {
+        let all = serde_json::from_slice(line).map_err(|error| json_error(what, &error))?;
+        let members = Self { what, all };
+        check_version(what, members.read("v")?)?;
+        Ok(members)
+    }
+
+    fn wrong(&self, member: &'static str, problem: &str) -> WireError {
+        WireError::Member {
+            what: self.what,
+            member,
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn check_digest(&self, record: &[u8]) -> Result<(), WireError> {
+        if self.read::<String>("sha256")? == digest(record) {
+            return Ok(());
+        }
+        Err(self.wrong("sha256", "does not match: the line was changed or damaged"))
+    }
+
     fn raw(&self, member: &'static str) -> Result<&str, WireError> {
-        let found = self.0.get(member).map(|value| value.get());
-        found.ok_or_else(|| wrong(member, "is missing"))
+        let found = self.all.get(member).map(|value| value.get());
+        found.ok_or_else(|| self.wrong(member, "is missing"))
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, member: &'static str) -> Result<T, WireError> {
-        serde_json::from_str(self.raw(member)?).map_err(|_| wrong(member, "is of another type"))
+        serde_json::from_str(self.raw(member)?)
+            .map_err(|_| self.wrong(member, "is of another type"))
     }
 
     fn optional<T: serde::de::DeserializeOwned>(
         &self,
         member: &'static str,
     ) -> Result<Option<T>, WireError> {
-        if self.0.contains_key(member) {
+        if self.all.contains_key(member) {
             self.read(member).map(Some)
         } else {
             Ok(None)

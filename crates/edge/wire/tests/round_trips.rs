@@ -105,6 +105,44 @@ fn a_damaged_export_names_the_member() {
 }
 
 #[test]
+fn an_exported_webhook_survives_with_all_that_makes_it_the_same() {
+    let golden = record::decode_webhook(&golden("v1.webhook")).unwrap();
+    for webhook in [samples::webhook(), golden] {
+        let line = export::encode_webhook(&webhook);
+        assert!(!line.contains(&b'\n'));
+        assert_eq!(export::decode_webhook(&line).unwrap(), webhook);
+    }
+}
+
+#[test]
+fn a_damaged_line_of_a_webhook_names_the_member() {
+    let line = export::encode_webhook(&samples::webhook());
+    let line = String::from_utf8(line).unwrap();
+    for (from, to, expected) in [
+        ("\"sha256\":\"", "\"sha256\":\"0", "`sha256`"),
+        ("\"url\":\"", "\"url\":\"x", "`sha256`"),
+        ("\"webhook\":", "\"dead_letter\":", "`webhook`"),
+        ("{\"v\":1,", "{", "`v`"),
+        ("{\"v\":1,", "{\"v\":2,", "version 2"),
+    ] {
+        let damaged = line.replacen(from, to, 1);
+        assert_ne!(damaged, line);
+        let fault = export::decode_webhook(damaged.as_bytes()).unwrap_err();
+        assert!(fault.to_string().contains(expected), "{fault}");
+    }
+    let cut = &line.as_bytes()[..line.len() - 1];
+    assert!(export::decode_webhook(cut).is_err());
+    let dead_letter = export::encode(&samples::dead_letter()).unwrap();
+    let fault = export::decode_webhook(&dead_letter).unwrap_err();
+    assert!(
+        fault
+            .to_string()
+            .contains("`webhook` of the exported webhook"),
+        "{fault}"
+    );
+}
+
+#[test]
 fn groups_survive() {
     for dead in [
         samples::dead_letter(),
@@ -311,6 +349,8 @@ fn version_1_is_read_for_ever() {
     );
     let exported = export::decode(&golden("v1.export")).unwrap().dead_letter;
     assert_eq!(exported.id, dead.id);
+    let exported = export::decode_webhook(&golden("v1.export_webhook")).unwrap();
+    assert_eq!(exported, webhook);
     let head = group::decode_head(&golden("v1.group")).unwrap();
     assert_eq!(head.cause.summary, "refused 503");
     assert_eq!(head.destination.unwrap().as_str(), "whk_golden");
@@ -343,6 +383,7 @@ proptest! {
         let _ = record::decode_attempt(&bytes);
         let _ = group::decode_head(&bytes);
         let _ = export::decode(&bytes);
+        let _ = export::decode_webhook(&bytes);
         let _ = group::decode_acknowledgement(&bytes);
         let _ = api_key::decode(&bytes);
         let _ = event::read(&bytes, None);
