@@ -1,12 +1,12 @@
-//! Files of dead letters: written so that they can be trusted, and read back with every rule checked.
+//! Files of dead letters and of webhooks: written so that they can be trusted, and read back with every rule checked.
 //!
-//! A file has a dead letter on each line, in the form of [`ringback_wire::export`]. It is written under another name, synced to
+//! A file has one of them on each line, in the form of [`ringback_wire::export`]. It is written under another name, synced to
 //! disk, read again and compared, and only then gets its own: a file under its own name is whole.
 
 use ringback_delivery::port::{Entropy, Store, StoreError};
 use ringback_domain::{
     Callback, CallbackSecret, DeadLetter, DeadLetterContent, Destination, ProjectName,
-    SealedSecret, Timestamp, WebhookId,
+    SealedSecret, Timestamp, Webhook, WebhookId,
 };
 use ringback_signing::{KeyRing, NONCE_BYTES, SealedFor, Secret};
 use ringback_wire::{WireError, export};
@@ -21,16 +21,36 @@ use std::{
 };
 use url::Url;
 
-/// A file of dead letters that is being written. Dropped before [`Archive::finish`], it is removed.
+/// What a file has on its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Dead letters.
+    DeadLetters,
+    /// Webhooks.
+    Webhooks,
+}
+
+impl Content {
+    /// Whether a line can be read back.
+    fn reads(self, line: &[u8]) -> bool {
+        match self {
+            Self::DeadLetters => export::decode(line).is_ok(),
+            Self::Webhooks => export::decode_webhook(line).is_ok(),
+        }
+    }
+}
+
+/// A file that is being written. Dropped before [`Archive::finish`], it is removed.
 #[derive(Debug)]
 pub struct Archive {
+    content: Content,
     path: PathBuf,
     unfinished: PathBuf,
     file: io::BufWriter<File>,
     lines: u64,
 }
 
-/// Why a file of dead letters was not written.
+/// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
@@ -58,11 +78,13 @@ pub enum ArchiveError {
     /// What was read back is not what was written.
     #[error("`{}` does not hold what was written to it", .0.display())]
     Unverified(PathBuf),
-    /// A dead letter whose line would be passed over when the file is read back. The file is as it was.
-    #[error("dead letter {id} takes {bytes} bytes; a line of a file has at most {max}", max = export::LINE_BYTES_MAX)]
+    /// Something whose line would be passed over when the file is read back. The file is as it was.
+    #[error("{what} {id} takes {bytes} bytes; a line of a file has at most {max}", max = export::LINE_BYTES_MAX)]
     TooLong {
+        /// What it is.
+        what: &'static str,
         /// Which.
-        id: ringback_domain::DeadLetterId,
+        id: String,
         /// How long its line would be.
         bytes: usize,
     },
@@ -78,12 +100,12 @@ pub enum ArchiveError {
 }
 
 impl Archive {
-    /// Begins a file that is not there yet, for its owner alone: bodies are customers' data.
+    /// Begins a file that is not there yet, for its owner alone: bodies and URLs are customers' data.
     ///
     /// # Errors
     ///
     /// When there is one, or it cannot be made.
-    pub fn create(path: &Path) -> Result<Self, ArchiveError> {
+    pub fn create(path: &Path, content: Content) -> Result<Self, ArchiveError> {
         if path.exists() {
             return Err(ArchiveError::Exists(path.to_owned()));
         }
@@ -99,6 +121,7 @@ impl Archive {
                 source,
             })?;
         Ok(Self {
+            content,
             path: path.to_owned(),
             unfinished,
             file: io::BufWriter::new(file),
@@ -106,21 +129,12 @@ impl Archive {
         })
     }
 
-    /// Adds a dead letter.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written. After [`ArchiveError::TooLong`] others can be added.
-    pub fn add(&mut self, dead_letter: &DeadLetter) -> Result<(), ArchiveError> {
-        self.add_line(&line_of(dead_letter)?)
-    }
-
-    /// Adds what [`line_of`] made.
+    /// Adds what [`line_of`] or [`line_of_webhook`] made.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn add_line(&mut self, line: &[u8]) -> Result<(), ArchiveError> {
+    pub fn add(&mut self, line: &[u8]) -> Result<(), ArchiveError> {
         self.file
             .write_all(line)
             .map_err(|source| unwritable(&self.path, source))?;
@@ -140,7 +154,7 @@ impl Archive {
         let mut lines = Lines::open(&self.unfinished).map_err(failed)?;
         let mut verified = 0;
         while let Some((_, line)) = lines.next().map_err(failed)? {
-            let is_whole = line.is_ok_and(|line| export::decode(&line).is_ok());
+            let is_whole = line.is_ok_and(|line| self.content.reads(&line));
             verified += u64::from(is_whole);
         }
         if verified != self.lines {
@@ -176,13 +190,31 @@ impl Drop for Archive {
 ///
 /// When it cannot be written, or not be read back.
 pub fn line_of(dead_letter: &DeadLetter) -> Result<Vec<u8>, ArchiveError> {
-    let mut line = export::encode(dead_letter).map_err(|source| ArchiveError::Record {
+    let line = export::encode(dead_letter).map_err(|source| ArchiveError::Record {
         id: dead_letter.id.clone(),
         source,
     })?;
+    ended(line, "dead letter", &dead_letter.id)
+}
+
+/// A webhook as such a line.
+///
+/// # Errors
+///
+/// When it could not be read back.
+pub fn line_of_webhook(webhook: &Webhook) -> Result<Vec<u8>, ArchiveError> {
+    ended(export::encode_webhook(webhook), "webhook", &webhook.id)
+}
+
+fn ended(
+    mut line: Vec<u8>,
+    what: &'static str,
+    id: &impl ToString,
+) -> Result<Vec<u8>, ArchiveError> {
     if line.len() > export::LINE_BYTES_MAX {
         return Err(ArchiveError::TooLong {
-            id: dead_letter.id.clone(),
+            what,
+            id: id.to_string(),
             bytes: line.len(),
         });
     }
@@ -197,7 +229,7 @@ fn unwritable(path: &Path, source: io::Error) -> ArchiveError {
     }
 }
 
-/// The lines of a file of dead letters, with their numbers.
+/// The lines of a file, with their numbers.
 #[derive(Debug)]
 pub struct Lines {
     input: BufReader<File>,
@@ -205,7 +237,12 @@ pub struct Lines {
 }
 
 /// A line, or why it cannot be one; with its number.
-pub type Numbered = (u64, Result<Vec<u8>, ImportFault>);
+pub type Numbered = (u64, Result<Vec<u8>, LineTooLong>);
+
+/// A line that nothing has which was exported.
+#[derive(Debug, thiserror::Error)]
+#[error("the line is longer than {max} bytes", max = export::LINE_BYTES_MAX)]
+pub struct LineTooLong;
 
 impl Lines {
     /// Opens a file.
@@ -220,7 +257,7 @@ impl Lines {
         })
     }
 
-    /// The next line that is not empty. What is longer than any dead letter is passed over, not kept.
+    /// The next line that is not empty. What is longer than any may be is passed over, not kept.
     ///
     /// # Errors
     ///
@@ -256,7 +293,7 @@ impl Lines {
             }
             self.number += 1;
             if length > export::LINE_BYTES_MAX {
-                return Ok(Some((self.number, Err(ImportFault::TooLong))));
+                return Ok(Some((self.number, Err(LineTooLong))));
             }
             if !line.trim_ascii().is_empty() {
                 return Ok(Some((self.number, Ok(line))));
@@ -287,8 +324,8 @@ pub struct ImportRules {
 #[non_exhaustive]
 pub enum ImportFault {
     /// It is no dead letter.
-    #[error("the line is longer than {max} bytes", max = export::LINE_BYTES_MAX)]
-    TooLong,
+    #[error(transparent)]
+    TooLong(#[from] LineTooLong),
     /// It is damaged.
     #[error(transparent)]
     Line(#[from] WireError),
@@ -323,7 +360,7 @@ impl ImportFault {
             Self::NoWebhook(_) => Some("message"),
             Self::TooOld { .. } => Some("dead_letter"),
             Self::NoSecret => Some("secret_left_out"),
-            Self::TooLong | Self::Line(_) | Self::Store(_) => None,
+            Self::TooLong(_) | Self::Line(_) | Self::Store(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! A dead letter leaves the store only after the file that has it was synced and read back. Whoever dies in between leaves it
 //! in both places, and importing what is there already changes nothing.
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, Content, line_of};
 use ringback_delivery::port::{Clock, DamagedRecord, Store, StoreError};
 use ringback_domain::{
     BudgetState, DeadLetter, DeadLetterBudget, DeadLetterId, DeadLetterUsage, WorkerId, limits,
@@ -168,13 +168,15 @@ impl DeadLetterKeeper {
         let dir = dir.to_owned();
         let write = move || {
             std::fs::create_dir_all(&dir).map_err(|source| RoomError::Directory { dir, source })?;
-            let mut archive = Archive::create(&file)?;
+            let mut archive = Archive::create(&file, Content::DeadLetters)?;
             let mut written = Written::default();
             for dead_letter in letters {
-                match archive.add(&dead_letter) {
-                    Ok(()) => written.ids.push(dead_letter.id),
-                    Err(ArchiveError::TooLong { id, .. }) => written.too_long.push(id),
-                    Err(failure) => return Err(failure.into()),
+                match line_of(&dead_letter) {
+                    Err(ArchiveError::TooLong { .. }) => written.too_long.push(dead_letter.id),
+                    line => {
+                        archive.add(&line?)?;
+                        written.ids.push(dead_letter.id);
+                    }
                 }
             }
             if !written.ids.is_empty() {

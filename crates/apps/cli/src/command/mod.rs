@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod drill;
 mod explain;
+mod files;
 mod keys;
 mod listen;
 mod profiles;

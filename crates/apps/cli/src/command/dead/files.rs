@@ -3,49 +3,23 @@
 use super::{filter_of, page_of};
 use crate::{
     args::{DeadExportArgs, DeadImportArgs},
-    command::webhooks::read_secret,
-    failure::{Exit, Failure, Outcome},
+    command::{
+        files::{ExportReport, IN_FLIGHT_MAX, ImportReport, STANDARD, Source, Target, progress},
+        webhooks::read_secret,
+    },
+    failure::{Failure, Outcome},
     session::Session,
-    terminal::written,
     view::DamagedView,
 };
 use futures_util::{TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use ringback_delivery::port::{DeadLetterFilter, Store};
-use ringback_domain::{DeadLetter, harmless_text, limits};
+use ringback_domain::limits;
 use ringback_worker::{
     Backend, SystemEntropy,
-    archive::{Archive, ArchiveError, ImportFault, ImportRules, Lines, line_of},
+    archive::{Content, ImportFault, ImportRules, LineTooLong, line_of},
 };
-use serde::Serialize;
-use std::{
-    fmt,
-    io::{self, BufWriter, Stdout, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
-use tempfile::NamedTempFile;
-
-/// The name of a file that is the standard output, or the standard input.
-const STANDARD: &str = "-";
-/// Dead letters on their way to the store at once.
-const IN_FLIGHT_MAX: usize = 64;
-/// Faults that are told one by one; the others are counted.
-const FAULTS_TOLD_MAX: usize = 100;
-
-#[derive(Serialize)]
-struct ExportReport {
-    exported: u64,
-    file: String,
-    /// Ids of those that are too long for a line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_out: Vec<String>,
-    /// Those that cannot be read.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<DamagedView>,
-}
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub(super) async fn export(
     session: &Session,
@@ -57,7 +31,7 @@ pub(super) async fn export(
         include_disposed: args.all,
         ..filter_of(&args.filter, now)?
     };
-    let mut target = Target::open(&args.file)?;
+    let mut target = Target::open(&args.file, Content::DeadLetters)?;
     let progress = progress(session, "exported");
     let mut after = None;
     let (mut left_out, mut damaged) = (Vec::new(), Vec::new());
@@ -72,7 +46,7 @@ pub(super) async fn export(
         )
         .await?;
         for dead_letter in &page.entries {
-            if target.add(dead_letter)? {
+            if target.add(line_of(dead_letter))? {
                 progress.inc(1);
             } else {
                 left_out.push(dead_letter.id.to_string());
@@ -94,20 +68,13 @@ pub(super) async fn export(
             super::in_words(damaged.len() as u64)
         ));
     }
-    if args.file == Path::new(STANDARD) {
-        let terminal = &session.terminal;
-        terminal.say(&format!("exported {words} to the standard output"));
-        return whole;
-    }
     let report = ExportReport {
         exported,
         file: args.file.display().to_string(),
         left_out,
         damaged,
     };
-    session.terminal.data(&report, |report| {
-        format!("exported {words} to {}", report.file)
-    })?;
+    report.tell(session, &words)?;
     whole
 }
 
@@ -121,68 +88,6 @@ fn whole(left_out: &[String]) -> Outcome {
         "{words} too long for a line of a file, left out: the first is {first}"
     ));
     Err(failure.hint("`ringback dead show` tells of what; replay or discard it"))
-}
-
-/// Where an export goes.
-enum Target {
-    File(Archive),
-    /// For where nothing can be written: the reader keeps it, and cannot be read back. Each line bears its digest there, too.
-    Stdout {
-        out: BufWriter<Stdout>,
-        lines: u64,
-    },
-}
-
-impl Target {
-    fn open(file: &Path) -> Outcome<Self> {
-        if file == Path::new(STANDARD) {
-            let out = BufWriter::new(io::stdout());
-            return Ok(Self::Stdout { out, lines: 0 });
-        }
-        Ok(Self::File(Archive::create(file)?))
-    }
-
-    /// Whether it fits.
-    fn add(&mut self, dead_letter: &DeadLetter) -> Outcome<bool> {
-        let line = match line_of(dead_letter) {
-            Err(ArchiveError::TooLong { .. }) => return Ok(false),
-            line => line?,
-        };
-        match self {
-            Self::File(archive) => archive.add_line(&line)?,
-            Self::Stdout { out, lines } => {
-                written(out.write_all(&line))?;
-                *lines += 1;
-            }
-        }
-        Ok(true)
-    }
-
-    fn finish(self) -> Outcome<u64> {
-        match self {
-            Self::File(archive) => Ok(archive.finish()?),
-            Self::Stdout { mut out, lines } => {
-                written(out.flush())?;
-                Ok(lines)
-            }
-        }
-    }
-}
-
-#[derive(Default, Serialize)]
-struct ImportReport {
-    imported: u64,
-    already_there: u64,
-    fault_count: u64,
-    faults: Vec<FaultView>,
-}
-
-#[derive(Serialize)]
-struct FaultView {
-    line: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    member: Option<&'static str>,
-    problem: String,
 }
 
 pub(super) async fn import(
@@ -211,64 +116,7 @@ pub(super) async fn import(
     if report.fault_count == 0 || args.keep_going {
         store_all(session, &rules, &source, &mut report).await?;
     }
-    session.terminal.data(&report, show)?;
-    match report.fault_count {
-        0 => Ok(()),
-        _ if args.keep_going => Err(Failure::failed(format!(
-            "{} of the file's lines were not imported",
-            report.fault_count
-        ))),
-        _ => Err(Failure::failed("nothing was imported")
-            .hint("mend the file, or pass --keep-going to import the rest")),
-    }
-}
-
-/// What an import reads, twice.
-enum Source {
-    File(PathBuf),
-    /// What came on the standard input, until the import is over.
-    Stdin(NamedTempFile),
-}
-
-impl Source {
-    fn open(file: PathBuf) -> Outcome<Self> {
-        if file != Path::new(STANDARD) {
-            Failure::if_directory(&file)?;
-            return Ok(Self::File(file));
-        }
-        let kept = NamedTempFile::new().and_then(|mut kept| {
-            io::copy(&mut io::stdin(), &mut kept)?;
-            Ok(kept)
-        });
-        let kept = kept.map_err(|failure| {
-            Failure::failed("could not keep the standard input until it is imported")
-                .because(failure)
-        })?;
-        Ok(Self::Stdin(kept))
-    }
-
-    fn lines(&self) -> Outcome<Lines> {
-        let path = match self {
-            Self::File(path) => path,
-            Self::Stdin(kept) => kept.path(),
-        };
-        Lines::open(path)
-            .map_err(|failure| Failure::usage(format!("could not open {self}")).because(failure))
-    }
-
-    fn could_not_read(&self) -> impl Fn(io::Error) -> Failure {
-        let what = format!("could not read {self}");
-        move |failure| Failure::failed(what.clone()).because(failure)
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "`{}`", path.display()),
-            Self::Stdin(_) => f.write_str("the standard input"),
-        }
-    }
+    report.conclude(session, args.keep_going)
 }
 
 /// Reads every line before the first is stored.
@@ -286,21 +134,12 @@ async fn check(
         progress.inc(1);
         let read = match line {
             Ok(line) => rules.read(&line).await.map(drop),
-            Err(fault) => Err(fault),
+            Err(fault) => Err(fault.into()),
         };
         match read {
             Ok(()) => {}
             Err(ImportFault::Store(error)) => return Err(error.into()),
-            Err(fault) => {
-                report.fault_count += 1;
-                if report.faults.len() < FAULTS_TOLD_MAX {
-                    report.faults.push(FaultView {
-                        line: number,
-                        member: fault.member(),
-                        problem: fault.to_string(),
-                    });
-                }
-            }
+            Err(fault) => report.blame(number, fault.member(), &fault),
         }
     }
     progress.finish_and_clear();
@@ -324,7 +163,7 @@ async fn store_all(
         let next = lines.next().map_err(source.could_not_read())?;
         Ok::<_, Failure>(next.map(|(_, line)| (line, lines)))
     });
-    let put = async |line: Result<Vec<u8>, ImportFault>| {
+    let put = async |line: Result<Vec<u8>, LineTooLong>| {
         let Ok(line) = line else {
             return Ok(None);
         };
@@ -351,44 +190,4 @@ async fn store_all(
     }
     progress.finish_and_clear();
     Ok(())
-}
-
-fn show(report: &ImportReport) -> String {
-    let mut lines: Vec<_> = report
-        .faults
-        .iter()
-        .map(|fault| {
-            let problem = harmless_text(fault.problem.as_bytes());
-            format!("line {}: {problem}", fault.line)
-        })
-        .collect();
-    let told = report.faults.len() as u64;
-    if report.fault_count > told {
-        lines.push(format!("{} more lines", report.fault_count - told));
-    }
-    lines.push(format!(
-        "imported {}, already there {}, with faults {}",
-        report.imported, report.already_there, report.fault_count
-    ));
-    lines.join("\n")
-}
-
-fn progress(session: &Session, word: &str) -> ProgressBar {
-    if !session.terminal.shows_progress() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(&format!("{{spinner}} {{pos}} {word}, {{per_sec}}"))
-        .expect("a template of our own");
-    ProgressBar::new_spinner().with_style(style)
-}
-
-impl From<ArchiveError> for Failure {
-    fn from(error: ArchiveError) -> Self {
-        let exit = match &error {
-            ArchiveError::Exists(_) => Exit::Refused,
-            ArchiveError::NotBegun { .. } => Exit::Usage,
-            _ => Exit::Failed,
-        };
-        Self::of(exit, &error)
-    }
 }
