@@ -311,6 +311,10 @@ pub(crate) enum WebhooksCommand {
     Test { id: WebhookId },
     /// Tries whether a receiver suits what it will be sent
     Check(WebhookCheckArgs),
+    /// Writes them to a file, one a line, each with its digest; secrets stay sealed
+    Export(WebhookExportArgs),
+    /// Brings them back from a file, under the same ids; what is there already stays as it is
+    Import(WebhookImportArgs),
     /// Removes one; what is under way becomes dead letters
     Remove { id: WebhookId },
 }
@@ -356,6 +360,28 @@ pub(crate) struct WebhookCheckArgs {
     /// Sends what it must refuse, too: forged, unsigned, old
     #[arg(long)]
     pub(crate) negative: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookExportArgs {
+    /// The file, which must not be there yet; `-` for the standard output
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Only of this project
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookImportArgs {
+    /// The file; `-` for the standard input
+    pub(crate) file: PathBuf,
+    /// Imports the rest when some lines have faults
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Puts those that are there and differ back as the file has them
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]

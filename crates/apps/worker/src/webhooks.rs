@@ -1,5 +1,9 @@
 //! Registering, changing and trying webhooks: what a command and an API call have in common.
 
+mod import;
+
+pub use import::{ImportedWebhook, WebhookImport, WebhookImportFault};
+
 use bytes::Bytes;
 use ringback_delivery::{
     ProfileBook, Route, build_request, judge,

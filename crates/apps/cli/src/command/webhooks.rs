@@ -1,5 +1,7 @@
 //! `ringback webhooks`: registered destinations.
 
+mod files;
+
 use super::receiver_check;
 use crate::{
     args::{WebhookAddArgs, WebhookRotateArgs, WebhookUpdateArgs, WebhooksCommand},
@@ -46,6 +48,11 @@ pub(crate) async fn run(session: &Session, command: WebhooksCommand) -> Outcome 
         WebhooksCommand::RotateSecret(args) => rotate(session, &webhooks, &desk, args).await,
         WebhooksCommand::Test { id } => test(session, &webhooks, &config, &id).await,
         WebhooksCommand::Check(_) => unreachable!("it needs no desk and is done"),
+        WebhooksCommand::Export(args) => {
+            session.look_for_project(&config, args.project.as_ref());
+            files::export(session, &webhooks, &config, args).await
+        }
+        WebhooksCommand::Import(args) => files::import(session, &webhooks, args).await,
         WebhooksCommand::Remove { id } => remove(session, &webhooks, &id).await,
     };
     desk.close().await;
@@ -125,19 +132,23 @@ async fn list(
     config: &Config,
     project: Option<ProjectName>,
 ) -> Outcome {
-    let projects = match project {
-        Some(project) => vec![project],
-        None => config.projects.keys().cloned().collect(),
-    };
     let mut found = Page::new(Vec::new(), None);
-    for project in &projects {
-        let of_project = store.webhooks(project).await?;
+    for project in projects_of(config, project) {
+        let of_project = store.webhooks(&project).await?;
         found.entries.extend(of_project.entries);
         found.damaged.extend(of_project.damaged);
     }
     let list = RecordListView::<WebhookView>::of(found);
     session.terminal.data(&list, webhooks_table)?;
     Failure::if_damaged("webhook", &list.damaged)
+}
+
+/// The project asked for, or all that are configured.
+fn projects_of(config: &Config, asked: Option<ProjectName>) -> Vec<ProjectName> {
+    asked.map_or_else(
+        || config.projects.keys().cloned().collect(),
+        |project| vec![project],
+    )
 }
 
 async fn show(session: &Session, webhooks: &Webhooks, id: &WebhookId) -> Outcome {

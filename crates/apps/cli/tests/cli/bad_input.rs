@@ -134,6 +134,12 @@ fn every_kind_of_failure_has_its_exit_code() {
         ),
         (&["publish", "."], 2, "`.` is a directory"),
         (&["dead", "import", "."], 2, "`.` is a directory"),
+        (&["webhooks", "import", "."], 2, "`.` is a directory"),
+        (
+            &["webhooks", "import", "nowhere"],
+            2,
+            "could not open `nowhere`",
+        ),
         (
             &["config", "default", "--output", "json"],
             2,
@@ -265,6 +271,11 @@ fn every_kind_of_failure_has_its_exit_code() {
             &["dead", "export", "nowhere/all.ndjson"],
             2,
             "could not begin `nowhere/all.ndjson`",
+        ),
+        (
+            &["webhooks", "export", "nowhere/all.jsonl"],
+            2,
+            "could not begin `nowhere/all.jsonl`",
         ),
         (
             &["dead", "import", "-", "--callback-secret-file", "-"],

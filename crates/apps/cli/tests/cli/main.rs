@@ -20,3 +20,4 @@ mod publish;
 mod replays;
 mod terminal;
 mod version;
+mod webhook_files;

@@ -21,5 +21,6 @@ mod log_lines;
 mod process;
 mod queries;
 mod replay_plans;
+mod restore;
 mod runbooks;
 mod secured;
