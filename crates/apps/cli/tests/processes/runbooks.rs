@@ -2,7 +2,7 @@
 
 use crate::{
     desk::event,
-    installation::UNFORGIVING,
+    installation::{EVENT_HEADER, UNFORGIVING},
     secured::{PASSWORD, SIGNED, Secured, deploy},
 };
 use ringback_testkit::receiver::{Answer, Receiver};
@@ -12,9 +12,10 @@ use std::{
     fs,
     path::Path,
     process::{Output, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{io::AsyncWriteExt, process::Command, time::sleep};
 
 /// What runs on other machines than ours, and is only read here.
 const NOT_RUN: [&str; 2] = ["systemctl", "kubectl"];
@@ -22,12 +23,21 @@ const NOT_RUN: [&str; 2] = ["systemctl", "kubectl"];
 const SECRETS: &str = "/etc/ringback/secrets";
 /// Deliveries that die before the receiver is repaired.
 const DEAD_LETTERS: usize = 4;
+const POLL: Duration = Duration::from_millis(100);
+/// How often a test looks before it gives up: a minute.
+const LOOKS_MAX: usize = 600;
+/// The first command of the nightly copy, before which there is something to copy.
+const COPY: &str = "ringback webhooks export ";
+/// The first command that restores, before which Redis is lost.
+const RESTORE: &str = "ringback webhooks import ";
+/// The event of a dead letter that is copied, lost and restored.
+const COPIED: &str = "evt_copied";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_runbooks_does_what_its_page_says() {
     let commands = commands();
     assert!(commands.len() > 50, "{} commands", commands.len());
-    let operator = Operator::new().await;
+    let mut operator = Operator::new().await;
     let (worker, api) = (
         operator.place.serve("worker", "dispatch,deliver,replay"),
         operator.place.serve("api", "api"),
@@ -50,12 +60,20 @@ async fn every_command_of_the_runbooks_does_what_its_page_says() {
                 let roles = command.rsplit(' ').next().expect("a word");
                 operator.place.serve("worker", roles).await.stop().await;
             }
-            "ringback" => operator.run(&command).await,
+            "ringback" => {
+                if command.starts_with(COPY) {
+                    operator.suffer_once_more().await;
+                } else if command.starts_with(RESTORE) {
+                    operator.lose_redis().await;
+                }
+                operator.run(&command).await;
+            }
             "rabbitmqctl" => operator.tell_rabbitmq(&command),
             "redis-cli" => operator.ask_redis(&command).await,
             other => assert!(NOT_RUN.contains(&other), "`{command}` is run by nobody"),
         }
     }
+    operator.send_what_was_restored().await;
     for process in [worker, api] {
         process.stop().await;
     }
@@ -150,16 +168,73 @@ impl Operator {
     }
 
     async fn suffer_an_outage(&self) {
+        let ids: Vec<_> = (0..DEAD_LETTERS)
+            .map(|number| format!("evt_{number}"))
+            .collect();
+        self.publish(&ids).await;
+        self.receiver.wait_for("/down", DEAD_LETTERS).await;
+        self.place.wait_for_dead_letters(DEAD_LETTERS).await;
+    }
+
+    async fn publish(&self, ids: &[String]) {
         let mut lines = String::new();
-        for number in 0..DEAD_LETTERS {
-            let event = event(UNFORGIVING, &format!("evt_{number}"), 20);
+        for id in ids {
+            let event = event(UNFORGIVING, id, 20);
             lines.push_str(std::str::from_utf8(&event).unwrap());
             lines.push('\n');
         }
         fs::write(self.folder.path().join("events"), lines).unwrap();
         self.run("ringback publish events").await;
-        self.receiver.wait_for("/down", DEAD_LETTERS).await;
-        self.place.wait_for_dead_letters(DEAD_LETTERS).await;
+    }
+
+    /// One more is given up, so that there is an open dead letter to copy.
+    async fn suffer_once_more(&self) {
+        self.receiver
+            .script("/down", [Answer::status(500), Answer::status(200)]);
+        self.publish(&[COPIED.to_owned()]).await;
+        for _ in 0..LOOKS_MAX {
+            if self.copied_letter().await.is_some() {
+                return;
+            }
+            sleep(POLL).await;
+        }
+        panic!("{COPIED} was not given up");
+    }
+
+    async fn copied_letter(&self) -> Option<String> {
+        let list = format!("ringback dead list --text {COPIED} -o json");
+        let printed = told(&self.shell(&list).await);
+        let (_, rest) = printed.split_once("\"id\": \"")?;
+        rest.split('"').next().map(str::to_owned)
+    }
+
+    /// Redis comes back with nothing in it.
+    async fn lose_redis(&mut self) {
+        let redis = &mut self.place.redis;
+        redis.stop();
+        for entry in fs::read_dir(redis.folder()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        redis.restart().unwrap();
+        let listed = self.shell("ringback webhooks list").await;
+        let listed = told(&listed);
+        assert!(!listed.contains(&self.broken), "{listed}");
+        assert_eq!(self.copied_letter().await, None);
+    }
+
+    /// What came back from the copies is delivered, to the webhook that it was for.
+    async fn send_what_was_restored(&self) {
+        let letter = self.copied_letter().await.expect("it was imported");
+        let before = self.receiver.received("/down").len();
+        self.run(&format!("ringback dead replay {letter}")).await;
+        let received = self.receiver.wait_for("/down", before + 1).await;
+        let last = received.last().expect("it was waited for");
+        assert_eq!(last.header(EVENT_HEADER), Some(COPIED));
     }
 
     /// Runs a command as the shell does, with what is to be filled in.
@@ -187,6 +262,7 @@ impl Operator {
             }
         }
         filled
+            .replace("DATE", "$(date +%F)")
             .replace("WEBHOOK", &self.webhook)
             .replace("PROJECT", SIGNED)
     }
