@@ -161,9 +161,11 @@ impl<'a> WebhookImport<'a> {
 
     async fn make_room(&mut self, webhook: &Webhook) -> Result<(), WebhookImportFault> {
         let project = &webhook.project;
-        let count = match self.counts.get(project) {
-            Some(count) => *count,
-            None => self.webhooks.store.webhooks(project).await?.len(),
+        let count = if let Some(count) = self.counts.get(project) {
+            *count
+        } else {
+            let found = self.webhooks.store.webhooks(project).await?;
+            found.entries.len() + found.damaged.len()
         };
         if count >= WEBHOOKS_PER_PROJECT_MAX {
             return Err(refused(webhook, WebhookError::TooMany(project.clone())));

@@ -6,6 +6,7 @@ use crate::{
     command::files::{ExportReport, IN_FLIGHT_MAX, ImportReport, Source, Target, progress},
     failure::{Failure, Outcome},
     session::Session,
+    view::DamagedView,
 };
 use futures_util::{TryStreamExt, stream};
 use ringback_worker::{
@@ -22,9 +23,11 @@ pub(super) async fn export(
 ) -> Outcome {
     let mut target = Target::open(&args.file, Content::Webhooks)?;
     let progress = progress(session, "exported");
-    let mut left_out = Vec::new();
+    let (mut left_out, mut damaged) = (Vec::new(), Vec::new());
     for project in projects_of(config, args.project) {
-        for webhook in webhooks.store.webhooks(&project).await? {
+        let found = webhooks.store.webhooks(&project).await?;
+        damaged.extend(found.damaged.into_iter().map(DamagedView::from));
+        for webhook in found.entries {
             let id = webhook.id.to_string();
             let webhook = webhooks.sealed_whole(webhook);
             if target.add(line_of_webhook(&webhook))? {
@@ -40,9 +43,10 @@ pub(super) async fn export(
         exported,
         file: args.file.display().to_string(),
         left_out,
-        damaged: Vec::new(),
+        damaged,
     };
     report.tell(session, &in_words(exported))?;
+    Failure::if_damaged("webhook", &report.damaged)?;
     let Some(first) = report.left_out.first() else {
         return Ok(());
     };
