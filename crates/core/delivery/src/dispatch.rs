@@ -124,9 +124,7 @@ impl Dispatch {
         if let Some(why) = self.refused(seal) {
             return self.keep_event(event, why).await;
         }
-        if event.occurred_at.is_none() {
-            return self.date(event, trace).await;
-        }
+        let event = self.dated(event).await?;
         let stops = match self.stops(&event, &*webhooks?) {
             Ok(stops) => stops,
             Err(why) => return self.keep_event(event, why).await,
@@ -215,20 +213,21 @@ impl Dispatch {
         }
     }
 
-    /// Queues the event again, with this moment as the one it happened at.
+    /// The event with the moment it happened at: where it tells none, this one, or the one that an earlier dispatch kept.
     ///
-    /// Bodies show that moment, so an event is dispatched only once it is written down: whoever takes it later, and however
-    /// often, makes the same bytes of it.
-    async fn date(&self, event: Event, trace: Option<TraceContext>) -> Result<(), Stuck> {
-        let now = self.context.clock.now();
-        let mut event = event.dated(now);
-        event.accepted_at.get_or_insert(now);
-        let publish = || self.context.queue.publish_event(&event, trace.as_ref());
-        self.context
-            .until_done("publish dated event", publish)
-            .await?;
+    /// Bodies show that moment, so nothing is rendered before it is written down: whoever takes the event later, and however often, makes
+    /// the same bytes of it. It is kept in the store, since a queue of events that is full takes no more, and only dispatch empties it.
+    async fn dated(&self, event: Event) -> Result<Event, StoreError> {
+        if event.occurred_at.is_some() {
+            return Ok(event);
+        }
+        let (store, now) = (&self.context.store, self.context.clock.now());
+        let keep = || store.event_moment(&event.project, &event.id, now);
+        let moment = self.context.until_done("keep event's moment", keep).await?;
         fault_point!(EventDated);
-        Ok(())
+        let mut event = event.dated(moment);
+        event.accepted_at.get_or_insert(moment);
+        Ok(event)
     }
 
     /// Where the event goes, or why it goes nowhere.

@@ -17,7 +17,7 @@ pub enum FaultPoint {
     SettledRetrying,
     /// Deliver, step 3c: dead letter stored and claim settled, not acknowledged.
     SettledDeadLettered,
-    /// Dispatch: an event without a moment was queued again with one, the one that came is not acknowledged.
+    /// Dispatch: the moment of an event without one is kept, nothing is made of the event.
     EventDated,
     /// Dispatch: a delivery is confirmed, its sisters perhaps not. Reached once for each delivery.
     DeliveryPublished,

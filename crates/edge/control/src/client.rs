@@ -735,6 +735,24 @@ impl EventStore for ControlClient {
         Ok(())
     }
 
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let step = "keep an event's moment";
+        let call = Call::EventMoment {
+            project: project.to_string(),
+            id: id.to_string(),
+            at,
+        };
+        match self.store(step, call, None).await? {
+            (Answer::Moment { at }, _) => Ok(at),
+            _ => Err(self.unexpected(step)),
+        }
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         let step = "ask for the store's health";
         match self.store(step, Call::Health, None).await? {

@@ -118,6 +118,11 @@ pub(crate) enum Call {
         id: String,
         mark: MarkLine,
     },
+    EventMoment {
+        project: String,
+        id: String,
+        at: Timestamp,
+    },
     KeepEventKnown {
         project: String,
         id: String,
@@ -161,6 +166,9 @@ pub(crate) enum Answer {
     Already,
     Mark {
         mark: Option<MarkLine>,
+    },
+    Moment {
+        at: Timestamp,
     },
     Depths {
         depths: Vec<DepthLine>,

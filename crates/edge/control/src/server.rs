@@ -428,6 +428,12 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                 .await?;
             done()
         }
+        Call::EventMoment { project, id, at } => {
+            let at = store
+                .event_moment(&parse(&project)?, &parse(&id)?, at)
+                .await?;
+            vec![to_part(&Answer::Moment { at })]
+        }
         Call::KeepEventKnown { project, id, until } => {
             store
                 .keep_event_known(&parse(&project)?, &parse(&id)?, until)

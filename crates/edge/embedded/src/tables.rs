@@ -71,6 +71,9 @@ pub(crate) const PLAN_MARKS: TableDefinition<(&str, u32), &str> =
 /// Marks of events by project and id.
 pub(crate) const EVENT_MARKS: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("event_marks");
+/// The moments of events that tell none, by project and id.
+pub(crate) const EVENT_MOMENTS: TableDefinition<(&str, &str), &[u8]> =
+    TableDefinition::new("event_moments");
 /// Format, number of times opened, and the bytes that dead letters take.
 pub(crate) const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 
@@ -125,6 +128,7 @@ tables! {
     plan_chunks: PLAN_CHUNKS<(&'static str, u32), &'static [u8]>,
     plan_marks: PLAN_MARKS<(&'static str, u32), &'static str>,
     event_marks: EVENT_MARKS<(&'static str, &'static str), &'static [u8]>,
+    event_moments: EVENT_MOMENTS<(&'static str, &'static str), &'static [u8]>,
     about: ABOUT<&'static str, u64>,
 }
 
@@ -205,6 +209,7 @@ impl Tables<'_> {
         self.plan_chunks()?;
         self.plan_marks()?;
         self.event_marks()?;
+        self.event_moments()?;
         Ok(())
     }
 }

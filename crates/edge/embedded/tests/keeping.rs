@@ -177,6 +177,26 @@ async fn an_event_is_known_for_the_idempotency_window() {
 }
 
 #[tokio::test]
+async fn the_moment_of_an_event_is_kept_for_the_idempotency_window() {
+    let (dir, clock) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::at(samples::moment(0)),
+    );
+    let store = open(dir.path(), &Settings::default(), &clock).store();
+    let event = samples::event();
+    let kept = async |second| {
+        let at = samples::moment(second);
+        let kept = store.event_moment(&event.project, &event.id, at).await;
+        kept.unwrap()
+    };
+    assert_eq!(kept(1).await, samples::moment(1));
+    clock.forward(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(kept(2).await, samples::moment(1));
+    clock.forward(Duration::from_secs(1));
+    assert_eq!(kept(3).await, samples::moment(3), "it is another event");
+}
+
+#[tokio::test]
 async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
     let (dir, clock) = (
         tempfile::tempdir().unwrap(),

@@ -6,7 +6,7 @@ use crate::{
     connection::Connection,
     error::unreadable,
     gathering::{Call, Gathering, Step},
-    script::KEEP_EVENT_KNOWN,
+    script::{EVENT_MOMENT, KEEP_EVENT_KNOWN},
 };
 use async_trait::async_trait;
 use redis::ToRedisArgs;
@@ -58,6 +58,26 @@ impl EventStore for RedisStore {
             .key(shard.event(project.as_str(), id.as_str()))
             .arg(millis(kept));
         self.connection.run("keep an event known", &script).await
+    }
+
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let shard = self.keys.shard_of(id.as_str());
+        let mut script = EVENT_MOMENT.prepare_invoke();
+        script
+            .key(shard.event_moment(project.as_str(), id.as_str()))
+            .arg(at.to_string())
+            .arg(millis(self.settings.idempotency_window));
+        let kept: String = self
+            .connection
+            .run("keep an event's moment", &script)
+            .await?;
+        kept.parse()
+            .map_err(|_| unreadable("moment of event", id, "it is no moment".into()))
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {

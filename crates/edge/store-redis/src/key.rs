@@ -154,6 +154,10 @@ impl Shard {
         self.key(&["event:", project, ":", id])
     }
 
+    pub(crate) fn event_moment(&self, project: &str, id: &str) -> String {
+        self.key(&["moment:", project, ":", id])
+    }
+
     pub(crate) fn barrier(&self) -> String {
         self.key(&["barrier"])
     }

@@ -12,6 +12,7 @@ macro_rules! script {
 }
 
 script!(KEEP_EVENT_KNOWN, "keep_event_known.lua");
+script!(EVENT_MOMENT, "event_moment.lua");
 script!(CLAIM, "common.lua", "claims.lua", "claim.lua");
 script!(
     SHOW_ATTEMPTING,

@@ -486,6 +486,15 @@ pub trait EventStore: Send + Sync {
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
+    /// The moment of an event that tells none itself: `at` for whoever asks first, and what that was for all others within the window,
+    /// so that every dispatch of the event makes the same bytes.
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError>;
+
     /// Whether the store answers, and what it promises.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
 }

@@ -3,7 +3,7 @@
 use crate::world::{SECRET, World};
 use crate::{headers, modelhunter_event};
 use ringback_delivery::{
-    Dispatch, Handled, Intake, PlainSecrets,
+    Handled, Intake,
     port::{
         Clock, DeadLetterFilter, DeadLetterStore, DisposeAnswer, ParkedContent, ParkedMessage,
         Queue, QueueName, WebhookStore,
@@ -12,7 +12,10 @@ use ringback_delivery::{
 use ringback_domain::{
     Callback, CallbackSecret, DeadLetterContent, DeadLetterReason, DeliveryState, Disposal, limits,
 };
-use ringback_testkit::simulation::{accepts, answers};
+use ringback_testkit::{
+    samples,
+    simulation::{accepts, answers},
+};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -161,36 +164,48 @@ async fn a_secret_in_plain_text_is_sealed_before_it_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn an_event_without_a_moment_is_given_one_and_every_dispatch_makes_the_same_bytes_of_it() {
     let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    // What is left out keeps the event from being marked, as the end of its worker does.
+    let damaged = world.webhook(|_| {}).await;
+    world.store.damage(&damaged);
+    let mut bodies = Vec::new();
+    for _ in 0..2 {
+        publish_undated(&world).await;
+        let dispatch = world.spawn_dispatch().await;
+        bodies.push(world.peek().await.body);
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        dispatch.abort();
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    let body = String::from_utf8(bodies[0].to_vec()).unwrap();
+    let moment = format!(r#""timestamp":"{:.3}""#, samples::moment(0));
+    assert!(body.contains(&moment), "{body}");
+    let kept = world.dead_letters().await.remove(0);
+    let DeadLetterContent::Event { event, .. } = kept.content else {
+        panic!("an event")
+    };
+    assert_eq!(event.occurred_at, Some(samples::moment(0)), "it goes on with it");
+}
+
+/// Only dispatch makes room there.
+#[tokio::test(start_paused = true)]
+async fn an_event_without_a_moment_needs_no_room_in_a_full_queue() {
+    let world = World::new(Some("standard"), []);
+    world.webhook(|_| {}).await;
+    publish_undated(&world).await;
+    world.queue.refuse_events();
+    tokio::time::timeout(Duration::from_hours(1), world.run())
+        .await
+        .expect("it is dispatched");
+    assert_eq!(world.sender.with_requests(<[_]>::len), 1);
+}
+
+async fn publish_undated(world: &World) {
     let undated = format!(
         r#"{{"id":"evt_1","project":"{}","type":"task.completed","job":{{"id":"task_1"}}}}"#,
         world.project
     );
     world.queue.publish_raw_event(undated.into()).await.unwrap();
-    let mut events = world.queue.consume_events(2).await.unwrap();
-    let undated = events.next().await.unwrap();
-    let dispatch = Dispatch::new(world.context(), PlainSecrets::Refuse, None);
-    let handled = dispatch.handle(undated.content, undated.trace, false).await;
-    assert_eq!(handled, Handled::Acknowledge);
-
-    // The worker that takes it vanishes before it marks the event, and another takes it later: each a world of its own.
-    let dated = events.next().await.unwrap().content.unwrap();
-    let mut bodies = Vec::new();
-    for _ in 0..2 {
-        tokio::time::sleep(Duration::from_hours(1)).await;
-        let world = World::new(Some("standard"), []);
-        world.webhook(|_| {}).await;
-        world.publish(&dated).await;
-        let dispatch = world.spawn_dispatch().await;
-        bodies.push(world.peek().await.body);
-        dispatch.abort();
-    }
-    assert_eq!(bodies[0], bodies[1]);
-    let moment = format!("{:.3}", dated.occurred_at.unwrap());
-    let body = String::from_utf8(bodies[0].to_vec()).unwrap();
-    assert!(
-        body.contains(&format!(r#""timestamp":"{moment}""#)),
-        "{body}"
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,29 @@ impl Mark {
     }
 }
 
+/// A moment, and when it was kept by our clock: that is what it ages by.
+pub(super) struct Moment {
+    pub(super) kept_at: Timestamp,
+    moment: Timestamp,
+}
+
+impl Moment {
+    fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.moment(self.kept_at);
+        to.moment(self.moment);
+        to.0
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        Some(Self {
+            kept_at: from.moment()?,
+            moment: from.moment()?,
+        })
+    }
+}
+
 #[async_trait]
 impl EventStore for EmbeddedStore {
     async fn event_mark(
@@ -111,6 +134,34 @@ impl EventStore for EmbeddedStore {
                     marks.insert(key, &*known.encode())?;
                 }
                 Ok(())
+            })
+            .await
+            .map_err(|failure| self.error(failure))
+    }
+
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let (project, id, since) = (project.clone(), id.clone(), self.window_began());
+        let first = Moment {
+            kept_at: self.clock.now(),
+            moment: at,
+        };
+        self.engine
+            .write(move |tables| {
+                let moments = tables.event_moments()?;
+                let key = (project.as_str(), id.as_str());
+                let kept = moments
+                    .get(key)?
+                    .and_then(|bytes| Moment::decode(bytes.value()));
+                if let Some(kept) = kept.filter(|kept| kept.kept_at > since) {
+                    return Ok(kept.moment);
+                }
+                moments.insert(key, &*first.encode())?;
+                Ok(first.moment)
             })
             .await
             .map_err(|failure| self.error(failure))

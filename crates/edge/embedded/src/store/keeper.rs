@@ -2,7 +2,7 @@
 
 use super::{
     dead_letters,
-    events::Mark,
+    events::{Mark, Moment},
     plans::{PlanRecord, forget_entries},
     record::Record,
     traffic,
@@ -23,6 +23,7 @@ pub(crate) struct Keeper {
     settings: Settings,
     clock: Arc<dyn Clock>,
     marks_after: Option<(String, String)>,
+    moments_after: Option<(String, String)>,
     deliveries_after: u64,
 }
 
@@ -41,6 +42,7 @@ impl Keeper {
             settings,
             clock,
             marks_after: None,
+            moments_after: None,
             deliveries_after: 0,
         }
     }
@@ -51,6 +53,7 @@ impl Keeper {
             self.sweep_dead_letters(tables, now)?,
             self.sweep_deliveries(tables, now)?,
             self.sweep_marks(tables, now)?,
+            self.sweep_moments(tables, now)?,
             sweep_traffic(tables, now)?,
             self.sweep_plans(tables, now)?,
         ];
@@ -180,43 +183,65 @@ impl Keeper {
         })
     }
 
-    /// Those past the window, found by walking around the whole table.
+    /// Those past the window.
     fn sweep_marks(
         &mut self,
         tables: &mut Tables<'_>,
         now: Timestamp,
     ) -> Result<Swept, redb::Error> {
         let kept_since = before(now, self.settings.idempotency_window);
-        let marks = tables.event_marks()?;
-        let mut looked_at = 0;
-        let mut doomed = Vec::new();
-        let start = match &self.marks_after {
-            Some((project, id)) => Bound::Excluded((project.as_str(), id.as_str())),
-            None => Bound::Unbounded,
-        };
-        let mut last = None;
-        for entry in marks.range::<(&str, &str)>((start, Bound::Unbounded))? {
-            let (key, bytes) = entry?;
-            let key = (key.value().0.to_owned(), key.value().1.to_owned());
-            looked_at += 1;
-            if Mark::decode(bytes.value()).is_none_or(|mark| mark.marked_at <= kept_since) {
-                doomed.push(key.clone());
-            }
-            last = Some(key);
-            if doomed.len() == FORGET_MAX || looked_at == LOOK_AT_MAX {
-                break;
-            }
-        }
-        let is_through = doomed.len() < FORGET_MAX && looked_at < LOOK_AT_MAX;
-        self.marks_after = last.filter(|_| !is_through);
-        for (project, id) in &doomed {
-            marks.remove((project.as_str(), id.as_str()))?;
-        }
-        Ok(Swept {
-            forgotten: doomed.len(),
-            more: doomed.len() == FORGET_MAX,
-        })
+        let is_old =
+            |bytes: &[u8]| Mark::decode(bytes).is_none_or(|mark| mark.marked_at <= kept_since);
+        sweep_events(tables.event_marks()?, &mut self.marks_after, is_old)
     }
+
+    /// The same.
+    fn sweep_moments(
+        &mut self,
+        tables: &mut Tables<'_>,
+        now: Timestamp,
+    ) -> Result<Swept, redb::Error> {
+        let kept_since = before(now, self.settings.idempotency_window);
+        let is_old =
+            |bytes: &[u8]| Moment::decode(bytes).is_none_or(|kept| kept.kept_at <= kept_since);
+        sweep_events(tables.event_moments()?, &mut self.moments_after, is_old)
+    }
+}
+
+/// What is old of a table by project and event, found by walking around the whole of it.
+fn sweep_events(
+    table: &mut redb::Table<'_, (&'static str, &'static str), &'static [u8]>,
+    after: &mut Option<(String, String)>,
+    is_old: impl Fn(&[u8]) -> bool,
+) -> Result<Swept, redb::Error> {
+    let mut looked_at = 0;
+    let mut doomed = Vec::new();
+    let start = match &*after {
+        Some((project, id)) => Bound::Excluded((project.as_str(), id.as_str())),
+        None => Bound::Unbounded,
+    };
+    let mut last = None;
+    for entry in table.range::<(&str, &str)>((start, Bound::Unbounded))? {
+        let (key, bytes) = entry?;
+        let key = (key.value().0.to_owned(), key.value().1.to_owned());
+        looked_at += 1;
+        if is_old(bytes.value()) {
+            doomed.push(key.clone());
+        }
+        last = Some(key);
+        if doomed.len() == FORGET_MAX || looked_at == LOOK_AT_MAX {
+            break;
+        }
+    }
+    let is_through = doomed.len() < FORGET_MAX && looked_at < LOOK_AT_MAX;
+    *after = last.filter(|_| !is_through);
+    for (project, id) in &doomed {
+        table.remove((project.as_str(), id.as_str()))?;
+    }
+    Ok(Swept {
+        forgotten: doomed.len(),
+        more: doomed.len() == FORGET_MAX,
+    })
 }
 
 /// Steps no longer kept.

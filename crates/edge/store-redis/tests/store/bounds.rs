@@ -94,6 +94,10 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
         .mark_event(&event.project, &event.id, mark)
         .await
         .unwrap();
+    store
+        .event_moment(&event.project, &event.id, samples::moment(1))
+        .await
+        .unwrap();
 
     let manual = include_str!("../../../../../docs/store.md");
     let mut raw = raw(&shared_redis_url()).await;
@@ -124,6 +128,7 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
         "letter",
         "letters",
         "log",
+        "moment",
         "of",
         "record",
         "traffic",

@@ -437,6 +437,16 @@ impl EventStore for FaultyStore {
         self.step("keep event known", id.as_str(), keep).await
     }
 
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let keep = self.inner.event_moment(project, id, at);
+        self.step("keep event's moment", id.as_str(), keep).await
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         self.inner.health().await
     }

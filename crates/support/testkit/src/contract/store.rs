@@ -150,6 +150,7 @@ macro_rules! store_contract {
 
             an_event_is_marked_once_per_project
             an_event_that_is_not_marked_cannot_be_kept_known
+            an_event_has_the_moment_that_was_kept_first
             a_healthy_store_says_what_it_is
         );
     };

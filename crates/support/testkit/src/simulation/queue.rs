@@ -27,6 +27,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rounds_up: bool,
+    refuses_events: bool,
     ready: HashMap<QueueName, VecDeque<Message>>,
     delayed: BTreeMap<(Instant, u64), (Lane, Message)>,
     /// By tag: which consumer has it, from which queue.
@@ -164,6 +165,11 @@ impl SimulatedQueue {
         })
     }
 
+    /// From now on there is no room for events.
+    pub fn refuse_events(&self) {
+        self.state().refuses_events = true;
+    }
+
     /// Whether nothing is ready, waiting for its time, or unacknowledged.
     pub fn is_idle(&self) -> bool {
         let state = self.state();
@@ -180,6 +186,12 @@ impl Queue for SimulatedQueue {
         event: &Event,
         trace: Option<&TraceContext>,
     ) -> Result<(), QueueError> {
+        if self.state().refuses_events {
+            return Err(QueueError::Refused {
+                id: event.id.to_string(),
+                why: "a queue is full".into(),
+            });
+        }
         self.put(
             QueueName::Events,
             Message::new(Content::Event(Box::new(event.clone())), trace.cloned()),

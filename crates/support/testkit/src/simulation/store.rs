@@ -51,6 +51,7 @@ struct State {
     plans: plans::Plans,
     events: HashMap<(ProjectName, EventId), EventMark>,
     known_until: HashMap<(ProjectName, EventId), Timestamp>,
+    moments: HashMap<(ProjectName, EventId), Timestamp>,
     arrivals: u64,
 }
 
@@ -769,6 +770,16 @@ impl EventStore for SimulatedStore {
             *known_until = until.max(*known_until);
         }
         Ok(())
+    }
+
+    async fn event_moment(
+        &self,
+        project: &ProjectName,
+        id: &EventId,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let key = (project.clone(), id.clone());
+        Ok(*self.state().moments.entry(key).or_insert(at))
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {

@@ -51,6 +51,19 @@ pub async fn an_event_that_is_not_marked_cannot_be_kept_known(store: &dyn Store)
     assert_eq!(mark, None, "perhaps it is being dispatched");
 }
 
+pub async fn an_event_has_the_moment_that_was_kept_first(store: &dyn Store) {
+    let (event, elsewhere) = (samples::event(), samples::project());
+    let [first, second] = [1, 2].map(samples::moment);
+    for at in [first, second] {
+        let kept = store.event_moment(&event.project, &event.id, at).await;
+        assert_eq!(kept.unwrap(), first);
+    }
+    let kept = store.event_moment(&elsewhere, &event.id, second).await;
+    assert_eq!(kept.unwrap(), second);
+    let mark = store.event_mark(&event.project, &event.id).await.unwrap();
+    assert_eq!(mark, None, "it is not dispatched by that");
+}
+
 pub async fn a_healthy_store_says_what_it_is(store: &dyn Store) {
     let health = store.health().await.unwrap();
     assert!(!health.product.is_empty());
