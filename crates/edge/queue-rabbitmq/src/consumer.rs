@@ -7,7 +7,7 @@ use crate::{
     ledger::{Frame, Ledger, Tag},
     link::{Failure, Link, Live},
     message::{Read, trace_of},
-    topology::Names,
+    topology::{Names, soft_error},
     watch::Notices,
 };
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use lapin::{
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
     },
+    protocol::AMQPSoftError,
     types::FieldTable,
 };
 use ringback_delivery::port::{Consumer, Receipt, Taken};
@@ -28,7 +29,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -37,6 +38,14 @@ use tokio_util::{
 
 /// The last acknowledgements must not hold up an end for long: lost, they only bring their messages again.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// After the broker closed a channel since nothing on it was settled in time, how long it is waited for the first of it to be, before
+/// more is taken …
+const STUCK_WAIT_FIRST: Duration = Duration::from_mins(1);
+/// … which is twice as long each time in a row, up to this.
+const STUCK_WAIT_MAX: Duration = Duration::from_hours(4);
+/// How often is looked.
+const STUCK_LOOK_EACH: Duration = Duration::from_millis(250);
 
 /// The consumer's tag on its channel; it has the channel for itself.
 const TAG: &str = "ringback";
@@ -140,6 +149,7 @@ struct Pump<T> {
 impl<T: Send + 'static> Pump<T> {
     async fn run(mut self) {
         let mut backoff = self.source.link.backoff();
+        let mut stuck = Stuck::default();
         loop {
             let opened = tokio::select! {
                 biased;
@@ -147,6 +157,7 @@ impl<T: Send + 'static> Pump<T> {
                 () = self.stop.cancelled() => return,
                 opened = async {
                     backoff.wait().await;
+                    stuck.wait().await;
                     self.open().await
                 } => opened,
             };
@@ -161,7 +172,12 @@ impl<T: Send + 'static> Pump<T> {
                         Ok(()) => return,
                         // What was handed out comes again, so there is nothing left to serve.
                         Err(_) if self.hand_on.is_none() => return,
-                        Err(error) => self.report(&live, &error),
+                        Err(error) => {
+                            self.report(&live, &error);
+                            if is_overdue(&error) {
+                                stuck.on = Some(ledger);
+                            }
+                        }
                     }
                 }
                 Err(Failure::Closed) => return,
@@ -311,6 +327,46 @@ impl<T: Send + 'static> Pump<T> {
             ledger: Arc::clone(ledger),
         }
     }
+}
+
+/// Messages that were in hand as the broker lost its patience, and how often in a row it did.
+///
+/// Where the store is away, workers settle nothing, and the broker closes the channel again and again. Each time counts for every message in
+/// the window as if it had ended a worker, and after `delivery_limit` of these all would be parked.
+#[derive(Default)]
+struct Stuck {
+    on: Option<Arc<Ledger>>,
+    rounds: u32,
+}
+
+impl Stuck {
+    /// Waits until the first of them is done with, for so long at most: one alone may never be.
+    async fn wait(&mut self) {
+        let Some(ledger) = self.on.take() else {
+            return;
+        };
+        let longest = STUCK_WAIT_FIRST.saturating_mul(1 << self.rounds.min(16));
+        let until = Instant::now() + longest.min(STUCK_WAIT_MAX);
+        // Every message in hand has a part in its ledger.
+        let in_hand = || Arc::strong_count(&ledger) - 1;
+        let before = in_hand();
+        self.rounds += 1;
+        while Instant::now() < until {
+            if in_hand() == 0 || in_hand() < before {
+                self.rounds = 0;
+                return;
+            }
+            sleep(STUCK_LOOK_EACH).await;
+        }
+    }
+}
+
+/// Whether the broker closed the channel since a message was in hand for longer than its `consumer_timeout`.
+fn is_overdue(error: &lapin::Error) -> bool {
+    matches!(
+        soft_error(error),
+        Some((AMQPSoftError::PRECONDITIONFAILED, words)) if words.contains("timed out")
+    )
 }
 
 /// Acknowledges what was settled to the last, and gives the rest back by closing.

@@ -3,7 +3,7 @@
 use crate::{home::Home, soon, take};
 use futures_util::future::join_all;
 use lapin::options::QueueDeleteOptions;
-use ringback_delivery::port::{Lane, Queue, QueueError};
+use ringback_delivery::port::{Lane, Queue, QueueError, QueueName};
 use ringback_queue_rabbitmq::{BrokerUrls, ConnectError, RabbitConfig, RabbitQueue, Scope};
 use ringback_testkit::{
     samples,
@@ -239,6 +239,52 @@ async fn a_broker_short_of_memory_or_rights_says_so() {
     worker.publish_event(&samples::event(), None).await.unwrap();
     let mut events = worker.consume_events(1).await.unwrap();
     take(&mut events).await.receipt.acknowledge();
+}
+
+/// As in a worker whose store is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_loses_patience_parks_nothing_and_gives_more_once_something_is_settled() {
+    let server = start().await;
+    let server = blocking(move || {
+        for (name, ms) in [
+            ("consumer_timeout", 2_000),
+            ("channel_tick_interval", 1_000),
+        ] {
+            let set = format!("application:set_env(rabbit, {name}, {ms}).");
+            server.rabbitmqctl(&["eval", &set]).unwrap();
+        }
+        server
+    })
+    .await;
+    let home = Home::at(server.url());
+    let queue = home.connect().await;
+    let delivery = samples::delivery();
+    queue
+        .publish_delivery(&delivery, Lane::Main, None)
+        .await
+        .unwrap();
+    let mut deliveries = queue.consume_deliveries(Lane::Main, 2).await.unwrap();
+    let held = take(&mut deliveries).await;
+
+    // Far longer than the rounds that its delivery limit allows would take.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let waiting = async |name| {
+        let depths = queue.depths().await.unwrap();
+        let depth = depths.iter().find(|depth| depth.queue == name);
+        depth.unwrap().waiting
+    };
+    assert_eq!(waiting(QueueName::Parked).await, 0);
+    assert_eq!(
+        waiting(QueueName::Deliveries(Lane::Main)).await,
+        1,
+        "it was taken back"
+    );
+
+    held.receipt.acknowledge();
+    let again = take(&mut deliveries).await;
+    assert_eq!(again.content.unwrap().id, delivery.id);
+    again.receipt.acknowledge();
+    drop(server);
 }
 
 #[tokio::test]
