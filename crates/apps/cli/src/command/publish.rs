@@ -354,7 +354,7 @@ fn goes_on(line: &[u8]) -> bool {
 /// Whether a whole JSON text is followed by another.
 fn is_several(text: &[u8]) -> bool {
     let texts = serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>();
-    texts.take(2).filter(Result::is_ok).count() == 2
+    texts.take(2).flatten().count() == 2
 }
 
 /// Whether the line alone is a JSON object with an event's id: a line within one event is not.

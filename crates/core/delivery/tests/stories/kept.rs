@@ -184,7 +184,11 @@ async fn an_event_without_a_moment_is_given_one_and_every_dispatch_makes_the_sam
     let DeadLetterContent::Event { event, .. } = kept.content else {
         panic!("an event")
     };
-    assert_eq!(event.occurred_at, Some(samples::moment(0)), "it goes on with it");
+    assert_eq!(
+        event.occurred_at,
+        Some(samples::moment(0)),
+        "it goes on with it"
+    );
 }
 
 /// Only dispatch makes room there.
