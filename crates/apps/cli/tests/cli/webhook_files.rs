@@ -1,7 +1,7 @@
 //! Webhooks in files, on the embedded store.
 
 use crate::place::{Place, Ran};
-use ringback_domain::{Webhook, WebhookId};
+use ringback_domain::{EventFilter, Webhook, WebhookId, WebhookState};
 use ringback_wire::export;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -299,6 +299,34 @@ fn one_that_differs_is_refused_or_replaced_when_asked() {
     }
     let again = import(&place, &["all.jsonl"]);
     assert_eq!(sum(&again), "imported 0, already there 2, with faults 0");
+}
+
+#[test]
+fn nothing_that_makes_a_webhook_what_it_is_differs_unseen() {
+    let (place, [whole, _]) = furnished();
+    let all = export(&place);
+    let there = all.iter().find(|one| one.id.as_str() == whole).unwrap();
+    let changes: [Change; 10] = [
+        |webhook| webhook.url.set_query(Some("token=hushed")),
+        |webhook| webhook.events = EventFilter::All,
+        |webhook| webhook.profile = None,
+        |webhook| webhook.headers.truncate(1),
+        |webhook| webhook.headers[1].0 = "X-Other".into(),
+        |webhook| webhook.description = None,
+        |webhook| webhook.rate_limit = None,
+        |webhook| webhook.state = WebhookState::Enabled,
+        |webhook| webhook.secrets[0].overlaps_until = None,
+        |webhook| webhook.secrets[0].sealed = webhook.secrets[1].sealed.clone(),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut webhook = there.clone();
+        change(&mut webhook);
+        file_of(&place, "one.jsonl", &[webhook]);
+        let ran = import(&place, &["one.jsonl"]);
+        let is_seen = ran.stdout.contains("is here and differs");
+        assert!(is_seen, "change {number}: {}", ran.stdout);
+    }
+    assert_eq!(export(&place), all);
 }
 
 /// A file is no way around a rule.
