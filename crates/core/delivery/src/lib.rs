@@ -26,6 +26,7 @@ mod breaker_list;
 mod callback_seal;
 mod cause_counts;
 mod context;
+mod crowd;
 mod deliver;
 mod direct;
 mod discard;

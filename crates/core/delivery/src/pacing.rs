@@ -4,6 +4,7 @@
 
 use crate::{
     Context,
+    crowd::Crowd,
     moment::Moment,
     port::{Occurrence, ReservedTurn, Store, StoreError, WriteAnswer},
     webhook_cache::damaged_in,
@@ -31,6 +32,8 @@ pub(crate) struct Pacing {
     answers: Mutex<HashMap<DestinationId, Moment>>,
     /// When a destination was last seen to recover: the breaker that says so is forgotten before the longest attempts end.
     recoveries: Mutex<HashMap<DestinationId, Timestamp>>,
+    /// Those who are held, by place.
+    crowds: Mutex<HashMap<DestinationId, Crowd>>,
 }
 
 /// Locked while it is read, so that those who come meanwhile wait for the one who asks.
@@ -155,6 +158,7 @@ impl Pacing {
             runs: Mutex::default(),
             answers: Mutex::default(),
             recoveries: Mutex::default(),
+            crowds: Mutex::default(),
         }
     }
 
@@ -250,7 +254,10 @@ impl Pacing {
                 Admission::Paced(pace) => {
                     paced = paced.into_iter().chain([(pace, id)]).min_by_key(pace_of);
                 }
-                Admission::Held { until, spread } => held = held.max(Some((until, spread))),
+                Admission::Held { until, spread } => {
+                    let spread = self.crowd(&id, now, spread, breaker.opened_at);
+                    held = held.max(Some((until, spread)));
+                }
                 Admission::Probe(next) => probes.push(next),
             }
         }
@@ -269,6 +276,22 @@ impl Pacing {
             Some((pace, at)) => Admitted::Paced(pace, at),
             None => Admitted::Freely,
         }))
+    }
+
+    /// How far to spread those who are held at this place.
+    fn crowd(
+        &self,
+        id: &DestinationId,
+        now: Timestamp,
+        least: Duration,
+        opened_at: Timestamp,
+    ) -> Duration {
+        let mut crowds = lock(&self.crowds);
+        if !crowds.contains_key(id) {
+            remember(&mut crowds, id, Crowd::new(now));
+        }
+        let crowd = crowds.get_mut(id).expect("it was put there");
+        crowd.hold(now, least, opened_at)
     }
 
     /// The rate limit of the delivery's webhook; nothing where that is damaged.

@@ -4,11 +4,15 @@ use crate::{hooked_event, world::BREAKER_RULES, world::World};
 use futures_util::future::join_all;
 use ringback_delivery::{
     Deliver, Handled, Share,
-    port::{Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore},
+    port::{
+        Clock, DeadLetterFilter, DeadLetterStore, DeliveryFilter, DeliveryStore, PaceStore,
+        WebhookStore,
+    },
 };
 use ringback_domain::{
-    Attempt, Breaker, BreakerRules, Callback, DeadLetterReason, Delivery, DeliveryRecord,
-    DeliveryState, Destination, DestinationId, Detour, Event, EventId, Timestamp, UnreachableCause,
+    Attempt, Breaker, BreakerRules, BreakerState, Callback, DeadLetterReason, Delivery,
+    DeliveryRecord, DeliveryState, Destination, DestinationId, Detour, Event, EventId, Timestamp,
+    UnreachableCause,
 };
 use ringback_testkit::{
     samples,
@@ -593,6 +597,51 @@ async fn what_is_put_off_before_its_first_attempt_is_in_the_log() {
     let delivered = world.only_record().await;
     assert!(matches!(delivered.state, DeliveryState::Delivered { .. }));
     assert_eq!(delivered.attempts.len(), 1);
+}
+
+/// Each comes through the queue, which has others to serve.
+#[tokio::test(start_paused = true)]
+async fn where_many_are_held_for_long_they_come_back_less_often_and_probes_are_made_in_time() {
+    let world = World::new(Some("standard"), []);
+    let id = world.webhook(|_| {}).await;
+    let webhook = world.store.webhook(&id).await.unwrap().unwrap();
+    world.sender.answer_from(webhook.url.as_str(), 503);
+    let now = world.clock.now();
+    let next_probe_at = now + Duration::from_mins(1);
+    let breaker = Breaker {
+        destination: DestinationId::webhook(&id),
+        state: BreakerState::Open {
+            probes: 9,
+            next_probe_at,
+        },
+        opened_at: now - Duration::from_hours(4),
+        revision: 1,
+    };
+    world.store.put_breaker(&breaker).await.unwrap();
+    for number in 0..2_000 {
+        let id: EventId = format!("evt_{number}").parse().unwrap();
+        let event = world.event();
+        world.publish(&Event { id, ..event }).await;
+    }
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_mins(8)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    let now = world.clock.now();
+    let is_late = |record: &&DeliveryRecord| {
+        let state = &record.state;
+        matches!(state, DeliveryState::Waiting { until } if *until > now + Duration::from_secs(121))
+    };
+    let late = records(&world).await.iter().filter(is_late).count();
+    assert!(late > 100, "{late} wait for more than two probes");
+    let probes = attempts(&world).await;
+    let apart: Vec<_> = probes
+        .windows(2)
+        .map(|two| seconds(two[0].started_at, two[1].started_at))
+        .collect();
+    assert_eq!(probes.len(), 7, "{apart:?}");
+    assert!(apart.iter().all(|apart| *apart < 65.0), "{apart:?}");
 }
 
 /// Of some thousand that come back while the ramp is slow.
