@@ -286,7 +286,12 @@ async fn trouble(
                 // A callback has no record; what waits for it has its URL.
                 let id: Option<WebhookId> = breaker.destination.as_str().parse().ok();
                 let Some(id) = id else { continue };
-                if let Some(webhook) = store.webhook(&id).await? {
+                let found = match store.webhook(&id).await {
+                    // The list of webhooks names it; what else is in trouble is shown all the same.
+                    Err(failure) => failure.into_damaged().map(|_| None)?,
+                    found => found?,
+                };
+                if let Some(webhook) = found {
                     all.insert(breaker.destination.clone(), spared(&webhook, breaker));
                 }
             }

@@ -5,8 +5,8 @@ use crate::{
     Desk,
     form::{Faults, Fields},
     page::{
-        Answer, faulty_filter, project_asked, project_filter, projects, text_filter, word_asked,
-        word_filter,
+        Answer, damaged_records, faulty_filter, project_asked, project_filter, projects,
+        text_filter, word_asked, word_filter,
     },
     view::{
         Column, Page, Section, Table, breaker_badge, count, empty, get_form, head, share,
@@ -86,7 +86,11 @@ pub(super) async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked:
         .map(|breaker| (breaker.destination.clone(), breaker))
         .collect();
     let breaker_of = |webhook: &Webhook| breakers.get(&DestinationId::webhook(&webhook.id));
-    let mut webhooks: Vec<_> = found.into_iter().flat_map(|list| list.entries).collect();
+    let (mut webhooks, mut damaged) = (Vec::new(), Vec::new());
+    for of_project in found {
+        webhooks.extend(of_project.entries);
+        damaged.extend(of_project.damaged);
+    }
     let any = !webhooks.is_empty();
     webhooks.retain(|webhook| wanted.holds(webhook, breaker_of(webhook).is_some()));
     webhooks.sort_by(|a, b| {
@@ -132,6 +136,7 @@ pub(super) async fn list(visitor: Visitor, State(desk): State<Arc<Desk>>, asked:
             @if any || unfiltered.is_some() {
                 div.pad { (get_form("/webhooks", "Filter webhooks", unfiltered.as_deref(), &filters)) }
             }
+            (damaged_records("Webhook", &damaged))
             @if !faults.is_empty() { (faulty_filter(&faults)) }
             @else if webhooks.is_empty() && any { (empty("No webhook matches", &html! { "Take a filter away, or search for a part of the URL." })) }
             @else if webhooks.is_empty() { (none_yet(&visitor)) }
