@@ -17,8 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use ringback_delivery::port::Page;
-use ringback_domain::{Timestamp, Webhook, WebhookId, WebhookState, limits::DESCRIPTION_CHARS_MAX};
+use ringback_delivery::port::{DamagedRecord, Page};
+use ringback_domain::{
+    ProjectName, Timestamp, Webhook, WebhookId, WebhookState, limits::DESCRIPTION_CHARS_MAX,
+};
 use ringback_signing::Secret;
 use ringback_worker::webhooks::{NewWebhook, Rotation, WebhookChange};
 use serde::Deserialize;
@@ -142,18 +144,9 @@ async fn list(
     let project = parameters.parsed("project");
     let page = PageParams::read(&mut parameters);
     parameters.end()?;
-    let projects = match caller.project_of_list(project)? {
-        Some(project) => vec![project],
-        None => services
-            .context
-            .profiles
-            .projects()
-            .map(|(project, _)| project.clone())
-            .collect(),
-    };
     let mut found = Page::new(Vec::new(), None);
-    for project in &projects {
-        let of_project = services.context.store.webhooks(project).await?;
+    for project in projects_of(&services, caller.project_of_list(project)?) {
+        let of_project = services.context.store.webhooks(&project).await?;
         found.entries.extend(of_project.entries);
         found.damaged.extend(of_project.damaged);
     }
@@ -268,7 +261,7 @@ fn state(members: &mut Members<'_>, now: Timestamp) -> Option<WebhookState> {
     }
 }
 
-/// Removes a webhook. What is under way to it becomes dead letters.
+/// Removes a webhook, one that cannot be read, too. What is under way to it becomes dead letters.
 #[utoipa::path(
     delete, path = "/webhooks/{id}", tag = "webhooks", operation_id = "remove_webhook", params(("id" = String, Path, description = "`whk_…`")),
     responses((status = 204, description = "Removed"), KeyProblems, NoSuchThing, MembersRefused)
@@ -279,9 +272,11 @@ async fn remove(
     Id(id): Id,
     _: NoParameters,
 ) -> Result<StatusCode, Problem> {
-    let webhook = find(&caller, &services, &id).await?;
-    services.webhooks.remove(&webhook.id).await?;
-    services.webhooks_changed(&webhook.project);
+    let (id, project) = find_even_damaged(&caller, &services, &id).await?;
+    services.webhooks.remove(&id).await?;
+    if let Some(project) = &project {
+        services.webhooks_changed(project);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -363,6 +358,42 @@ async fn find<S: Scope>(
         Err(_) => None,
     };
     caller.if_in_reach(found, |webhook| Some(&webhook.project), "such webhook")
+}
+
+/// Which webhook this is, and whose where that can be told, when it is within reach. One that cannot be read is a project's by its place in
+/// that project's list.
+async fn find_even_damaged<S: Scope>(
+    caller: &Caller<S>,
+    services: &Services,
+    id: &str,
+) -> Result<(WebhookId, Option<ProjectName>), Problem> {
+    let store = &services.context.store;
+    let mut found = None;
+    if let Ok(id) = id.parse::<WebhookId>() {
+        let project = match DamagedRecord::apart(store.webhook(&id).await)? {
+            Ok(webhook) => webhook.map(|webhook| Some(webhook.project)),
+            Err(damaged) => {
+                let mut owner = None;
+                for project in projects_of(services, caller.project_of_list(None)?) {
+                    if store.webhooks(&project).await?.damaged.contains(&damaged) {
+                        owner = Some(project);
+                    }
+                }
+                Some(owner)
+            }
+        };
+        found = project.map(|project| (id, project));
+    }
+    caller.if_in_reach(found, |(_, project)| project.as_ref(), "such webhook")
+}
+
+/// This project, or all that are configured.
+fn projects_of(services: &Services, one: Option<ProjectName>) -> Vec<ProjectName> {
+    let all = || services.context.profiles.projects();
+    match one {
+        Some(project) => vec![project],
+        None => all().map(|(project, _)| project.clone()).collect(),
+    }
 }
 
 fn secret(value: &ringback_json::Value<'_>) -> Result<Secret, String> {

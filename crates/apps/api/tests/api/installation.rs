@@ -13,13 +13,14 @@ use hyper_util::{
 };
 use ringback_api::{Limits, Server, Services, router};
 use ringback_delivery::{
-    Context, WebhookCache,
-    port::{Exchange, Request as SentRequest, SendFailure, Sender},
+    Context,
+    port::{Clock, Exchange, Request as SentRequest, SendFailure, Sender, Store},
 };
 use ringback_domain::{KeyOwner, KeyScope, NotSentReason, Phases};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_telemetry::{Telemetry, TelemetrySettings};
 use ringback_testkit::{
+    on_store,
     samples::unique,
     servers::{shared_amqp_url, shared_redis_url},
 };
@@ -149,18 +150,25 @@ impl Installation {
 
     /// One whose store does not answer.
     pub(crate) async fn start_without_a_store() -> Self {
+        Self::serve_on(|clock| {
+            let settings = RedisStoreSettings::at("redis://127.0.0.1:1".to_owned().into());
+            Arc::new(RedisStore::try_new(settings, clock).unwrap())
+        })
+        .await
+    }
+
+    /// One on this store, which does no work.
+    pub(crate) async fn start_on(store: Arc<dyn Store>) -> Self {
+        let mut installation = Self::serve_on(|_| store).await;
+        installation.operator = installation.key(KeyOwner::Operator, &KeyScope::ALL).await;
+        installation
+    }
+
+    async fn serve_on(store: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> Self {
         let limits = Limits::default();
         Self::serve_with(Ground::Embedded, limits, Vec::new(), |config, backend| {
-            let settings = RedisStoreSettings::at("redis://127.0.0.1:1".to_owned().into());
-            let clock = backend.clock.clone();
-            let store = Arc::new(RedisStore::try_new(settings, clock.clone()).unwrap());
             let working = context(config, backend, Arc::new(LogObserver)).unwrap();
-            let working = Arc::into_inner(working).unwrap();
-            Arc::new(Context {
-                store: store.clone(),
-                webhooks: WebhookCache::new(store, clock),
-                ..working
-            })
+            on_store(working, store(backend.clock.clone()))
         })
         .await
     }

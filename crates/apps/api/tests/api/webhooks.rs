@@ -9,9 +9,13 @@ use ringback_domain::Timestamp;
 use ringback_testkit::{
     MachineClock,
     receiver::{Answer, Receiver},
+    simulation::{SimulatedStore, TokioClock},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -255,6 +259,32 @@ async fn another_projects_webhook_is_not_there(ground: Ground) {
         .json(200);
     assert_eq!(all["data"][0]["id"], added["id"]);
     installation.get(&path, &own).await.json(200);
+    installation.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_cannot_be_read_can_be_removed_by_those_whose_it_is() {
+    let store = Arc::new(SimulatedStore::new(TokioClock::begin()));
+    let installation = Installation::start_on(store.clone()).await;
+    let own = installation.project_key("acme").await;
+    let other = installation.project_key("hinto").await;
+    let webhook = r#"{"url":"https://example.com/"}"#;
+    let damaged = async || {
+        let added = installation.post("/api/v1/webhooks", &own, webhook).await;
+        let id = added.json(201)["id"].as_str().unwrap().to_owned();
+        store.damage(&id);
+        format!("/api/v1/webhooks/{id}")
+    };
+    let remove = async |path: &str, key: &str| installation.call("DELETE", path, key, "").await;
+    let path = damaged().await;
+    remove(&path, &other).await.problem(404, "not_found");
+    remove(&path, &own).await.nothing(204);
+    remove(&path, &own).await.problem(404, "not_found");
+    remove(&damaged().await, &installation.operator)
+        .await
+        .nothing(204);
+    let left = installation.get("/api/v1/webhooks", &own).await.json(200);
+    assert_eq!((&left["data"], &left["damaged"]), (&json!([]), &json!([])));
     installation.stop().await;
 }
 

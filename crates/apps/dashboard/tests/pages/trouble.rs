@@ -6,8 +6,11 @@ use ringback_delivery::port::{ClaimAnswer, ClaimRequest, SettledAs, Settlement, 
 use ringback_domain::{
     Breaker, BreakerRules, BreakerState, Delivery, Destination, DestinationId, Timestamp, Webhook,
 };
-use ringback_testkit::samples;
-use std::{num::NonZeroU32, time::Duration};
+use ringback_testkit::{
+    on_store, samples,
+    simulation::{SimulatedStore, TokioClock},
+};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 /// Nothing is sent to this webhook but probes.
 async fn spare(scene: &Scene, webhook: &Webhook) -> Breaker {
@@ -82,6 +85,31 @@ async fn a_destination_that_is_spared_is_told_to_those_whose_it_is() {
     store.put_breaker(&recovering).await.unwrap();
     let webhook_page = visit.get(&page).await.body;
     assert!(webhook_page.contains("It recovers"), "{webhook_page}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_cannot_be_read_is_named_and_hides_no_other() {
+    let store = Arc::new(SimulatedStore::new(TokioClock::begin()));
+    let scene = Scene::begin_with(|context| on_store(context, store.clone())).await;
+    let damaged = scene.webhook("acme", "/damaged").await;
+    let whole = scene.webhook("acme", "/whole").await;
+    for webhook in [&damaged, &whole] {
+        spare(&scene, webhook).await;
+    }
+    store.damage(&damaged.id);
+    let mut visit = Visit::of(&scene);
+    let key = scene.key(Some("acme"), MANAGE).await;
+    visit.sign_in(&key, None).await;
+
+    let list = visit.get("/webhooks").await.body;
+    let why = format!("Webhook <code>{}</code> cannot be read", damaged.id);
+    assert!(
+        list.contains(&why) && list.contains(whole.id.as_str()),
+        "{list}"
+    );
+    let overview = visit.get("/").await.body;
+    assert!(overview.contains(whole.id.as_str()), "{overview}");
     scene.end().await;
 }
 

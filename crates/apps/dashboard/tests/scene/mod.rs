@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ringback_api::{Limits, Services};
 use ringback_dashboard::{Hosts, router, with_error_pages};
-use ringback_delivery::port::DeadLetterFilter;
+use ringback_delivery::{Context, port::DeadLetterFilter};
 use ringback_domain::{DeadLetter, KeyOwner, KeyScope, Webhook};
 use ringback_testkit::{receiver::Receiver, samples::unique};
 use ringback_worker::{
@@ -42,6 +42,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// Two projects, `acme` and `umbra`, whose deliveries are tried twice, at once.
     pub(crate) async fn begin() -> Self {
+        Self::begin_with(|context| context).await
+    }
+
+    /// The same with something in it changed before it begins.
+    pub(crate) async fn begin_with(change: impl FnOnce(Arc<Context>) -> Arc<Context>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ringback.toml");
         let text = format!(
@@ -62,7 +67,7 @@ profile = "quick"
         fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), []).unwrap();
         let backend = Backend::open(&config, Opener::Service).await.unwrap();
-        let context = context(&config, &backend, Arc::new(LogObserver)).unwrap();
+        let context = change(context(&config, &backend, Arc::new(LogObserver)).unwrap());
         let roles = [Role::Dispatch, Role::Deliver, Role::Replay];
         let service = Service::start(context.clone(), &config.service_settings(roles))
             .await
