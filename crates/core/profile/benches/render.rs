@@ -1,6 +1,6 @@
-//! What a body costs, profile by profile.
+//! What a body costs, profile by profile; bytes are the event's.
 
-use divan::{Bencher, counter::ItemsCount};
+use divan::{Bencher, counter::BytesCount};
 use ringback_domain::{Event, Job};
 use ringback_profile::{DestinationKind, Profile};
 
@@ -69,7 +69,7 @@ fn rendered(bencher: Bencher<'_, '_>, name: &str) {
         Profile::builtin(name).expect("it is built in"),
         event(name, text),
     );
-    bencher.counter(ItemsCount::new(1_u32)).bench(|| {
+    bencher.counter(BytesCount::of_str(text)).bench(|| {
         let rendered = profile.render(DestinationKind::Webhook, &event);
         rendered.expect("golden events render")
     });
