@@ -8,12 +8,12 @@ use crate::{
     Context, Handled, Route, Share, build_request,
     judge::{excerpt_of, judge},
     moment::Moment,
-    pacing::{Pacing, Seen, Turn},
+    pacing::{Pacing, Seen, Turn, is_news},
     port::{
         Claim, ClaimAnswer, ClaimNonce, ClaimRequest, Exchange, ExpiredClaim, Lane, Occurrence,
         QueueError, SendFailure, SettleAnswer, SettledAs, Settlement, StoreError,
     },
-    unmarked::Unmarked,
+    unmarked::{KNOWN_ANYWAY, Unmarked},
 };
 use futures_util::future::{BoxFuture, Either, select};
 use ringback_domain::{
@@ -83,9 +83,6 @@ const RETRY_HELD_MAX: Duration = Duration::from_secs(2);
 const LATENESS_PART: u32 = 64;
 /// … which is worth another trip for who waits longer than this.
 const PUNCTUAL_MAX: Duration = Duration::from_mins(2);
-
-/// What is settled so soon after its dispatch is known long enough: its event is marked afterwards.
-const KNOWN_ANYWAY: Duration = Duration::from_secs(1);
 
 impl Deliver {
     /// A claim is held for the profile's time limit and this margin, which covers connecting to the store and queue. Without
@@ -393,7 +390,9 @@ impl Deliver {
             ..delivery.clone()
         });
         self.put_off(&deferred, wait).await?;
-        self.context.show_waiting(&deferred, due_at).await;
+        if is_news(delivery, deferral.since, due_at) {
+            self.context.show_waiting(&deferred, due_at).await;
+        }
         // A breaker may put it off for as long as its schedule is.
         self.keep_event_known(&deferred, due_at).await;
         self.context.observer.saw(&Occurrence::Deferred {

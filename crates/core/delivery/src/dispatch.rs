@@ -8,7 +8,7 @@ use crate::{
     callback_seal::CallbackSeal,
     direct::{Direct, Tried},
     port::{DamagedRecord, EventMark, Lane, Occurrence, Page, QueueError, StoreError, Unreadable},
-    unmarked::UnmarkedEvent,
+    unmarked::{KNOWN_LONGER, UnmarkedEvent},
 };
 use bytes::Bytes;
 use futures_util::future::{join_all, join3};
@@ -151,9 +151,10 @@ impl Dispatch {
             dispatched_at: self.context.clock.now(),
             deliveries: u32::try_from(count).unwrap_or(u32::MAX),
         };
+        let known_until = mark.dispatched_at + KNOWN_LONGER;
         self.context
             .until_done("mark event", || {
-                store.mark_event(&event.project, &event.id, mark)
+                store.mark_event(&event.project, &event.id, mark, known_until)
             })
             .await?;
         fault_point!(EventMarked);

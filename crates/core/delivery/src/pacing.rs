@@ -491,6 +491,16 @@ impl Pacing {
     }
 }
 
+/// Whether the log is to be shown that a delivery waits until this moment. One that is put off again and again is shown once a minute: it
+/// comes back sooner only while the trouble is young, and then there are many.
+pub(crate) fn is_news(delivery: &Delivery, since: Timestamp, until: Timestamp) -> bool {
+    let minute = |at: Timestamp| at.duration_since(since).as_secs().div_euclid(60);
+    match (delivery.deferral, delivery.due_at) {
+        (Some(_), Some(shown)) => minute(shown) < minute(until),
+        _ => true,
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -7,7 +7,13 @@ use ringback_domain::{Delivery, DeliveryId, Timestamp};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
+
+/// How much longer than the window every event is known: of what goes on for a short while only the store need not be told.
+pub(crate) const KNOWN_LONGER: Duration = Duration::from_mins(10);
+/// What ends no later than this after its dispatch ends while its event is known, though another worker's clock be slow.
+pub(crate) const KNOWN_ANYWAY: Duration = Duration::from_mins(9);
 
 /// All of a worker, and until when the event of each is to be kept known.
 #[derive(Default)]

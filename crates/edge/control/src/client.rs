@@ -709,12 +709,14 @@ impl EventStore for ControlClient {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         let mark = MarkLine::of(mark);
         let call = Call::MarkEvent {
             project: project.to_string(),
             id: id.to_string(),
             mark,
+            until,
         };
         self.store("mark an event", call, None).await?;
         Ok(())

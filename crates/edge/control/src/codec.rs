@@ -117,6 +117,7 @@ pub(crate) enum Call {
         project: String,
         id: String,
         mark: MarkLine,
+        until: Timestamp,
     },
     EventMoment {
         project: String,

@@ -422,9 +422,14 @@ async fn answer(Ports { queue, store }: &Ports, parts: &[Bytes]) -> Result<Parts
                 .map(MarkLine::of);
             vec![to_part(&Answer::Mark { mark })]
         }
-        Call::MarkEvent { project, id, mark } => {
+        Call::MarkEvent {
+            project,
+            id,
+            mark,
+            until,
+        } => {
             store
-                .mark_event(&parse(&project)?, &parse(&id)?, mark.read())
+                .mark_event(&parse(&project)?, &parse(&id)?, mark.read(), until)
                 .await?;
             done()
         }

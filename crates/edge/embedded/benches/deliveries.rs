@@ -115,7 +115,7 @@ async fn dispatch(
         deliveries: 1,
     };
     store
-        .mark_event(&event.project, &event.id, mark)
+        .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
         .await
         .unwrap();
 }

@@ -153,7 +153,7 @@ async fn an_event_is_known_for_the_idempotency_window() {
         deliveries,
     };
     store
-        .mark_event(&event.project, &event.id, mark(1))
+        .mark_event(&event.project, &event.id, mark(1), samples::moment(0))
         .await
         .unwrap();
     clock.forward(Duration::from_secs(24 * 60 * 60 - 1));
@@ -167,7 +167,7 @@ async fn an_event_is_known_for_the_idempotency_window() {
         None
     );
     store
-        .mark_event(&event.project, &event.id, mark(2))
+        .mark_event(&event.project, &event.id, mark(2), samples::moment(0))
         .await
         .unwrap();
     assert_eq!(
@@ -211,7 +211,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
     let known = async || store.event_mark(&event.project, &event.id).await.unwrap();
     let day = 24 * 60 * 60;
     store
-        .mark_event(&event.project, &event.id, mark)
+        .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
         .await
         .unwrap();
     for until in [day, 60] {

@@ -102,7 +102,9 @@ async fn deliver(
             dispatched_at: samples::moment(1),
             deliveries: 1,
         };
-        store.mark_event(project, &event.id, mark).await?;
+        store
+            .mark_event(project, &event.id, mark, mark.dispatched_at)
+            .await?;
         Ok::<_, Failure>(())
     };
     let passes = stream::iter(numbers).map(pass).buffer_unordered(AT_ONCE);

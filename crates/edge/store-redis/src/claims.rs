@@ -12,7 +12,7 @@ use crate::{
     traffic::traffic_line,
 };
 use async_trait::async_trait;
-use redis::{Script, ScriptInvocation, ToRedisArgs};
+use redis::ToRedisArgs;
 use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimRequest, ClaimStore, ExpiredClaim, FencingToken, SettleAnswer,
     SettledAs, Settlement, StoreError,
@@ -39,14 +39,35 @@ impl ClaimStore for RedisStore {
     }
 
     async fn show_attempting(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let script = self.showing(&SHOW_ATTEMPTING, delivery);
+        let id = delivery.id.as_str();
+        let shard = self.keys.shard_of(id);
+        let keys = [
+            shard.claim(id),
+            shard.record(id),
+            shard.log(),
+            shard.never(),
+        ];
+        let mut script = SHOW_ATTEMPTING.key(keys.as_slice());
+        script
+            .arg(limit_args(&self.settings))
+            .arg(delivery.generation.get())
+            .arg(delivery.attempt.get())
+            .arg(open_ms(&self.settings))
+            .arg(record::encode_record_head(delivery))
+            .arg(log_terms(delivery));
         self.connection.run("show an attempt", &script).await
     }
 
     async fn show_waiting(&self, delivery: &Delivery, until: Timestamp) -> Result<(), StoreError> {
-        let mut script = self.showing(&SHOW_WAITING, delivery);
-        script.arg(record::encode_state(&DeliveryState::Waiting { until }));
-        self.connection.run("show a wait", &script).await
+        let id = delivery.id.as_str();
+        let shard = self.keys.shard_of(id);
+        let mut step = Step::new([shard.claim(id)]);
+        step.arg(delivery.generation.get())
+            .arg(delivery.attempt.get())
+            .arg(record::encode_record_head(delivery))
+            .arg(log_terms(delivery))
+            .arg(record::encode_state(&DeliveryState::Waiting { until }));
+        self.showing_waits.run(&shard, step).await
     }
 
     async fn settle(&self, settlement: Settlement<'_>) -> Result<SettleAnswer, StoreError> {
@@ -109,6 +130,17 @@ pub(crate) fn settling(
         settle_args(settings),
         connection.clone(),
     )
+}
+
+/// Where deliveries that wait come together, for the log.
+pub(crate) fn showing_waits(
+    settings: &RedisStoreSettings,
+    connection: &Arc<Connection>,
+) -> Gathering<()> {
+    let mut common = limit_args(settings);
+    common.extend(open_ms(settings).to_redis_args());
+    let call = Call::WholeScript(&SHOW_WAITING);
+    Gathering::new("show a wait", call, common, connection.clone())
 }
 
 const SETTLE_STEP: &str = "settle";
@@ -182,27 +214,6 @@ fn first_ms(settings: &RedisStoreSettings, lease: Duration) -> u64 {
 }
 
 impl RedisStore {
-    /// What the log is shown of a delivery.
-    fn showing<'a>(&self, script: &'a Script, delivery: &Delivery) -> ScriptInvocation<'a> {
-        let id = delivery.id.as_str();
-        let shard = self.keys.shard_of(id);
-        let keys = [
-            shard.claim(id),
-            shard.record(id),
-            shard.log(),
-            shard.never(),
-        ];
-        let mut script = script.key(keys.as_slice());
-        script
-            .arg(limit_args(&self.settings))
-            .arg(delivery.generation.get())
-            .arg(delivery.attempt.get())
-            .arg(open_ms(&self.settings))
-            .arg(record::encode_record_head(delivery))
-            .arg(log_terms(delivery));
-        script
-    }
-
     /// Alone: such a step is a large one.
     async fn settle_dead(
         &self,

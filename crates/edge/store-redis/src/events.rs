@@ -1,7 +1,7 @@
 //! Marks of events dispatched.
 
 use crate::{
-    RedisStore, RedisStoreSettings,
+    RedisStore,
     claims::millis,
     connection::Connection,
     error::unreadable,
@@ -36,10 +36,13 @@ impl EventStore for RedisStore {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         let shard = self.keys.shard_of(id.as_str());
         let mut step = Step::new([shard.event(project.as_str(), id.as_str())]);
-        step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries));
+        step.arg(format!("{} {}", mark.dispatched_at, mark.deliveries))
+            .arg("PX")
+            .arg(self.known_ms(until));
         self.marking.run(&shard, step).await?;
         Ok(())
     }
@@ -51,12 +54,10 @@ impl EventStore for RedisStore {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let shard = self.keys.shard_of(id.as_str());
-        let ahead = until.duration_since(self.clock.now());
-        let kept = Duration::try_from(ahead).unwrap_or_default() + self.settings.idempotency_window;
         let mut script = KEEP_EVENT_KNOWN.prepare_invoke();
         script
             .key(shard.event(project.as_str(), id.as_str()))
-            .arg(millis(kept));
+            .arg(self.known_ms(until));
         self.connection.run("keep an event known", &script).await
     }
 
@@ -85,6 +86,14 @@ impl EventStore for RedisStore {
     }
 }
 
+impl RedisStore {
+    /// The window from this moment on, in milliseconds from now.
+    fn known_ms(&self, until: Timestamp) -> u64 {
+        let ahead = until.duration_since(self.clock.now());
+        millis(Duration::try_from(ahead).unwrap_or_default() + self.settings.idempotency_window)
+    }
+}
+
 /// Where questions for marks come together.
 pub(crate) fn reading_marks(connection: &Arc<Connection>) -> Gathering<Option<String>> {
     let name = "read an event's mark";
@@ -92,11 +101,8 @@ pub(crate) fn reading_marks(connection: &Arc<Connection>) -> Gathering<Option<St
 }
 
 /// Where marks come together. A mark that is there stands.
-pub(crate) fn marking(
-    settings: &RedisStoreSettings,
-    connection: &Arc<Connection>,
-) -> Gathering<()> {
-    let common = ("NX", "PX", millis(settings.idempotency_window)).to_redis_args();
+pub(crate) fn marking(connection: &Arc<Connection>) -> Gathering<()> {
+    let common = "NX".to_redis_args();
     let call = Call::Commands("SET");
     Gathering::new("mark an event", call, common, connection.clone())
 }

@@ -46,6 +46,7 @@ pub struct RedisStore {
     marking: Gathering<()>,
     claiming: Gathering<String>,
     settling: Gathering<String>,
+    showing_waits: Gathering<()>,
     barrier: Option<Barrier>,
     keys: Keys,
     settings: RedisStoreSettings,
@@ -63,9 +64,10 @@ impl RedisStore {
         let connection = Arc::new(connect()?);
         Ok(Self {
             reading_marks: events::reading_marks(&connection),
-            marking: events::marking(&settings, &connection),
+            marking: events::marking(&connection),
             claiming: claims::claiming(&settings, &connection),
             settling: claims::settling(&settings, &connection),
+            showing_waits: claims::showing_waits(&settings, &connection),
             connection,
             barrier: settings
                 .wait_aof

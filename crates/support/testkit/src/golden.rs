@@ -158,7 +158,7 @@ pub async fn fill(store: &dyn Store) {
         .expect("a dead letter");
     let (project, event) = marked();
     store
-        .mark_event(&project, &event, mark())
+        .mark_event(&project, &event, mark(), mark().dispatched_at)
         .await
         .expect("a mark");
 }

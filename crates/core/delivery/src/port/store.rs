@@ -469,12 +469,13 @@ pub trait EventStore: Send + Sync {
         id: &EventId,
     ) -> Result<Option<EventMark>, StoreError>;
 
-    /// Marks an event as dispatched. Marking again changes nothing.
+    /// Marks an event as dispatched, for the window from `until` on. Marking again changes nothing.
     async fn mark_event(
         &self,
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError>;
 
     /// Keeps the mark of an event for the window from `until` on, where it would end sooner. An event that is not marked stays so:

@@ -573,7 +573,7 @@ async fn an_event_is_kept_known_for_as_long_as_a_delivery_is_put_off() {
     let put_off = world.peek().await;
     assert!(put_off.deferral.is_some(), "{}", world.recorder.story());
     let known_until = world.store.known_until(&event.project, &event.id);
-    assert_eq!(known_until, put_off.due_at);
+    assert!(known_until >= put_off.due_at, "{known_until:?}");
 }
 
 /// Or whoever asks where their event is would be told that there is none.

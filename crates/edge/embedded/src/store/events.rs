@@ -92,9 +92,10 @@ impl EventStore for EmbeddedStore {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         let (project, id, since) = (project.clone(), id.clone(), self.window_began());
-        let marked_at = self.clock.now();
+        let marked_at = until.max(self.clock.now());
         let bytes = Mark { marked_at, mark }.encode();
         self.engine
             .write(move |tables| {

@@ -91,7 +91,7 @@ async fn every_key_is_of_a_kind_the_manual_names_and_ends_by_itself_as_it_says()
         deliveries: 0,
     };
     store
-        .mark_event(&event.project, &event.id, mark)
+        .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
         .await
         .unwrap();
     store
@@ -313,7 +313,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
         deliveries: 1,
     };
     for event in [&kept, &other] {
-        let marking = store.mark_event(&event.project, &event.id, mark);
+        let marking = store.mark_event(&event.project, &event.id, mark, mark.dispatched_at);
         marking.await.unwrap();
     }
     for later in [60, 1] {

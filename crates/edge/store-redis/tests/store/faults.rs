@@ -64,7 +64,7 @@ async fn a_killed_server_comes_back_with_everything_and_the_store_finds_it_by_it
     };
     store.put_webhook(&webhook).await.unwrap();
     store
-        .mark_event(&event.project, &event.id, mark)
+        .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
         .await
         .unwrap();
     give_up(&store, &given_up).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_full_server_refuses_and_takes_again_once_there_is_room() {
     };
     let marking = events
         .iter()
-        .map(|event| store.mark_event(&event.project, &event.id, mark));
+        .map(|event| store.mark_event(&event.project, &event.id, mark, mark.dispatched_at));
     for full in join_all(marking).await {
         let full = full.unwrap_err().to_string();
         assert!(full.contains("out of memory"), "{full}");
@@ -350,7 +350,7 @@ async fn a_user_with_the_rights_of_the_file_for_operators_can_do_everything() {
         deliveries: 0,
     };
     store
-        .mark_event(&event.project, &event.id, mark)
+        .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
         .await
         .unwrap();
     let page = store

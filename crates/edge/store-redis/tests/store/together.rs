@@ -132,8 +132,9 @@ async fn marks_read_together_are_those_of_their_events() {
         deliveries: u32::try_from(number).unwrap(),
     };
     let marking = events.iter().enumerate().step_by(2);
-    let marking =
-        marking.map(|(number, event)| store.mark_event(&event.project, &event.id, mark(number)));
+    let marking = marking.map(|(number, event)| {
+        store.mark_event(&event.project, &event.id, mark(number), samples::moment(1))
+    });
     join_all(marking).await.into_iter().for_each(Result::unwrap);
     let reading = events
         .iter()

@@ -418,9 +418,10 @@ impl EventStore for FaultyStore {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         let write = async {
-            self.inner.mark_event(project, id, mark).await?;
+            self.inner.mark_event(project, id, mark, until).await?;
             self.witness.event_marked(id);
             Ok(())
         };

@@ -748,11 +748,12 @@ impl EventStore for SimulatedStore {
         project: &ProjectName,
         id: &EventId,
         mark: EventMark,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
-        self.state()
-            .events
-            .entry((project.clone(), id.clone()))
-            .or_insert(mark);
+        let key = (project.clone(), id.clone());
+        let mut state = self.state();
+        state.events.entry(key.clone()).or_insert(mark);
+        state.known_until.entry(key).or_insert(until);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub async fn an_event_is_marked_once_per_project(store: &dyn Store) {
     };
     for mark in [first, second] {
         store
-            .mark_event(&event.project, &event.id, mark)
+            .mark_event(&event.project, &event.id, mark, mark.dispatched_at)
             .await
             .unwrap();
     }
@@ -30,7 +30,7 @@ pub async fn an_event_is_marked_once_per_project(store: &dyn Store) {
     let elsewhere = samples::project();
     assert_eq!(store.event_mark(&elsewhere, &event.id).await.unwrap(), None);
     store
-        .mark_event(&elsewhere, &event.id, second)
+        .mark_event(&elsewhere, &event.id, second, second.dispatched_at)
         .await
         .unwrap();
     assert_eq!(
