@@ -595,3 +595,35 @@ fn hold(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringback_testkit::samples;
+
+    #[test]
+    fn the_log_is_told_of_who_is_put_off_again_and_again_once_a_minute() {
+        let fresh = samples::delivery();
+        let since = samples::moment(0);
+        let until = |seconds: u32| samples::moment(i64::from(seconds));
+        assert!(is_news(&fresh, since, until(5)), "nothing shows it yet");
+        let mut put_off = Delivery {
+            due_at: Some(until(5)),
+            deferral: Some(Deferral {
+                since,
+                turn_at: None,
+                missed: false,
+            }),
+            ..fresh
+        };
+        let mut told = Vec::new();
+        for seconds in (10..200).step_by(5) {
+            if is_news(&put_off, since, until(seconds)) {
+                told.push(seconds);
+            }
+            put_off.due_at = Some(until(seconds));
+        }
+        assert_eq!(told, [60, 120, 180]);
+        assert!(is_news(&put_off, since, until(4_000)));
+    }
+}

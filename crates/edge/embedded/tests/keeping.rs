@@ -6,7 +6,7 @@ mod common;
 
 use common::StandingClock;
 use ringback_delivery::port::{
-    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, DeadLetterFilter, DeadLetterStore,
+    BudgetStore, ClaimAnswer, ClaimRequest, ClaimStore, Clock, DeadLetterFilter, DeadLetterStore,
     DeliveryFilter, DeliveryStore, DisposeAnswer, EventMark, EventStore, GroupFilter, GroupStore,
     SettleAnswer, SettledAs, Settlement,
 };
@@ -45,7 +45,6 @@ async fn claim(store: &EmbeddedStore, delivery: &Delivery) -> ClaimAnswer {
 }
 
 async fn deliver(store: &EmbeddedStore, clock: &StandingClock) -> Delivery {
-    use ringback_delivery::port::Clock;
     let delivery = samples::delivery();
     let ClaimAnswer::Granted { claim, .. } = claim(store, &delivery).await else {
         panic!("not granted");
@@ -227,6 +226,15 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
     let keep = store.keep_event_known(&event.project, &event.id, samples::moment(3 * day));
     keep.await.unwrap();
     assert_eq!(known().await, None, "what ended has ended");
+
+    let minute = Duration::from_mins(1);
+    let until = clock.now() + minute;
+    let marking = store.mark_event(&event.project, &event.id, mark, until);
+    marking.await.unwrap();
+    clock.forward(DAY + Duration::from_secs(59));
+    assert_eq!(known().await, Some(mark), "the window begins then");
+    clock.forward(Duration::from_secs(1));
+    assert_eq!(known().await, None);
 }
 
 #[tokio::test]

@@ -307,7 +307,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
         ..settings(&shared_redis_url())
     };
     let store = store(settings);
-    let (kept, other) = (samples::event(), samples::event());
+    let (kept, marked_for_longer, other) = (samples::event(), samples::event(), samples::event());
     let mark = EventMark {
         dispatched_at: samples::moment(0),
         deliveries: 1,
@@ -316,6 +316,10 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
         let marking = store.mark_event(&event.project, &event.id, mark, mark.dispatched_at);
         marking.await.unwrap();
     }
+    let in_a_minute = MachineClock.now() + Duration::from_mins(1);
+    let event = &marked_for_longer;
+    let marking = store.mark_event(&event.project, &event.id, mark, in_a_minute);
+    marking.await.unwrap();
     for later in [60, 1] {
         let until = MachineClock.now() + Duration::from_secs(later);
         let keep = store.keep_event_known(&kept.project, &kept.id, until);
@@ -333,6 +337,7 @@ async fn an_event_is_kept_known_as_long_as_its_deliveries_go_on() {
     // Longer than the second moment and the window.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(known(&kept).await, Some(mark));
+    assert_eq!(known(&marked_for_longer).await, Some(mark));
 }
 
 #[tokio::test]

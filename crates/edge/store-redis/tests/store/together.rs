@@ -3,10 +3,10 @@
 use crate::{claim, raw, settings, store};
 use futures_util::future::join_all;
 use ringback_delivery::port::{
-    Claim, ClaimAnswer, ClaimStore, EventMark, EventStore, FencingToken, SettleAnswer, SettledAs,
-    Settlement, StoreError, TrafficStore,
+    Claim, ClaimAnswer, ClaimStore, DeliveryStore, EventMark, EventStore, FencingToken,
+    SettleAnswer, SettledAs, Settlement, StoreError, TrafficStore,
 };
-use ringback_domain::{Delivery, Traffic, TrafficOf, TrafficStep};
+use ringback_domain::{Delivery, DeliveryState, Traffic, TrafficOf, TrafficStep};
 use ringback_store_redis::RedisStore;
 use ringback_testkit::{
     samples,
@@ -118,6 +118,30 @@ async fn each_of_those_that_go_together_is_answered_for_itself() {
             }
             assert_eq!(counted.delivered, MANY as u64, "{of} {step:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn waits_that_are_shown_together_are_each_in_the_log() {
+    let server = RedisServer::start(RedisOptions::default()).unwrap();
+    let (store, deliveries) = (store(settings(&server.url())), deliveries());
+    granted(claim(&store, &deliveries[7]).await.unwrap());
+    let until = |number: usize| samples::moment(i64::try_from(number).unwrap());
+    let first = samples::delivery();
+    store.show_waiting(&first, until(0)).await.unwrap();
+    let before = calls(&server).await;
+    let shows = deliveries.iter().enumerate();
+    let shows = shows.map(|(number, delivery)| store.show_waiting(delivery, until(number)));
+    join_all(shows).await.into_iter().for_each(Result::unwrap);
+    assert_eq!(calls(&server).await - before, CALLS);
+    for (number, delivery) in deliveries.iter().enumerate() {
+        let found = store.delivery(&delivery.id).await.unwrap();
+        let state = found.map(|record| record.state);
+        // Somebody is at that one.
+        let waits = (number != 7).then(|| DeliveryState::Waiting {
+            until: until(number),
+        });
+        assert_eq!(state, waits, "{number}");
     }
 }
 
