@@ -390,7 +390,7 @@ impl Deliver {
             ..delivery.clone()
         });
         self.put_off(&deferred, wait).await?;
-        if is_news(delivery, deferral.since, due_at) {
+        if is_news(delivery, due_at) {
             self.context.show_waiting(&deferred, due_at).await;
         }
         // A breaker may put it off for as long as its schedule is.
@@ -695,6 +695,8 @@ impl Deliver {
     /// dispatched, and its deliveries taken for duplicates. Never waited for twice: what is safe is not to be delayed.
     async fn keep_event_known(&self, delivery: &Delivery, until: Timestamp) {
         let event = &delivery.event;
+        // What was repeated until the store came back is kept from then on.
+        let until = until.max(self.context.clock.now());
         let late = Duration::try_from(until.duration_since(event.dispatched_at));
         if late.unwrap_or_default() < KNOWN_ANYWAY || self.unmarked.remembers(&delivery.id, until) {
             return;

@@ -493,8 +493,9 @@ impl Pacing {
 
 /// Whether the log is to be shown that a delivery waits until this moment. One that is put off again and again is shown once a minute: it
 /// comes back sooner only while the trouble is young, and then there are many.
-pub(crate) fn is_news(delivery: &Delivery, since: Timestamp, until: Timestamp) -> bool {
-    let minute = |at: Timestamp| at.duration_since(since).as_secs().div_euclid(60);
+pub(crate) fn is_news(delivery: &Delivery, until: Timestamp) -> bool {
+    let dispatched_at = delivery.event.dispatched_at;
+    let minute = |at: Timestamp| at.duration_since(dispatched_at).as_secs().div_euclid(60);
     match (delivery.deferral, delivery.due_at) {
         (Some(_), Some(shown)) => minute(shown) < minute(until),
         _ => true,
@@ -604,26 +605,25 @@ mod tests {
     #[test]
     fn the_log_is_told_of_who_is_put_off_again_and_again_once_a_minute() {
         let fresh = samples::delivery();
-        let since = samples::moment(0);
-        let until = |seconds: u32| samples::moment(i64::from(seconds));
-        assert!(is_news(&fresh, since, until(5)), "nothing shows it yet");
+        let until = |seconds: u32| fresh.event.dispatched_at + Duration::from_secs(seconds.into());
+        assert!(is_news(&fresh, until(5)), "nothing shows it yet");
         let mut put_off = Delivery {
             due_at: Some(until(5)),
             deferral: Some(Deferral {
-                since,
+                since: until(0),
                 turn_at: None,
                 missed: false,
             }),
-            ..fresh
+            ..fresh.clone()
         };
         let mut told = Vec::new();
         for seconds in (10..200).step_by(5) {
-            if is_news(&put_off, since, until(seconds)) {
+            if is_news(&put_off, until(seconds)) {
                 told.push(seconds);
             }
             put_off.due_at = Some(until(seconds));
         }
         assert_eq!(told, [60, 120, 180]);
-        assert!(is_news(&put_off, since, until(4_000)));
+        assert!(is_news(&put_off, until(4_000)));
     }
 }

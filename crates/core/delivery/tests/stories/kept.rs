@@ -97,8 +97,13 @@ async fn what_is_under_way_to_a_webhook_that_cannot_be_read_waits_for_as_long_as
     tokio::time::sleep(Duration::from_hours(100)).await;
     assert_eq!(world.sender.with_requests(<[_]>::len), 1);
     assert!(world.dead_letters().await.is_empty());
-    let attempts = world.only_record().await.attempts.len();
-    assert_eq!(attempts, 1, "waiting is no attempt");
+    let record = world.only_record().await;
+    assert_eq!(record.attempts.len(), 1, "waiting is no attempt");
+    let DeliveryState::Waiting { until } = record.state else {
+        panic!("it waits")
+    };
+    let told_ago = world.clock.now().duration_since(until);
+    assert!(told_ago.as_secs().abs() <= 120, "{told_ago:?}");
 
     world.store.repair(&webhook);
     tokio::time::sleep(Duration::from_mins(1)).await;
