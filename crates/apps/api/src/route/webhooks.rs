@@ -377,6 +377,7 @@ async fn find_even_damaged<S: Scope>(
                 for project in projects_of(services, caller.project_of_list(None)?) {
                     if store.webhooks(&project).await?.damaged.contains(&damaged) {
                         owner = Some(project);
+                        break;
                     }
                 }
                 Some(owner)
