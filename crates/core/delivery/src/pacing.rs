@@ -362,8 +362,13 @@ impl Pacing {
         match known {
             Some(breaker) if went_well && breaker.is_over(now) => {
                 let remove = || self.context.store.remove_breaker(&breaker);
-                self.context.until_done("forget a breaker", remove).await?;
-                self.forget().await;
+                let is_gone = self.context.until_done("forget a breaker", remove).await?;
+                self.learn(is_gone, |breakers| {
+                    if breakers.get(&breaker.destination) == Some(&breaker) {
+                        breakers.remove(&breaker.destination);
+                    }
+                })
+                .await;
             }
             Some(breaker) if went_well => {
                 if let Some(next) = breaker.recovering(now)
@@ -426,16 +431,28 @@ impl Pacing {
     async fn write(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
         let put = || self.context.store.put_breaker(breaker);
         let answer = self.context.until_done("write a breaker", put).await?;
-        self.forget().await;
+        self.learn(answer == WriteAnswer::Written, |breakers| {
+            let known = breakers.get(&breaker.destination);
+            if known.is_none_or(|known| known.revision < breaker.revision) {
+                breakers.insert(breaker.destination.clone(), breaker.clone());
+            }
+        })
+        .await;
+        if answer == WriteAnswer::Written {
+            self.saw_if_recovered(breaker);
+        }
         Ok(answer)
     }
 
-    /// What was counted before it is of the trouble before, too.
-    fn saw_recovery(&self, id: &DestinationId, at: Timestamp) {
+    /// What was counted before a recovery is of the trouble before, too.
+    fn saw_if_recovered(&self, breaker: &Breaker) {
+        let Some(at) = breaker.recovered_at() else {
+            return;
+        };
         let mut recoveries = lock(&self.recoveries);
-        if recoveries.get(id) != Some(&at) {
-            remember(&mut recoveries, id, at);
-            lock(&self.runs).remove(id);
+        if recoveries.get(&breaker.destination) != Some(&at) {
+            remember(&mut recoveries, &breaker.destination, at);
+            lock(&self.runs).remove(&breaker.destination);
         }
     }
 
@@ -455,9 +472,7 @@ impl Pacing {
             found.into_iter().partition(|breaker| breaker.is_stale(now));
         self.clear(&stale).await;
         for breaker in &in_use {
-            if let Some(at) = breaker.recovered_at() {
-                self.saw_recovery(&breaker.destination, at);
-            }
+            self.saw_if_recovered(breaker);
         }
         let breakers = in_use
             .into_iter()
@@ -486,8 +501,18 @@ impl Pacing {
         }
     }
 
-    async fn forget(&self) {
-        *self.breakers.lock().await = None;
+    /// Changes what is known of breakers as they were changed in the store just now: reading all of them again would keep waiting whoever
+    /// comes next. Where another worker was sooner, there is nothing else to do.
+    async fn learn(
+        &self,
+        is_done: bool,
+        change: impl FnOnce(&mut HashMap<DestinationId, Breaker>),
+    ) {
+        let mut slot = self.breakers.lock().await;
+        match &mut *slot {
+            Some(snapshot) if is_done => change(Arc::make_mut(&mut snapshot.breakers)),
+            _ => *slot = None,
+        }
     }
 }
 
