@@ -1,15 +1,20 @@
 -- Counts of traffic: hashes `traffic:<step><chunk>:<what it is counted for>`, which hold some dozens of steps and so stay
 -- small enough for the compact form. A field is the step within the chunk and a letter: `d`elivered, `f`ailed, given up (`x`).
 --
--- What is settled is noted in `traffic:new`, a line each, and added to the hashes some hundred lines at once, most of which
--- are alike; or when somebody reads. A line is `<steps>|<targets>|<counts>`, words each; steps in twos: `<step><chunk>` and the
--- offset in it.
+-- What is settled is noted in `traffic:new`, a line each. At some hundred lines those that are alike become one in the list
+-- `traffic:sums`, and each call after that adds a few of these to the hashes: where destinations are many, all of them are
+-- thousands of commands, in which the server would do nothing else. Whoever reads adds all. A line is `<steps>|<targets>|<counts>`,
+-- words each; steps in twos: `<step><chunk>` and the offset in it. In the list its number stands before it.
 
 -- How long a key is kept since its first count: what is told of is younger.
 local KEPT_S = { m = 3 * 3600, h = 12 * 86400 }
 local KINDS = { 'd', 'f', 'x' }
 -- Some hundred lines.
 local NEW_BYTES_MAX = 65536
+-- How many of the list are added at least in a call, besides two for each line that it notes: the list is empty before more come to it.
+local ADDED_LEAST = 8
+-- Arguments of one command; a script has room for some thousand.
+local AT_ONCE_MAX = 1000
 
 local function add(shard, name, field, by)
   local key = shard .. 'traffic:' .. name
@@ -32,21 +37,38 @@ local function each(line, use)
   end
 end
 
-local function add_up_traffic(shard)
-  local new = redis.call('GET', shard .. 'traffic:new')
-  if not new then
-    return
-  end
-  local times = {}
-  for _, line in ipairs(lines_of(new)) do
+local function gather_traffic(shard)
+  local new, sums = shard .. 'traffic:new', shard .. 'traffic:sums'
+  local times, different = {}, {}
+  for _, line in ipairs(lines_of(redis.call('GET', new) or '')) do
+    if not times[line] then
+      different[#different + 1] = line
+    end
     times[line] = (times[line] or 0) + 1
   end
+  for i, line in ipairs(different) do
+    different[i] = times[line] .. ' ' .. line
+  end
+  for first = 1, #different, AT_ONCE_MAX do
+    redis.call('RPUSH', sums, unpack(different, first, math.min(first + AT_ONCE_MAX - 1, #different)))
+  end
+  redis.call('EXPIRE', sums, KEPT_S.h)
+  redis.call('DEL', new)
+end
+
+-- Adds so many of the list; whether there were any.
+local function add_up(shard, count)
+  local lines = redis.call('LPOP', shard .. 'traffic:sums', count)
+  if not lines then
+    return false
+  end
   local sums = {}
-  for line, count in pairs(times) do
+  for _, numbered in ipairs(lines) do
+    local times, line = string.match(numbered, '^(%d+) (.*)$')
     each(line, function(name, field, by)
       local fields = sums[name] or {}
       sums[name] = fields
-      fields[field] = (fields[field] or 0) + by * count
+      fields[field] = (fields[field] or 0) + by * times
     end)
   end
   for name, fields in pairs(sums) do
@@ -54,7 +76,12 @@ local function add_up_traffic(shard)
       add(shard, name, field, by)
     end
   end
-  redis.call('DEL', shard .. 'traffic:new')
+  return true
+end
+
+local function add_up_all_traffic(shard)
+  gather_traffic(shard)
+  while add_up(shard, AT_ONCE_MAX) do end
 end
 
 -- lines: of one call, all noted in one shard: whoever reads adds the shards up.
@@ -64,7 +91,9 @@ local function note_traffic(shard, lines)
   end
   local key = shard .. 'traffic:new'
   if redis.call('APPEND', key, table.concat(lines, '\n') .. '\n') >= NEW_BYTES_MAX then
-    return add_up_traffic(shard)
+    gather_traffic(shard)
+  else
+    redis.call('EXPIRE', key, KEPT_S.h)
   end
-  redis.call('EXPIRE', key, KEPT_S.h)
+  add_up(shard, ADDED_LEAST + 2 * #lines)
 end

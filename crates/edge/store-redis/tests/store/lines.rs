@@ -7,7 +7,9 @@ use ringback_delivery::port::{
     Claim, ClaimAnswer, ClaimStore, Cursor, DeliveryFilter, DeliveryStore, FencingToken, SettledAs,
     Settlement, TrafficStore,
 };
-use ringback_domain::{Delivery, DeliveryId, ProjectName, Traffic, TrafficOf, TrafficStep};
+use ringback_domain::{
+    Delivery, DeliveryId, Destination, ProjectName, Traffic, TrafficOf, TrafficStep,
+};
 use ringback_store_redis::{RedisStore, RedisStoreSettings};
 use ringback_testkit::{
     samples,
@@ -274,38 +276,66 @@ async fn lines_make_room_among_older_entries_too() {
     assert!(listed.iter().take(KEPT / 2).all(|id| newest.contains(id)));
 }
 
-/// More than are noted before they are added up.
+/// How often the server has added to a hash.
+async fn additions(redis: &mut redis::aio::MultiplexedConnection) -> u64 {
+    let mut info = redis::cmd("INFO");
+    let stats: String = info.arg("commandstats").query_async(redis).await.unwrap();
+    let line = stats.lines().find_map(|line| {
+        let counts = line.strip_prefix("cmdstat_hincrby:calls=")?;
+        counts.split(',').next()
+    });
+    line.map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// More than are noted before they are added up, each of another destination: two hashes of its own, by the minute and by the hour.
 #[tokio::test]
-async fn no_count_of_traffic_is_lost_when_notes_are_added_up() {
-    const MANY: u64 = 900;
+async fn no_count_of_traffic_is_lost_when_notes_are_added_up_and_none_adds_many_at_once() {
+    const MANY: u64 = 1_000;
+    /// What one settlement adds at most: ten lines, each to three places by two steps.
+    const AT_ONCE: u64 = 60;
     let server = RedisServer::start(RedisOptions::default()).unwrap();
     let settings = settings(&server.url());
     let store = store(settings.clone());
-    let (project, webhook) = (samples::project(), samples::webhook_destination());
+    let mut raw = raw(&server.url()).await;
+    let project = samples::project();
     // One shard's notes, where otherwise sixteen would fill up: that of the delivery settled, time and again.
-    let first = samples::delivery_of(&samples::event_of(&project), webhook.clone());
-    let mut delivery = first.clone();
-    for _ in 0..MANY {
+    let event = samples::event_of(&project);
+    let mut delivery = samples::delivery_of(&event, samples::webhook_destination());
+    let mut added = additions(&mut raw).await;
+    for number in 0..MANY {
+        if let Destination::Webhook { id, .. } = &mut delivery.destination {
+            *id = format!("whk_{number:032}").parse().unwrap();
+        }
         let claim = granted(&store, &delivery).await;
         let due_at = samples::moment(90);
         settle(&store, &claim, &delivery, &SettledAs::Retrying { due_at }).await;
         delivery.attempt = delivery.attempt.next();
+        let by_now = additions(&mut raw).await;
+        assert!(by_now - added <= AT_ONCE, "{}", by_now - added);
+        added = by_now;
     }
-    let of_hashes: Vec<String> = redis::cmd("KEYS")
-        .arg(format!("{{{}:*:traffic:*:all", settings.prefix))
-        .query_async(&mut raw(&server.url()).await)
+    let waiting: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{{{}:*:traffic:*", settings.prefix))
+        .query_async(&mut raw)
         .await
         .unwrap();
-    assert_eq!(of_hashes.len(), 2, "some are added up before anybody reads");
+    assert!(added > MANY, "some are added up before anybody reads");
+    assert!(
+        !waiting.iter().any(|key| key.ends_with("traffic:sums")),
+        "all that were put together"
+    );
     for step in [TrafficStep::Minute, TrafficStep::Hour] {
-        for of in TrafficOf::all_of(&project, &webhook) {
+        for (of, expected) in TrafficOf::all_of(&project, &delivery.destination)
+            .into_iter()
+            .zip([MANY, MANY, 1])
+        {
             for _ in 0..2 {
                 let points = store.traffic(&of, step, samples::moment(9)).await.unwrap();
                 let mut counted = Traffic::default();
                 for point in &points {
                     counted += point.traffic;
                 }
-                assert_eq!(counted.failed_attempts, MANY, "{of} {step:?}");
+                assert_eq!(counted.failed_attempts, expected, "{of} {step:?}");
             }
         }
     }
