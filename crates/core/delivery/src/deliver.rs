@@ -158,8 +158,8 @@ impl Deliver {
         let profile = self.context.profiles.profile(&delivery.profile).cloned();
         let kind = DestinationKind::of(&delivery.destination);
         let rules = profile.as_ref().map(|profile| profile.rules(kind));
-        let turn = self.pacing.turn(delivery, rules).await?;
-        match turn {
+        let (mut probe, mut is_over) = (Vec::new(), false);
+        match self.pacing.turn(delivery, rules).await? {
             Turn::Later {
                 wait,
                 spread,
@@ -169,10 +169,12 @@ impl Deliver {
                 share.stands_aside();
                 self.context.clock.sleep(wait).await;
             }
-            Turn::Now | Turn::Never => {}
+            Turn::Probe(of) => probe = of,
+            Turn::Never => is_over = true,
+            Turn::Now => {}
         }
         let Some(granted) = self.claim(delivery).await? else {
-            return Ok(());
+            return Ok(self.pacing.give_back(&probe).await?);
         };
         let Granted {
             claim,
@@ -210,7 +212,7 @@ impl Deliver {
                 return self.give_up(delivery, &claim, attempts, reason).await;
             }
         }
-        if turn == Turn::Never {
+        if is_over {
             let reason = DeadLetterReason::DestinationDown;
             return self.give_up(delivery, &claim, attempts, reason).await;
         }
@@ -218,7 +220,8 @@ impl Deliver {
             .attempt(delivery, &profile, kind, asked_at, &mut share)
             .await?;
         let Some(Made { attempt, url }) = made else {
-            return self.release(delivery, &claim).await;
+            self.release(delivery, &claim).await?;
+            return Ok(self.pacing.give_back(&probe).await?);
         };
         drop(share);
         self.context.observer.saw(&Occurrence::AttemptMade {

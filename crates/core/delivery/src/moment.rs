@@ -25,6 +25,12 @@ impl Moment {
         self.monotonic < other.monotonic
     }
 
+    /// Whether what was read then will do for one who asked at that moment: nobody has to read again what was read after they asked,
+    /// however long that took. Those who waited for one slow answer would else each wait for another.
+    pub(crate) fn is_fresh(self, asked_at: Self, fresh_for: Duration, clock: &dyn Clock) -> bool {
+        asked_at.is_before(self) || self.elapsed(clock) < fresh_for
+    }
+
     /// The longer of what both say. A time of day that is set forward makes it too long: whoever asks then reads or begins
     /// again, for nothing, once.
     pub(crate) fn elapsed(self, clock: &dyn Clock) -> Duration {
@@ -73,5 +79,20 @@ mod tests {
             let elapsed = Moment::now(&before).elapsed(&Shows { second, monotonic });
             assert_eq!(elapsed, Duration::from_secs(passed), "{what}");
         }
+    }
+
+    #[test]
+    fn what_was_read_after_one_asked_will_do_however_long_it_took() {
+        let at = |second| Shows {
+            second,
+            monotonic: u64::try_from(second).unwrap(),
+        };
+        let read_at = Moment::now(&at(10));
+        let fresh_for = Duration::from_secs(1);
+        let is_fresh = |asked, now| read_at.is_fresh(Moment::now(&at(asked)), fresh_for, &at(now));
+        assert!(is_fresh(9, 30), "it was read for them, too");
+        assert!(!is_fresh(10, 30));
+        assert!(!is_fresh(11, 30), "it was old when they asked");
+        assert!(is_fresh(10, 10));
     }
 }

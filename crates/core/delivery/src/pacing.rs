@@ -51,6 +51,8 @@ struct Snapshot {
 pub(crate) enum Turn {
     /// Now.
     Now,
+    /// Now, as the probe of these; without an attempt it is [given back](Pacing::give_back).
+    Probe(Vec<Breaker>),
     /// After a moment, which is waited for on the spot.
     Soon(Duration),
     /// Not before a wait is over; any moment up to `spread` later is as good.
@@ -90,7 +92,7 @@ impl Seen {
 /// What breakers let pass.
 enum Admitted {
     Freely,
-    Probe,
+    Probe(Vec<Breaker>),
     /// So many a second, of all that go to this place.
     Paced(NonZeroU32, DestinationId),
 }
@@ -175,15 +177,16 @@ impl Pacing {
         delivery: &Delivery,
         rules: Option<&DeliveryRules>,
     ) -> Result<Turn, StoreError> {
+        // First: a probe that cannot be sent would be used up for nothing.
+        let Some(limit) = self.rate_limit(delivery).await? else {
+            return Ok(wait_for_repair(delivery, self.context.clock.now()));
+        };
         let ramp = match self.breaker_turn(delivery, rules).await? {
             // One, where nothing else goes: no rate limit is exceeded by it, and all others wait for what comes of it.
-            Ok(Admitted::Probe) => return Ok(Turn::Now),
+            Ok(Admitted::Probe(of)) => return Ok(Turn::Probe(of)),
             Ok(Admitted::Freely) => None,
             Ok(Admitted::Paced(pace, at)) => Some((pace, at)),
             Err(put_off) => return Ok(put_off),
-        };
-        let Some(limit) = self.rate_limit(delivery).await? else {
-            return Ok(wait_for_repair(delivery, self.context.clock.now()));
         };
         let Some(line) = Line::of(ramp.as_ref().map(|(pace, _)| *pace), limit) else {
             return Ok(Turn::Now);
@@ -213,6 +216,7 @@ impl Pacing {
                 deferral: Deferral {
                     since: held_since(delivery, now) + wait,
                     turn_at: Some(now + wait),
+                    back_by: Some(now + wait),
                     missed,
                 },
             },
@@ -222,6 +226,7 @@ impl Pacing {
                 deferral: Deferral {
                     since: held_since(delivery, now) + line.again_after + line.again_within,
                     turn_at: None,
+                    back_by: Some(now + line.again_after + line.again_within),
                     missed,
                 },
             },
@@ -272,10 +277,20 @@ impl Pacing {
             }
         }
         Ok(Ok(match paced {
-            _ if !probes.is_empty() => Admitted::Probe,
+            _ if !probes.is_empty() => Admitted::Probe(probes),
             Some((pace, at)) => Admitted::Paced(pace, at),
             None => Admitted::Freely,
         }))
+    }
+
+    /// A probe was not made, as there was nothing to be attempted: the next who comes makes it.
+    pub(crate) async fn give_back(&self, probe: &[Breaker]) -> Result<(), StoreError> {
+        for breaker in probe {
+            if let Some(next) = breaker.not_probed(self.context.clock.now()) {
+                self.write(&next).await?;
+            }
+        }
+        Ok(())
     }
 
     /// How far to spread those who are held at this place.
@@ -431,16 +446,18 @@ impl Pacing {
     async fn write(&self, breaker: &Breaker) -> Result<WriteAnswer, StoreError> {
         let put = || self.context.store.put_breaker(breaker);
         let answer = self.context.until_done("write a breaker", put).await?;
-        self.learn(answer == WriteAnswer::Written, |breakers| {
+        let is_written = answer == WriteAnswer::Written;
+        if is_written {
+            // First: who sees the recovery must know what is of the trouble before.
+            self.saw_if_recovered(breaker);
+        }
+        self.learn(is_written, |breakers| {
             let known = breakers.get(&breaker.destination);
             if known.is_none_or(|known| known.revision < breaker.revision) {
                 breakers.insert(breaker.destination.clone(), breaker.clone());
             }
         })
         .await;
-        if answer == WriteAnswer::Written {
-            self.saw_if_recovered(breaker);
-        }
         Ok(answer)
     }
 
@@ -457,10 +474,13 @@ impl Pacing {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let asked_at = Moment::now(&*self.context.clock);
         let mut slot = self.breakers.lock().await;
         let read_at = Moment::now(&*self.context.clock);
         if let Some(snapshot) = &*slot
-            && snapshot.read_at.elapsed(&*self.context.clock) < FRESH_FOR
+            && snapshot
+                .read_at
+                .is_fresh(asked_at, FRESH_FOR, &*self.context.clock)
         {
             return Ok(snapshot.clone());
         }
@@ -568,13 +588,13 @@ fn has_its_turn(deferral: Deferral, now: Timestamp) -> bool {
 }
 
 /// Since when it would have been put off, had nothing but an open breaker done so. A wait for a turn moves that on, and so does
-/// coming later than the turn was.
+/// coming back too late, since no worker was there.
 fn held_since(delivery: &Delivery, now: Timestamp) -> Timestamp {
-    let Some(Deferral { since, turn_at, .. }) = delivery.deferral else {
+    let Some(Deferral { since, back_by, .. }) = delivery.deferral else {
         return now;
     };
-    let late = turn_at.map_or(Duration::ZERO, |turn_at| {
-        Duration::try_from(now.duration_since(turn_at)).unwrap_or_default()
+    let late = back_by.map_or(Duration::ZERO, |back_by| {
+        Duration::try_from(now.duration_since(back_by)).unwrap_or_default()
     });
     (since + late).min(now)
 }
@@ -591,6 +611,7 @@ fn wait_for_repair(delivery: &Delivery, now: Timestamp) -> Turn {
         deferral: Deferral {
             since: held_since(delivery, now) + REPAIR_WAIT + REPAIR_WAIT,
             turn_at: None,
+            back_by: Some(now + REPAIR_WAIT + REPAIR_WAIT),
             missed,
         },
     }
@@ -611,12 +632,14 @@ fn hold(
     if held >= schedule.max(HOLD_LEAST) {
         return Turn::Never;
     }
+    let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     Turn::Later {
-        wait: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
+        wait,
         spread,
         deferral: Deferral {
             since,
             turn_at: None,
+            back_by: Some(now + wait + spread),
             missed: false,
         },
     }
@@ -637,6 +660,7 @@ mod tests {
             deferral: Some(Deferral {
                 since: until(0),
                 turn_at: None,
+                back_by: None,
                 missed: false,
             }),
             ..fresh.clone()

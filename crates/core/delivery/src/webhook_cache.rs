@@ -63,12 +63,13 @@ impl WebhookCache {
         &self,
         project: &ProjectName,
     ) -> Result<Arc<Page<Webhook>>, StoreError> {
+        let asked_at = Moment::now(&*self.clock);
         let slot = self.slot(project);
         let mut entry = slot.lock().await;
         // The moment *before* the read: a change made during it may not be in the answer.
         let read_at = Moment::now(&*self.clock);
         if let Some(entry) = &*entry
-            && entry.read_at.elapsed(&*self.clock) < Self::FRESH_FOR
+            && (entry.read_at).is_fresh(asked_at, Self::FRESH_FOR, &*self.clock)
         {
             return Ok(entry.webhooks.clone());
         }

@@ -113,6 +113,20 @@ impl Breaker {
         }
     }
 
+    /// The last probe it let through was not made: whoever comes next makes it.
+    pub fn not_probed(&self, now: Timestamp) -> Option<Self> {
+        match self.state {
+            BreakerState::Open { probes, .. } => Some(Self {
+                state: BreakerState::Open {
+                    probes: probes.saturating_sub(1),
+                    next_probe_at: now,
+                },
+                ..self.next()
+            }),
+            BreakerState::Recovering { .. } => None,
+        }
+    }
+
     fn next(&self) -> Self {
         Self {
             revision: self.revision + 1,
@@ -128,7 +142,9 @@ impl Breaker {
                 next_probe_at,
             } => {
                 let wait = rules.probe_wait(probes + 1);
-                if now < next_probe_at {
+                // Much further ahead than probes are planned, it is of a clock that was wrong.
+                let longest = rules.probe_max.max(wait).saturating_mul(2);
+                if now < next_probe_at && until(now, next_probe_at) <= longest {
                     return Admission::Held {
                         until: next_probe_at,
                         spread: wait,
@@ -192,9 +208,17 @@ impl BreakerRules {
     }
 }
 
+/// Further ahead than a ramp is long, its beginning is of a clock that was wrong, and it is over.
 fn ramp_step(since: Timestamp, now: Timestamp) -> u32 {
-    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    u32::try_from(passed.as_millis() / RAMP_STEP.as_millis()).unwrap_or(u32::MAX)
+    if until(now, since) > RAMP_STEP * RAMP_STEPS {
+        return RAMP_STEPS;
+    }
+    u32::try_from(until(since, now).as_millis() / RAMP_STEP.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// None, where it is past.
+fn until(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
 
 fn pace(step: u32) -> NonZeroU32 {
@@ -272,6 +296,23 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_was_not_made_is_the_next_ones() {
+        let Admission::Probe(first) = open().admission(at(5), &RULES) else {
+            panic!("it is time for the probe");
+        };
+        let given_back = first.not_probed(at(6)).unwrap();
+        assert_eq!(given_back.revision, 3);
+        let Admission::Probe(second) = given_back.admission(at(6), &RULES) else {
+            panic!("it is time for the probe");
+        };
+        assert!(matches!(
+            second.admission(at(6), &RULES),
+            Admission::Held { until, .. } if until == at(16)
+        ));
+        assert_eq!(open().recovering(at(5)).unwrap().not_probed(at(6)), None);
+    }
+
+    #[test]
     fn a_recovery_is_a_ramp_and_then_over() {
         assert_eq!(open().recovered_at(), None);
         let breaker = open().recovering(at(10)).unwrap();
@@ -301,6 +342,29 @@ mod tests {
         let recovering = open().recovering(at(10)).unwrap();
         assert!(!recovering.is_stale(at(DAY + 10)));
         assert!(recovering.is_stale(at(DAY + 11)));
+    }
+
+    #[test]
+    fn what_a_clock_wrote_that_was_wrong_by_a_day_holds_nobody_for_a_day() {
+        const DAY: i64 = 24 * 60 * 60;
+        let opened = Breaker::opened("whk_1".parse().unwrap(), at(DAY), &RULES);
+        let probe = opened.admission(at(0), &RULES);
+        let Admission::Probe(next) = probe else {
+            panic!("nobody knows when it was to be probed: {probe:?}");
+        };
+        assert!(matches!(
+            next.admission(at(1), &RULES),
+            Admission::Held { until, .. } if until == at(10)
+        ));
+        let recovering = opened.recovering(at(DAY)).unwrap();
+        assert_eq!(recovering.admission(at(0), &RULES), Admission::Free);
+        assert!(recovering.is_over(at(0)));
+        // Clocks that are a little apart do no harm.
+        let held = Admission::Held {
+            until: at(5),
+            spread: Duration::from_secs(10),
+        };
+        assert_eq!(open().admission(at(-10), &RULES), held);
     }
 
     #[test]

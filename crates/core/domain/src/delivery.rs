@@ -119,6 +119,8 @@ pub struct Deferral {
     pub since: Timestamp,
     /// The turn reserved for it, if one was.
     pub turn_at: Option<Timestamp>,
+    /// When it is back at the latest. What comes later found no worker, which is nobody's trouble there.
+    pub back_by: Option<Timestamp>,
     /// Whether it came too late for an earlier turn.
     pub missed: bool,
 }

@@ -42,6 +42,8 @@ struct DeferralLine {
     since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    back_by: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     missed: bool,
 }
@@ -84,6 +86,7 @@ pub fn encode(delivery: &Delivery) -> Bytes {
         deferral: delivery.deferral.map(|deferral| DeferralLine {
             since: deferral.since,
             turn_at: deferral.turn_at,
+            back_by: deferral.back_by,
             missed: deferral.missed,
         }),
         history: delivery.history.iter().map(AttemptLine::of).collect(),
@@ -115,6 +118,7 @@ pub fn decode(message: &Bytes) -> Result<Delivery, WireError> {
         deferral: line.deferral.map(|deferral| Deferral {
             since: deferral.since,
             turn_at: deferral.turn_at,
+            back_by: deferral.back_by,
             missed: deferral.missed,
         }),
         history: line

@@ -32,6 +32,7 @@ fn a_delivery_survives_with_its_body_history_and_trace() {
         sent.deferral = Some(Deferral {
             since: samples::moment(3),
             turn_at: Some(samples::moment(4)),
+            back_by: Some(samples::moment(5)),
             missed: true,
         });
         sent.body = Bytes::from_static(b"{\"a\":\"\\u00e9\"}\n\x00\xff");

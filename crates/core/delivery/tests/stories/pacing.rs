@@ -1,5 +1,7 @@
 //! Destinations that bear only so much: breakers and rate limits. Nothing put off uses up an attempt.
 
+mod probes;
+
 use crate::{hooked_event, world::BREAKER_RULES, world::World};
 use futures_util::future::join_all;
 use ringback_delivery::{
@@ -276,48 +278,6 @@ async fn attempts_of_before_a_recovery_open_nothing() {
         attempts_at_one(&world, &other, "last", 1).await;
         assert_eq!(opened(), 2, "{}", world.recorder.story());
     }
-}
-
-/// By the worker whose probe was accepted, a moment after it was.
-#[tokio::test(start_paused = true)]
-async fn attempts_of_before_its_own_probe_open_nothing() {
-    let failures = BREAKER_RULES.failures.get();
-    let (_, refuses) = answers(503);
-    let hangs = (Duration::from_millis(7_100), refuses);
-    let mut scripts = vec![hangs; failures as usize];
-    scripts.extend(vec![answers(503); failures as usize]);
-    let world = World::new(Some("hooked"), scripts);
-    let deliver = world.deliver();
-    let down = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        attempts_at_one(&world, &deliver, "down", failures).await;
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        attempts_at_one(&world, &deliver, "probe", 1).await;
-    };
-    tokio::join!(attempts_at_one(&world, &deliver, "hangs", failures), down);
-    let story = world.recorder.story();
-    assert_eq!(story.matches("breaker opened").count(), 1, "{story}");
-}
-
-/// What it read not long ago says that the probe is still to be made.
-#[tokio::test(start_paused = true)]
-async fn who_is_not_the_probe_looks_again_at_how_things_are() {
-    let world = World::new(Some("hooked"), []);
-    let [one, other] = [world.deliver(), world.deliver()];
-    open_breaker(
-        &world,
-        &DestinationId::callback("https://jobs.example/done"),
-    )
-    .await;
-    tokio::time::sleep(BREAKER_RULES.probe_first).await;
-    attempt_at(&world, &other, "https://other.example/".to_owned()).await;
-    attempts_at_one(&world, &one, "probe", 1).await;
-    let sent = || world.sender.with_requests(<[_]>::len);
-    assert_eq!(sent(), 2);
-    attempts_at_one(&world, &other, "late", 1).await;
-    assert_eq!(sent(), 2, "the first worker was the probe");
-    attempts_at_one(&world, &other, "later", 1).await;
-    assert_eq!(sent(), 3, "the recovery has begun");
 }
 
 #[tokio::test(start_paused = true)]
@@ -616,6 +576,42 @@ async fn an_event_is_kept_known_for_as_long_as_a_delivery_is_put_off() {
     assert!(put_off.deferral.is_some(), "{}", world.recorder.story());
     let known_until = world.store.known_until(&event.project, &event.id);
     assert!(known_until >= put_off.due_at, "{known_until:?}");
+}
+
+/// While another worker's probe is under way. A destination that nobody asked has not been down for that long.
+#[tokio::test(start_paused = true)]
+async fn time_without_workers_is_no_time_that_a_breaker_put_it_off() {
+    let (world, destination) = limited_world(World::new(Some("hooked"), []), 1_000).await;
+    open_breaker(&world, &destination).await;
+    publish(&world, 5).await;
+    let workers = [world.spawn_dispatch().await, world.spawn_deliver().await];
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for worker in workers {
+        worker.abort();
+    }
+    tokio::time::sleep(Duration::from_mins(40)).await;
+    for breaker in world.store.breakers().await.unwrap() {
+        world.store.remove_breaker(&breaker).await.unwrap();
+    }
+    open_breaker(&world, &destination).await;
+    world.run().await;
+    assert!(world.dead_letters().await.is_empty());
+    assert_eq!(attempts(&world).await.len(), 5);
+}
+
+/// What it is settled as is of before the outage; how long its claim lasts is not.
+#[tokio::test(start_paused = true)]
+async fn an_event_is_kept_known_for_as_long_as_an_outage_keeps_its_delivery_from_being_settled() {
+    let world = hooked_world([]).await;
+    let back_at = world.clock.now() + Duration::from_mins(20);
+    world.store.settle_nothing_before(back_at);
+    let event = hooked_event(&world);
+    world.publish(&event).await;
+    world.run().await;
+    let delivered = world.only_record().await;
+    assert!(matches!(delivered.state, DeliveryState::Delivered { at } if at < back_at));
+    let known_until = world.store.known_until(&event.project, &event.id);
+    assert!(known_until >= Some(back_at), "{known_until:?}");
 }
 
 /// Or whoever asks where their event is would be told that there is none.

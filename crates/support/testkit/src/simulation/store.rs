@@ -42,6 +42,7 @@ struct State {
     traffic: HashMap<(TrafficOf, TrafficStep, u32), Traffic>,
     /// Their records cannot be read.
     damaged: HashSet<String>,
+    settles_from: Option<Timestamp>,
     making_room: Option<(WorkerId, Timestamp)>,
     webhooks: BTreeMap<WebhookId, Webhook>,
     keys: BTreeMap<ApiKeyId, ApiKey>,
@@ -368,6 +369,7 @@ impl ClaimStore for SimulatedStore {
         } = settlement;
         let now = self.clock.now();
         let mut state = self.state();
+        state.if_settling(now)?;
         match state
             .claims
             .entry(delivery.id.clone())

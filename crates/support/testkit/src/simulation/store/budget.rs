@@ -1,9 +1,11 @@
-//! Room for dead letters, and what is damaged.
+//! Room for dead letters, what is damaged, and what is not to be had for a while.
 
 use super::{SimulatedStore, State};
 use async_trait::async_trait;
 use ringback_delivery::port::{BudgetStore, Clock, OldestDeadLetters, StoreError};
-use ringback_domain::{DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsage, WorkerId};
+use ringback_domain::{
+    DeadLetter, DeadLetterContent, DeadLetterId, DeadLetterUsage, Timestamp, WorkerId,
+};
 use std::time::Duration;
 
 impl SimulatedStore {
@@ -16,6 +18,11 @@ impl SimulatedStore {
     pub fn repair(&self, id: &impl ToString) {
         self.state().damaged.remove(&id.to_string());
     }
+
+    /// Until then it refuses to settle anything.
+    pub fn settle_nothing_before(&self, moment: Timestamp) {
+        self.state().settles_from = Some(moment);
+    }
 }
 
 impl State {
@@ -23,6 +30,17 @@ impl State {
     pub(super) fn read(&self, dead: DeadLetter) -> Result<DeadLetter, StoreError> {
         self.if_whole("dead letter", dead.id.as_str())?;
         Ok(dead)
+    }
+
+    pub(super) fn if_settling(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.settles_from.is_some_and(|from| now < from) {
+            return Err(StoreError::Refused {
+                store: "simulated store",
+                step: "settle",
+                why: "it was told to".into(),
+            });
+        }
+        Ok(())
     }
 
     pub(super) fn if_whole(&self, what: &'static str, id: &str) -> Result<(), StoreError> {
