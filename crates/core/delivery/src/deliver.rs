@@ -5,7 +5,9 @@
 //! and the claim is settled before the message is acknowledged; docs/protocol.md lists what each crash in between costs.
 
 use crate::{
-    Context, Handled, Route, Share, build_request,
+    Context, Handled, Route, Share,
+    attempts::{history_with, not_sent_exchange, trigger_of, unknown_attempt},
+    build_request,
     judge::{excerpt_of, judge},
     moment::Moment,
     pacing::{Pacing, Seen, Turn, is_news},
@@ -18,8 +20,8 @@ use crate::{
 use futures_util::future::{BoxFuture, Either, select};
 use ringback_domain::{
     Attempt, AttemptNumber, AttemptOutcome, BreakerRules, DeadLetter, DeadLetterReason, Deferral,
-    Delivery, Destination, Detour, Excerpt, Generation, NextStep, NotSentReason, Phases, Timestamp,
-    Trigger, Wait, Webhook, WebhookState, limits, next_step,
+    Delivery, Destination, Detour, NextStep, NotSentReason, Timestamp, Wait, Webhook, WebhookState,
+    limits, next_step,
 };
 use ringback_profile::{DestinationKind, Profile};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
@@ -173,8 +175,26 @@ impl Deliver {
             Turn::Never => is_over = true,
             Turn::Now => {}
         }
+        let work = self.claim_and_attempt(delivery, profile, kind, is_over, share);
+        match work.await? {
+            // Last: breakers are hints, and no hint may keep an answer from being settled within its lease.
+            Some(seen) => self.pacing.saw(delivery, seen).await?,
+            None => self.pacing.give_back(&probe).await?,
+        }
+        Ok(())
+    }
+
+    /// What its turn is for. Answers what it says of the destination: nothing, where nothing was sent there.
+    async fn claim_and_attempt(
+        &self,
+        delivery: &Delivery,
+        profile: Option<Arc<Profile>>,
+        kind: DestinationKind,
+        is_over: bool,
+        mut share: impl Share,
+    ) -> Result<Option<Seen>, Stuck> {
         let Some(granted) = self.claim(delivery).await? else {
-            return Ok(self.pacing.give_back(&probe).await?);
+            return Ok(None);
         };
         let Granted {
             claim,
@@ -185,14 +205,14 @@ impl Deliver {
         // Without the profile there is nothing to sign by; without rules there is no retry. A person has to look.
         let Some(profile) = profile else {
             let attempt = self.not_sent(delivery, NotSentReason::ProfileUnknown);
-            return self
-                .give_up(
-                    delivery,
-                    &claim,
-                    vec![attempt],
-                    DeadLetterReason::CouldNotPrepare,
-                )
-                .await;
+            self.give_up(
+                delivery,
+                &claim,
+                vec![attempt],
+                DeadLetterReason::CouldNotPrepare,
+            )
+            .await?;
+            return Ok(None);
         };
         let rules = profile.rules(kind);
         let mut attempts: Vec<_> = expired
@@ -209,19 +229,21 @@ impl Deliver {
                 ..
             } = step
             {
-                return self.give_up(delivery, &claim, attempts, reason).await;
+                self.give_up(delivery, &claim, attempts, reason).await?;
+                return Ok(None);
             }
         }
         if is_over {
             let reason = DeadLetterReason::DestinationDown;
-            return self.give_up(delivery, &claim, attempts, reason).await;
+            self.give_up(delivery, &claim, attempts, reason).await?;
+            return Ok(None);
         }
         let made = self
             .attempt(delivery, &profile, kind, asked_at, &mut share)
             .await?;
         let Some(Made { attempt, url }) = made else {
             self.release(delivery, &claim).await?;
-            return Ok(self.pacing.give_back(&probe).await?);
+            return Ok(None);
         };
         drop(share);
         self.context.observer.saw(&Occurrence::AttemptMade {
@@ -249,11 +271,7 @@ impl Deliver {
                 self.give_up(delivery, &claim, attempts, reason).await
             }
         }?;
-        // Last: breakers are hints, and no hint may keep an answer from being settled within its lease.
-        if let Some(seen) = seen {
-            self.pacing.saw(delivery, seen).await?;
-        }
-        Ok(())
+        Ok(seen)
     }
 
     /// The claim to this attempt, or nothing when somebody else has it or had it.
@@ -752,46 +770,4 @@ fn positive(difference: jiff::SignedDuration) -> Option<Duration> {
     Duration::try_from(difference)
         .ok()
         .filter(|wait| !wait.is_zero())
-}
-
-fn trigger_of(delivery: &Delivery) -> Trigger {
-    let is_replay =
-        delivery.generation > Generation::FIRST && delivery.attempt == AttemptNumber::FIRST;
-    match &delivery.detour {
-        Some(_) if is_replay => Trigger::ReplayElsewhere,
-        None if is_replay => Trigger::Replay,
-        _ => Trigger::Schedule,
-    }
-}
-
-/// The history of what follows, the oldest forgotten beyond the limit.
-fn history_with(delivery: &Delivery, attempts: &[Attempt]) -> Vec<Attempt> {
-    let mut history: Vec<_> = delivery.history.iter().chain(attempts).cloned().collect();
-    history.drain(..history.len().saturating_sub(limits::HISTORY_MAX));
-    history
-}
-
-/// What is known of an attempt whose worker vanished.
-fn unknown_attempt(delivery: &Delivery, expired: ExpiredClaim) -> Attempt {
-    Attempt {
-        generation: delivery.generation,
-        number: delivery.attempt,
-        trigger: trigger_of(delivery),
-        started_at: expired.claimed_at,
-        worker: expired.worker,
-        phases: Phases::default(),
-        address: None,
-        outcome: AttemptOutcome::Unknown,
-        cut_off: None,
-        excerpt: Excerpt::default(),
-    }
-}
-
-fn not_sent_exchange(reason: NotSentReason) -> Exchange {
-    Exchange {
-        phases: Phases::default(),
-        address: None,
-        result: Err(SendFailure::NotSent(reason)),
-        cut_off: None,
-    }
 }

@@ -22,6 +22,7 @@ macro_rules! fault_point {
 }
 
 mod age;
+mod attempts;
 mod breaker_list;
 mod callback_seal;
 mod cause_counts;

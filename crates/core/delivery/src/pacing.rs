@@ -269,8 +269,9 @@ impl Pacing {
         if let Some((until, spread)) = held {
             return Ok(Err(hold(delivery, rules, now, until, spread)));
         }
-        for next in &probes {
+        for (written, next) in probes.iter().enumerate() {
             if self.write(next).await? == WriteAnswer::Conflict {
+                self.give_back(&probes[..written]).await?;
                 // Another worker is the probe. When the next may be made will be known by then.
                 let spread = breaker_rules.probe_first;
                 return Ok(Err(hold(delivery, rules, now, now + spread, spread)));
@@ -283,7 +284,7 @@ impl Pacing {
         }))
     }
 
-    /// A probe was not made, as there was nothing to be attempted: the next who comes makes it.
+    /// A probe was not made, as nothing was sent after all: the next who comes makes it.
     pub(crate) async fn give_back(&self, probe: &[Breaker]) -> Result<(), StoreError> {
         for breaker in probe {
             if let Some(next) = breaker.not_probed(self.context.clock.now()) {
@@ -590,13 +591,15 @@ fn has_its_turn(deferral: Deferral, now: Timestamp) -> bool {
 /// Since when it would have been put off, had nothing but an open breaker done so. A wait for a turn moves that on, and so does
 /// coming back too late, since no worker was there.
 fn held_since(delivery: &Delivery, now: Timestamp) -> Timestamp {
-    let Some(Deferral { since, back_by, .. }) = delivery.deferral else {
+    let Some(deferral) = delivery.deferral else {
         return now;
     };
+    // Messages of a release before say no more than when their turn was.
+    let back_by = deferral.back_by.or(deferral.turn_at);
     let late = back_by.map_or(Duration::ZERO, |back_by| {
         Duration::try_from(now.duration_since(back_by)).unwrap_or_default()
     });
-    (since + late).min(now)
+    (deferral.since + late).min(now)
 }
 
 /// Put off for as long as its webhook cannot be read, be it damaged or of a later release: by which rules it went on nobody can tell.

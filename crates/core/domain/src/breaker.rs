@@ -73,6 +73,10 @@ const RAMP_STEP: Duration = Duration::from_secs(1);
 /// … so many times; then the breaker is over. 4 a second become 1,024.
 const RAMP_STEPS: u32 = 8;
 
+/// Further than this ahead of where it can be, a moment is of a clock that was wrong. Within it, workers whose clocks are apart would not let each
+/// other wait, or end each other's ramps.
+const CLOCKS_APART_MAX: Duration = Duration::from_hours(1);
+
 /// How long after the moment its next probe was due a breaker that nobody probed is remembered.
 const STALE_AFTER: Duration = Duration::from_hours(24);
 
@@ -143,7 +147,7 @@ impl Breaker {
             } => {
                 let wait = rules.probe_wait(probes + 1);
                 // Much further ahead than probes are planned, it is of a clock that was wrong.
-                let longest = rules.probe_max.max(wait).saturating_mul(2);
+                let longest = rules.probe_max.max(wait).saturating_add(CLOCKS_APART_MAX);
                 if now < next_probe_at && until(now, next_probe_at) <= longest {
                     return Admission::Held {
                         until: next_probe_at,
@@ -208,9 +212,9 @@ impl BreakerRules {
     }
 }
 
-/// Further ahead than a ramp is long, its beginning is of a clock that was wrong, and it is over.
+/// Far ahead, its beginning is of a clock that was wrong, and it is over.
 fn ramp_step(since: Timestamp, now: Timestamp) -> u32 {
-    if until(now, since) > RAMP_STEP * RAMP_STEPS {
+    if until(now, since) > CLOCKS_APART_MAX {
         return RAMP_STEPS;
     }
     u32::try_from(until(since, now).as_millis() / RAMP_STEP.as_millis()).unwrap_or(u32::MAX)
@@ -359,12 +363,17 @@ mod tests {
         let recovering = opened.recovering(at(DAY)).unwrap();
         assert_eq!(recovering.admission(at(0), &RULES), Admission::Free);
         assert!(recovering.is_over(at(0)));
-        // Clocks that are a little apart do no harm.
+        // Clocks that are apart do no harm.
         let held = Admission::Held {
             until: at(5),
             spread: Duration::from_secs(10),
         };
-        assert_eq!(open().admission(at(-10), &RULES), held);
+        let recovering = open().recovering(at(0)).unwrap();
+        for behind in [10, 1_000, 3_600] {
+            assert_eq!(open().admission(at(-behind), &RULES), held);
+            let pace = recovering.admission(at(-behind), &RULES);
+            assert_eq!(pace, Admission::Paced(RAMP_FIRST));
+        }
     }
 
     #[test]

@@ -43,10 +43,16 @@ impl TrafficStore for RedisStore {
                 .collect();
             async move {
                 let mut script = READ_TRAFFIC.key(keys.as_slice());
-                script.arg(shard.as_str());
-                self.connection
-                    .run::<Vec<Vec<String>>>("read traffic", &script)
-                    .await
+                if self.connection.is_cluster() {
+                    script.key(shard.never());
+                }
+                script.arg(shard.as_str()).arg(keys.len());
+                loop {
+                    let run = self.connection.run("read traffic", &script);
+                    if let Some(answer) = run.await? {
+                        return Ok::<Vec<Vec<String>>, StoreError>(answer);
+                    }
+                }
             }
         });
         let mut counted: HashMap<u32, Traffic> = HashMap::new();

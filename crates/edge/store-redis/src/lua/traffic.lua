@@ -3,7 +3,7 @@
 --
 -- What is settled is noted in `traffic:new`, a line each. At some hundred lines those that are alike become one in the list
 -- `traffic:sums`, and each call after that adds a few of these to the hashes: where destinations are many, all of them are
--- thousands of commands, in which the server would do nothing else. Whoever reads adds all. A line is `<steps>|<targets>|<counts>`,
+-- thousands of commands, in which the server would do nothing else. Whoever reads has all added before. A line is `<steps>|<targets>|<counts>`,
 -- words each; steps in twos: `<step><chunk>` and the offset in it. In the list its number stands before it.
 
 -- How long a key is kept since its first count: what is told of is younger.
@@ -56,11 +56,11 @@ local function gather_traffic(shard)
   redis.call('DEL', new)
 end
 
--- Adds so many of the list; whether there were any.
+-- Adds so many of the list at most.
 local function add_up(shard, count)
   local lines = redis.call('LPOP', shard .. 'traffic:sums', count)
   if not lines then
-    return false
+    return
   end
   local sums = {}
   for _, numbered in ipairs(lines) do
@@ -76,12 +76,13 @@ local function add_up(shard, count)
       add(shard, name, field, by)
     end
   end
-  return true
 end
 
-local function add_up_all_traffic(shard)
+-- All that is noted by now, so many at most; whether there are more.
+local function gather_and_add(shard, count)
   gather_traffic(shard)
-  while add_up(shard, AT_ONCE_MAX) do end
+  add_up(shard, count)
+  return redis.call('EXISTS', shard .. 'traffic:sums') == 1
 end
 
 -- lines: of one call, all noted in one shard: whoever reads adds the shards up.

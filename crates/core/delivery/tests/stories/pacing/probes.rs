@@ -1,8 +1,10 @@
 //! Who makes a probe, and what a worker knows that made one.
 
-use super::{BREAKER_RULES, answers, attempt_at, attempts_at_one, open_breaker};
+use super::{BREAKER_RULES, answers, attempt_at, attempts_at_one, limited_world, open_breaker};
 use crate::world::World;
-use ringback_domain::DestinationId;
+use ringback_delivery::{Handled, port::PaceStore};
+use ringback_domain::{Delivery, Destination, DestinationId};
+use ringback_testkit::samples;
 use std::time::Duration;
 
 /// By the worker whose probe was accepted, a moment after it was.
@@ -26,9 +28,9 @@ async fn attempts_of_before_its_own_probe_open_nothing() {
     assert_eq!(story.matches("breaker opened").count(), 1, "{story}");
 }
 
-/// A message that came twice, of what is delivered.
+/// A message that came twice, of what is delivered; one that nobody can send.
 #[tokio::test(start_paused = true)]
-async fn a_duplicate_uses_up_no_probe() {
+async fn what_comes_to_no_request_uses_up_no_probe() {
     let world = World::new(Some("hooked"), []);
     let deliver = world.deliver();
     attempts_at_one(&world, &deliver, "once", 1).await;
@@ -40,9 +42,42 @@ async fn a_duplicate_uses_up_no_probe() {
     tokio::time::sleep(BREAKER_RULES.probe_first).await;
     let sent = || world.sender.with_requests(<[_]>::len);
     attempts_at_one(&world, &deliver, "once", 1).await;
-    assert_eq!(sent(), 1, "it is a duplicate");
+    let destination = Destination::Callback {
+        url: "https://jobs.example/done".parse().unwrap(),
+        secret: None,
+    };
+    let unknown = Delivery {
+        profile: "unknown".parse().unwrap(),
+        ..samples::delivery_of(&world.event(), destination)
+    };
+    assert_eq!(deliver.handle(&unknown).await, Handled::Acknowledge);
+    assert_eq!(world.dead_letters().await.len(), 1);
+    assert_eq!(sent(), 1, "nothing but the first");
     attempts_at_one(&world, &deliver, "probe", 1).await;
     assert_eq!(sent(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_cannot_be_read_uses_up_no_probe() {
+    let (world, destination) = limited_world(World::new(Some("hooked"), []), 1_000).await;
+    open_breaker(&world, &destination).await;
+    tokio::time::sleep(BREAKER_RULES.probe_first).await;
+    let before = world.store.breakers().await.unwrap();
+    world.store.damage(&destination);
+    let destination = Destination::Webhook {
+        id: destination.to_string().parse().unwrap(),
+        url: "https://jobs.example/hook".parse().unwrap(),
+    };
+    let delivery = Delivery {
+        profile: "hooked".parse().unwrap(),
+        ..samples::delivery_of(&world.event(), destination)
+    };
+    assert_eq!(
+        world.deliver().handle(&delivery).await,
+        Handled::Acknowledge
+    );
+    assert!(world.peek().await.deferral.is_some());
+    assert_eq!(world.store.breakers().await.unwrap(), before);
 }
 
 /// What it read not long ago says that the probe is still to be made.
