@@ -51,6 +51,14 @@ struct Granted {
     asked_at: Moment,
 }
 
+/// What a turn came to.
+enum Came {
+    /// Nobody was asked for anything: it is the next one's turn.
+    ToNothing,
+    /// The destination was asked, and what it says of it.
+    ToAsk(Option<Seen>),
+}
+
 /// What came of beginning an attempt.
 enum Begun<'a> {
     /// Preparing took so long that the request could outlast the lease.
@@ -178,13 +186,14 @@ impl Deliver {
         let work = self.claim_and_attempt(delivery, profile, kind, is_over, share);
         match work.await? {
             // Last: breakers are hints, and no hint may keep an answer from being settled within its lease.
-            Some(seen) => self.pacing.saw(delivery, seen).await?,
-            None => self.pacing.give_back(&probe).await?,
+            Came::ToAsk(Some(seen)) => self.pacing.saw(delivery, seen).await?,
+            Came::ToAsk(None) => {}
+            Came::ToNothing => self.pacing.give_back(&probe).await?,
         }
         Ok(())
     }
 
-    /// What its turn is for. Answers what it says of the destination: nothing, where nothing was sent there.
+    /// What its turn is for.
     async fn claim_and_attempt(
         &self,
         delivery: &Delivery,
@@ -192,9 +201,9 @@ impl Deliver {
         kind: DestinationKind,
         is_over: bool,
         mut share: impl Share,
-    ) -> Result<Option<Seen>, Stuck> {
+    ) -> Result<Came, Stuck> {
         let Some(granted) = self.claim(delivery).await? else {
-            return Ok(None);
+            return Ok(Came::ToNothing);
         };
         let Granted {
             claim,
@@ -212,7 +221,7 @@ impl Deliver {
                 DeadLetterReason::CouldNotPrepare,
             )
             .await?;
-            return Ok(None);
+            return Ok(Came::ToNothing);
         };
         let rules = profile.rules(kind);
         let mut attempts: Vec<_> = expired
@@ -230,27 +239,33 @@ impl Deliver {
             } = step
             {
                 self.give_up(delivery, &claim, attempts, reason).await?;
-                return Ok(None);
+                return Ok(Came::ToNothing);
             }
         }
         if is_over {
             let reason = DeadLetterReason::DestinationDown;
             self.give_up(delivery, &claim, attempts, reason).await?;
-            return Ok(None);
+            return Ok(Came::ToNothing);
         }
         let made = self
             .attempt(delivery, &profile, kind, asked_at, &mut share)
             .await?;
         let Some(Made { attempt, url }) = made else {
             self.release(delivery, &claim).await?;
-            return Ok(None);
+            return Ok(Came::ToNothing);
         };
         drop(share);
         self.context.observer.saw(&Occurrence::AttemptMade {
             delivery,
             attempt: &attempt,
         });
-        let seen = Seen::of(&attempt, asked_at);
+        let came = match attempt.outcome {
+            // Where its name leads was asked, at least.
+            AttemptOutcome::NotSent(reason) if reason != NotSentReason::AddressForbidden => {
+                Came::ToNothing
+            }
+            _ => Came::ToAsk(Seen::of(&attempt, asked_at)),
+        };
         let step = next_step(
             &attempt.outcome,
             delivery.attempt,
@@ -271,7 +286,7 @@ impl Deliver {
                 self.give_up(delivery, &claim, attempts, reason).await
             }
         }?;
-        Ok(seen)
+        Ok(came)
     }
 
     /// The claim to this attempt, or nothing when somebody else has it or had it.

@@ -42,16 +42,19 @@ impl TrafficStore for RedisStore {
                 .map(|chunk| shard.traffic(letter(step), *chunk, of))
                 .collect();
             async move {
-                let mut script = READ_TRAFFIC.key(keys.as_slice());
-                if self.connection.is_cluster() {
-                    script.key(shard.never());
-                }
-                script.arg(shard.as_str()).arg(keys.len());
+                let mut is_first = true;
                 loop {
+                    let mut script = READ_TRAFFIC.key(keys.as_slice());
+                    if self.connection.is_cluster() {
+                        script.key(shard.never());
+                    }
+                    script.arg(shard.as_str()).arg(keys.len());
+                    script.arg(u8::from(is_first));
                     let run = self.connection.run("read traffic", &script);
                     if let Some(answer) = run.await? {
                         return Ok::<Vec<Vec<String>>, StoreError>(answer);
                     }
+                    is_first = false;
                 }
             }
         });

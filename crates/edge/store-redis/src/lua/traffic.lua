@@ -56,11 +56,11 @@ local function gather_traffic(shard)
   redis.call('DEL', new)
 end
 
--- Adds so many of the list at most.
+-- Adds so many of the list; whether there may be more.
 local function add_up(shard, count)
   local lines = redis.call('LPOP', shard .. 'traffic:sums', count)
   if not lines then
-    return
+    return false
   end
   local sums = {}
   for _, numbered in ipairs(lines) do
@@ -76,13 +76,7 @@ local function add_up(shard, count)
       add(shard, name, field, by)
     end
   end
-end
-
--- All that is noted by now, so many at most; whether there are more.
-local function gather_and_add(shard, count)
-  gather_traffic(shard)
-  add_up(shard, count)
-  return redis.call('EXISTS', shard .. 'traffic:sums') == 1
+  return #lines == count
 end
 
 -- lines: of one call, all noted in one shard: whoever reads adds the shards up.
