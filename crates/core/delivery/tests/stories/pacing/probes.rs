@@ -3,7 +3,7 @@
 use super::{BREAKER_RULES, answers, attempt_at, attempts_at_one, limited_world, open_breaker};
 use crate::world::World;
 use ringback_delivery::{Handled, port::PaceStore};
-use ringback_domain::{Delivery, Destination, DestinationId};
+use ringback_domain::{BreakerState, Delivery, Destination, DestinationId};
 use ringback_testkit::samples;
 use std::time::Duration;
 
@@ -99,4 +99,32 @@ async fn who_is_not_the_probe_looks_again_at_how_things_are() {
     assert_eq!(sent(), 2, "the first worker was the probe");
     attempts_at_one(&world, &other, "later", 1).await;
     assert_eq!(sent(), 3, "the recovery has begun");
+}
+
+/// Of a callback, which has a breaker of its URL and one of its host.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_waits_for_the_one_of_its_host_is_given_back() {
+    let world = World::new(Some("hooked"), []);
+    let [one, other] = [world.deliver(), world.deliver()];
+    let destination = Destination::Callback {
+        url: "https://jobs.example/done".parse().unwrap(),
+        secret: None,
+    };
+    let (place, host) = (destination.id(), destination.host_id(&world.project));
+    open_breaker(&world, &place).await;
+    open_breaker(&world, &host.unwrap()).await;
+    tokio::time::sleep(BREAKER_RULES.probe_first).await;
+    attempt_at(&world, &other, "https://other.example/".to_owned()).await;
+    attempt_at(&world, &one, "https://jobs.example/else".to_owned()).await;
+    let sent = || world.sender.with_requests(<[_]>::len);
+    assert_eq!(sent(), 2, "the other host, and the probe of this one");
+    attempts_at_one(&world, &other, "held", 1).await;
+    assert_eq!(sent(), 2);
+    let breakers = world.store.breakers().await.unwrap();
+    let of_place = breakers.iter().find(|breaker| breaker.destination == place);
+    let state = of_place.expect("it is open").state;
+    assert!(
+        matches!(state, BreakerState::Open { probes: 0, .. }),
+        "{state:?}"
+    );
 }
