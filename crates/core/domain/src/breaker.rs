@@ -73,8 +73,8 @@ const RAMP_STEP: Duration = Duration::from_secs(1);
 /// … so many times; then the breaker is over. 4 a second become 1,024.
 const RAMP_STEPS: u32 = 8;
 
-/// A probe planned for later than it can have been, and this, is of a clock that was wrong. Within it, workers whose clocks are apart would make probes of
-/// each other's waits.
+/// A probe that is planned for so much later than it can have been is of a clock that was wrong. With less room, workers whose clocks are
+/// somewhat apart would not keep each other's waits.
 const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
 
 /// How long after the moment its next probe was due a breaker that nobody probed is remembered.
@@ -216,7 +216,7 @@ fn ramp_step(since: Timestamp, now: Timestamp) -> u32 {
     u32::try_from(until(since, now).as_millis() / RAMP_STEP.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// None, where it is past.
+/// Zero, where it is past.
 fn until(now: Timestamp, then: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
